@@ -1,0 +1,94 @@
+# Postern.  `make` builds into build/, `make check` runs every fast test, `make run` shows the suite at work.
+#
+# Not recursive and without lists: a file FOLDER/postern-NAME.c (and control/postern.c) holds a main and becomes
+# build/bin/postern-NAME; every other FOLDER/*.c is a module and goes into build/FOLDER.a; every
+# tests/unit/FOLDER/NAME.c becomes a test program of its own, every tests/fuzz/NAME.c a fuzz target.
+# A program is linked against all archives and libraries; the linker keeps what is used (--as-needed).
+# `make SAN=1` builds the same under build-san/ with ASan and UBSan.
+
+FOLDERS := lib supervise smtpd-outside directory fixup scanner-bridge queue deliver qmqp skim control
+BUILD   := build$(if $(SAN),-san)
+
+CC      ?= cc
+PKG     := gmime-3.0 libseccomp openssl jansson libcap
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+           -Wformat=2 -Wcast-qual -Wwrite-strings -Wundef $(if $(CI),-Werror)
+HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+SANFLAG := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+comma   := ,
+CFLAGS  ?= -O2 -g
+ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(shell pkg-config --cflags $(PKG) | sed 's/-I/-isystem /g') -MMD -MP
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAG) $(LDFLAGS)
+LIBS    = $(shell pkg-config --libs $(PKG)) -lldap -llber -lclamav -lcdb -lcrypt
+
+MAINS    := $(wildcard $(FOLDERS:%=%/postern-*.c)) $(wildcard control/postern.c)
+MODULES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
+PROGRAMS := $(MAINS:%.c=$(BUILD)/bin/%)
+PROGRAMS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $p))
+ARCHIVES := $(foreach f,$(FOLDERS),$(if $(filter $f/%,$(MODULES)),$(BUILD)/$f.a))
+UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*/*.c))
+FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
+
+.PHONY: all deps check unit unit-run san fuzz-replay e2e run demo bench clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SECONDEXPANSION:
+
+all: $(PROGRAMS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+define archive
+$(BUILD)/$1.a: $(patsubst %.c,$(BUILD)/%.o,$(filter $1/%,$(MODULES)))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call archive,$f)))
+
+define program
+$(BUILD)/bin/$(notdir $(basename $1)): $(BUILD)/$(1:.c=.o) $(ARCHIVES)
+	@mkdir -p $$(@D)
+	$(CC) $$(ALL_LDFLAGS) $$(LDFLAGS_$(notdir $(basename $1))) -o $$@ $$< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $$(LIBS)
+endef
+$(foreach m,$(MAINS),$(eval $(call program,$m)))
+
+$(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(ARCHIVES)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS) $(shell pkg-config --libs check)
+$(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/fuzz-replay.o $(ARCHIVES)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/fuzz-replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
+
+# Everything a fresh Debian 12 lacks; nothing is installed where all is there.
+deps:
+	@tests/deps
+
+unit: $(UNIT)
+unit-run: $(UNIT)
+	@tests/run-unit $(UNIT)
+fuzz-replay: $(FUZZ)
+	@tests/run-fuzz $(FUZZ)
+san: deps
+	@$(MAKE) --no-print-directory SAN=1 unit-run fuzz-replay
+e2e: all
+	@tests/run-e2e
+
+check: deps
+	@$(MAKE) --no-print-directory all unit-run fuzz-replay
+	@$(MAKE) --no-print-directory SAN=1 unit-run fuzz-replay
+	@$(MAKE) --no-print-directory e2e
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo/run
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo/run --stop
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@bench/run
+
+clean:
+	rm -rf build build-san
+
+-include $(shell find build build-san -name '*.d' 2>/dev/null)

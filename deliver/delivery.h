@@ -1,0 +1,74 @@
+/* What the queue says to postern-route and to the delivery agents, and what they say back.  postern-delivery(5).
+ *
+ * Route: a question (lib/ask.h) with one address; the answer is the list of its targets: one for a plain mailbox, several for groups and
+ * forwards.  Deliveries: one datagram to the agent with descriptors head, body, reply; the text is struct delivery; the answer on
+ * the reply socket is one struct delivery_result per recipient.  The end of file instead of an answer means: outcome unknown, try
+ * again with .doubt set. */
+#ifndef POSTERN_DELIVER_DELIVERY_H
+#define POSTERN_DELIVER_DELIVERY_H
+#include "lib/ask.h"
+#include "lib/buf.h"
+#include "lib/id.h"
+
+enum agent {
+	AGENT_LOCAL = 'l',  /* postern-local, a Maildir */
+	AGENT_LMTP = 'm',
+	AGENT_REMOTE = 'r', /* SMTP; destination is the recipient's domain */
+	AGENT_QMQP = 'q',   /* destination is the mailHost */
+	AGENT_NONE = 0,     /* no delivery: .status and .text say what becomes of the recipient */
+};
+enum delivery_status {
+	DELIVERY_DONE = 'K',
+	DELIVERY_DEFERRED = 'Z',
+	DELIVERY_FAILED = 'D',
+};
+#define DELIVERY_TEXT_MAX 400     /* octets of a result's text */
+#define DELIVERY_RECIPIENTS_MAX 100 /* in one delivery */
+#define ROUTE_TARGETS_MAX 1000    /* of one address */
+
+/* Where one address goes. */
+struct target {
+	enum agent agent;
+	struct slice address;     /* final recipient */
+	struct slice destination; /* host (and ":port") for remote, QMQP, LMTP; the account's uid for local */
+	struct slice maildir;     /* local: absolute path */
+	long long uid_number, gid_number; /* local: -1: the mail user */
+	long long quota_octets, quota_count, size_most;
+	enum delivery_status status; /* AGENT_NONE: deferred or failed */
+	char enhanced[12];        /* AGENT_NONE: "5.1.1" */
+	struct slice text;        /* AGENT_NONE: why */
+};
+void route_question(struct buf *b, struct slice id, struct slice sender, struct slice address);
+MUST_CHECK int route_question_decode(struct slice *id, struct slice *sender, struct slice *address, struct slice text);
+void target_encode(struct buf *b, const struct target *t);
+/* Take the next target from *REST; 0, E_EOF at the end, E_PEER.  Slices borrow. */
+MUST_CHECK int target_decode(struct target *t, struct slice *rest);
+
+/* One delivery: recipients of one message that go to the same place in one go. */
+struct delivery {
+	char id[ID_LEN + 1];
+	struct slice sender;
+	long long attempt;        /* from 1 */
+	bool doubt;               /* an earlier attempt may have got through */
+	long long size_octets;    /* header and body */
+	size_t count;
+	struct {
+		long long number;     /* the recipient's number in the message; part of the Maildir file's name */
+		struct target target;
+		struct slice original; /* the address that the client gave */
+	} rcpt[DELIVERY_RECIPIENTS_MAX];
+};
+void delivery_encode(struct buf *b, const struct delivery *d);
+MUST_CHECK int delivery_decode(struct delivery *d, struct slice text, struct err *e);
+
+struct delivery_result {
+	long long number;
+	enum delivery_status status;
+	char enhanced[12];
+	struct slice host;        /* the far side, or empty */
+	struct slice text;        /* printable, at most DELIVERY_TEXT_MAX */
+};
+void result_encode(struct buf *b, const struct delivery_result *r);
+/* Take the next result from *REST; 0, E_EOF at the end, E_PEER. */
+MUST_CHECK int result_decode(struct delivery_result *r, struct slice *rest);
+#endif

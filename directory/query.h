@@ -1,0 +1,51 @@
+/* Questions to postern-directory: may this recipient get mail, is this password right, where does this address go.
+ * postern-directory(8) has the wire form (lib/ask.h, netstrings): "rcpt" ADDRESS; "auth" USER PASSWORD CLIENT-IP; "route" ADDRESS.
+ * An answer begins with a verdict; what the directory cannot find out is always DIRECTORY_TEMPORARY, never "no". */
+#ifndef POSTERN_DIRECTORY_QUERY_H
+#define POSTERN_DIRECTORY_QUERY_H
+#include "lib/ask.h"
+#include "lib/buf.h"
+
+enum directory_verdict {
+	DIRECTORY_YES = 'Y',
+	DIRECTORY_NO = 'N',        /* no such address, or wrong password */
+	DIRECTORY_DISABLED = 'D',  /* accountStatus says so */
+	DIRECTORY_TEMPORARY = 'T', /* ask again later */
+};
+
+#define DIRECTORY_ADDRESSES_MAX 256 /* of one kind, of one entry */
+
+/* One account.  Slices borrow from the answer's buffer. */
+struct directory_entry {
+	struct slice uid;            /* login name; never empty for an account */
+	struct slice mail;           /* primary address */
+	struct slice mail_host;      /* empty: this host */
+	struct slice message_store;  /* the Maildir, absolute; empty: STATE/mail/UID/Maildir */
+	struct slice home;           /* homeDirectory or empty */
+	long long uid_number, gid_number; /* -1: not given; deliver as the mail user */
+	struct slice account_status; /* "active", "noaccess", … in lower case; empty: active */
+	bool local, forward, reply;  /* what deliveryMode and the attributes come to: deliver here; use .forwards; send .reply_text */
+	struct slice reply_text;
+	long long quota_octets, quota_count; /* 0: unlimited */
+	long long size_most;         /* mailSizeMax, 0: unlimited */
+	struct slice forwards[DIRECTORY_ADDRESSES_MAX];
+	size_t forward_count;
+	struct slice alternates[DIRECTORY_ADDRESSES_MAX];
+	size_t alternate_count;
+};
+
+/* Each asks on SOCK and waits until DEADLINE.  TEXT (NUL-ended, printable) says why for D and T.  A failure to ask is
+ * DIRECTORY_TEMPORARY.  Never fails otherwise. */
+#define DIRECTORY_TEXT_MAX 200
+enum directory_verdict directory_ask_recipient(char text[DIRECTORY_TEXT_MAX], int sock, struct slice address, int64_t deadline);
+/* ENTRY is filled for YES and DISABLED; its slices borrow from SPACE (max QUESTION_MAX). */
+enum directory_verdict directory_ask_route(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
+	int sock, struct slice address, int64_t deadline);
+/* The password of USER (uid or an address of the account); an empty password is NO without asking. */
+enum directory_verdict directory_ask_password(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
+	int sock, struct slice user, struct slice password, struct slice client_ip, int64_t deadline);
+
+/* The answering side. */
+void directory_encode(struct buf *b, enum directory_verdict verdict, const char *text, const struct directory_entry *entry);
+MUST_CHECK int directory_decode(enum directory_verdict *verdict, char text[DIRECTORY_TEXT_MAX], struct directory_entry *entry, struct slice answer);
+#endif

@@ -1,0 +1,49 @@
+/* Start-up and life of every program.  main() is:
+ *
+ *	int main(int argc, char **argv)
+ *	{
+ *		program_start(P_FIXUP, argc, argv);    settings read, descriptors checked, all others closed, log ready
+ *		…prepare what needs root or files, from the settings alone…
+ *		program_confine();                     root directory, user, capabilities, Landlock, seccomp, rlimits
+ *		program_ready();                       tells the supervisor
+ *		…loop until program_stopping()…
+ *		return 0;
+ *	}
+ *
+ * Descriptors at start: 0 /dev/null, 1 and 2 the log pipe, 3 the lifeline to the supervisor (SOCK_SEQPACKET), 4 the settings
+ * (control_pack()), from 5 on the ports in the order of the row.  argv: NAME LANE WORKER STATE; LANE "-", "outside",
+ * "submission".  Nothing is taken from the environment. */
+#ifndef POSTERN_LIB_PROGRAM_H
+#define POSTERN_LIB_PROGRAM_H
+#include "lib/control.h"
+#include "lib/log.h"
+#include "supervise/graph.h"
+
+#define EXIT_USAGE 100
+#define EXIT_TEMPORARY 111
+
+/* Exits 111 with a log line when anything is not as the row says. */
+void program_start(enum program which, int argc, char **argv);
+void program_confine(void);
+void program_ready(void);
+/* SIGTERM came: finish the work in hand and leave.  Blocking calls of lib/io return E_EOF then. */
+bool program_stopping(void);
+/* Log EV_fatal and exit 111; only start-up code calls it. */
+_Noreturn void program_fatal(const struct err *e);
+/* The settings handed over at start or by the last reload. */
+const struct control *program_control(void);
+/* The descriptor of a port; exits 111 when the row has no such port (a fault of the program).  For PORT_LISTEN the first one. */
+int program_port(enum port port);
+unsigned program_listen_count(void);
+enum lane program_lane(void);
+const char *program_state(void); /* the state folder; only of use before program_confine() */
+/* keeps_state programs: poll program_lifeline() for reading and call program_reload() then; 0: program_control() is new, take it over;
+ * E_EOF: the supervisor is gone or said stop. */
+int program_lifeline(void);
+MUST_CHECK int program_reload(struct err *e);
+/* Before program_confine(): one more path for Landlock, "r:PATH" or "w:PATH". */
+void program_allow_path(const char *path);
+/* A second, narrower seccomp list for the process that calls it (a session after fork): only these calls from now on.
+ * 0 or E_SYS. */
+MUST_CHECK int program_narrow(const char *const *syscalls, struct err *e);
+#endif

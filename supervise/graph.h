@@ -1,0 +1,65 @@
+/* The graph: which programs there are, who they run as, which sockets join them, what each may open.  This table is the
+ * architecture (DESIGN.md 1 and 2): the supervisor starts the suite from it, every program confines itself by its own row,
+ * `postern privileges` prints it and compares it with what /proc says. */
+#ifndef POSTERN_SUPERVISE_GRAPH_H
+#define POSTERN_SUPERVISE_GRAPH_H
+#include <stdbool.h>
+
+enum program {
+	P_SUPERVISE, P_DOOR, P_SMTPD, P_TLS, P_DIRECTORY, P_FIXUP, P_SCAN, P_SCANWORKER, P_QUEUE, P_ROUTE, P_LOCAL,
+	P_POSTERN, /* the operator's command: reads all control files, belongs to no line */
+	P_COUNT
+};
+#define BIT(p) (1ul << (p))
+
+/* Lanes keep mail from outside and campus submission apart in every stage. */
+enum lane { LANE_NONE, LANE_OUTSIDE, LANE_SUBMISSION, LANE_COUNT };
+
+/* What a port is and what the supervisor puts there.  A program finds its descriptor with program_port(). */
+enum port {
+	PORT_END,
+	/* receiving ends, shared by the workers of the row */
+	PORT_IN,            /* jobs, questions, deliveries or connections for this program in its lane */
+	/* sending ends */
+	PORT_NEXT,          /* the next stage of the line in this lane that has something to do; the queue at the end */
+	PORT_SMTPD, PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
+	/* others */
+	PORT_COMMAND,       /* listening SOCK_SEQPACKET STATE/run/NAME.sock for operators */
+	PORT_LISTEN,        /* the listening TCP sockets of control/listen in the file's order; must be the last port */
+	PORT_COUNT
+};
+#define PORTS_MAX 8
+
+enum root { ROOT_EMPTY, ROOT_QUEUE, ROOT_HOST };
+
+struct graph_row {
+	enum program program;
+	const char *name;           /* file postern-NAME, user postern-NAME unless .user says otherwise */
+	const char *user;
+	unsigned lanes;             /* BIT(lane): one group of workers for each */
+	int workers;                /* processes in each lane */
+	enum port ports[PORTS_MAX];
+	bool stage;                 /* in the line: PORT_NEXT of the stage before leads here */
+	bool keeps_state;           /* reloads in place instead of being replaced */
+	/* confinement */
+	enum root root;
+	const char *paths[6];       /* ROOT_HOST: Landlock; "r:PATH" read, "w:PATH" read, write, make and rename; STATE/… CONTROL files' values are added by the program */
+	const char *const *syscalls;/* the seccomp allow-list, NULL-ended; the common part is added */
+	unsigned long capabilities; /* bits of <linux/capability.h> kept, 0 for most */
+	unsigned long files_most;   /* RLIMIT_NOFILE */
+	unsigned long memory_most;  /* RLIMIT_DATA, octets; 0: none */
+	unsigned long processes_most; /* RLIMIT_NPROC for the user; 0: may not fork */
+	bool file_size_zero;        /* RLIMIT_FSIZE 0 (memfds count as files: not for those that make heads) */
+	const char *why;            /* one line for people: what it does and why it needs what it has */
+};
+
+extern const struct graph_row graph[];
+extern const unsigned graph_rows;
+const struct graph_row *graph_find(const char *name);
+const struct graph_row *graph_of(enum program p);
+/* The order of the line: PORT_NEXT leads to the next of these that is started, and at last to the queue. */
+extern const enum program graph_line[];
+/* Does this program have something to do in LANE, as the control files say?  (Scanners given, rewriting given, …) */
+struct control;
+bool graph_wanted(const struct graph_row *row, enum lane lane, const struct control *c);
+#endif
