@@ -17,7 +17,7 @@ HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORT
 SANFLAG := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 comma   := ,
 CFLAGS  ?= -O2 -g
-ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(shell pkg-config --cflags $(PKG) | sed 's/-I/-isystem /g') -MMD -MP
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(shell pkg-config --cflags $(PKG) | sed 's/-I/-isystem /g') -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAG) $(LDFLAGS)
 LIBS    = $(shell pkg-config --libs $(PKG)) -lldap -llber -lclamav -lcdb -lcrypt
 
