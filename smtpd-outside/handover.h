@@ -1,0 +1,54 @@
+/* What postern-door says to postern-smtpd when it hands over a connection: one datagram on PORT_SMTPD with two descriptors,
+ * the client's socket and the session's token.  postern-door(8) has the wire form.
+ *
+ * The token is one end of a SOCK_SEQPACKET pair.  The session holds it for its whole life and the door counts the session for as
+ * long as it is open, so that a session which dies in whatever way is counted no longer.  The session never reads from it: when the
+ * door is gone the session goes on as before.  On it the session may report what it saw (handover_report()). */
+#ifndef POSTERN_SMTPD_HANDOVER_H
+#define POSTERN_SMTPD_HANDOVER_H
+#include "lib/buf.h"
+#include "lib/io.h"
+
+#define HANDOVER_MAX 8192        /* octets of the datagram */
+#define HANDOVER_VARS_MAX 64     /* variables of one rule */
+#define HANDOVER_NAME_MAX 64     /* octets of a variable's name, [A-Z0-9_] */
+#define HANDOVER_VALUE_MAX 1024  /* octets of its value, printable or UTF-8, no control characters */
+
+struct handover_pair {
+	struct slice name, value;
+};
+struct handover {
+	struct slice listener;            /* name in control/listen: "smtp", … */
+	struct slice client_ip, local_ip; /* textual addresses that ip_parse() takes */
+	long long client_port, local_port;
+	struct handover_pair var[HANDOVER_VARS_MAX]; /* what the matching line of tcp.smtp says */
+	size_t vars;
+};
+
+/* Append H to B.  The caller checks B->overflow. */
+void handover_encode(struct buf *b, const struct handover *h);
+/* The whole of TEXT.  0, or E_PEER (not of this form, or over a limit).  H borrows from TEXT. */
+MUST_CHECK int handover_decode(struct handover *h, struct slice text, struct err *e);
+/* Is the variable NAME set?  Its value is put into *VALUE (may be NULL).  Set and empty (RELAYCLIENT="") is true. */
+bool handover_var(const struct handover *h, const char *name, struct slice *value);
+/* True for a name and a value that a rule may have. */
+bool handover_name_valid(struct slice name);
+bool handover_value_valid(struct slice value);
+
+/* Wait for the next connection on SOCK; SPACE has HANDOVER_MAX octets and H borrows from it.  The descriptors are the caller's.
+ * 0, or with nothing kept: E_EOF (stop), E_TIMEOUT, E_PEER (log and go on), E_SYS. */
+MUST_CHECK int handover_receive(struct handover *h, int *client_fd, int *token_fd, char *space, int sock, int64_t deadline,
+	struct err *e);
+
+/* What a session reports: COUNT more of a kind.  Never blocks, never fails: a report that does not fit is lost. */
+enum handover_report {
+	REPORT_BADRCPT,  /* recipients refused */
+	REPORT_ERRORS,   /* commands not understood or out of order */
+	REPORT_AUTHFAIL, /* passwords refused */
+	REPORT_MESSAGES, /* messages accepted */
+	REPORT_COUNT
+};
+void handover_report(int token_fd, enum handover_report what, unsigned count);
+/* One report as it came.  0 or E_PEER; *COUNT is 1..1000000. */
+MUST_CHECK int handover_report_decode(enum handover_report *what, unsigned *count, struct slice text);
+#endif
