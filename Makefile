@@ -9,13 +9,13 @@
 FOLDERS := lib supervise smtpd-outside directory fixup scanner-bridge queue deliver qmqp skim control
 BUILD   := build$(if $(SAN),-san)
 
+comma   := ,
 CC      ?= cc
 PKG     := gmime-3.0 libseccomp openssl jansson libcap
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wformat=2 -Wcast-qual -Wwrite-strings -Wundef $(if $(CI),-Werror)
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 SANFLAG := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-comma   := ,
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(shell pkg-config --cflags $(PKG) | sed 's/-I/-isystem /g') -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAG) $(LDFLAGS)
