@@ -32,7 +32,8 @@ bool program_stopping(void);
 _Noreturn void program_fatal(const struct err *e);
 /* The settings handed over at start or by the last reload. */
 const struct control *program_control(void);
-/* The descriptor of a port; exits 111 when the row has no such port (a fault of the program).  For PORT_LISTEN the first one. */
+/* The descriptor of a port; -1 when nothing is started behind it (PORT_TLS without certificate, PORT_SCANWORKER …); exits 111 when the
+ * row has no such port (a fault of the program).  For PORT_LISTEN the first one. */
 int program_port(enum port port);
 unsigned program_listen_count(void);
 enum lane program_lane(void);

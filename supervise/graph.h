@@ -38,13 +38,16 @@ struct graph_row {
 	const char *user;
 	unsigned lanes;             /* BIT(lane): one group of workers for each */
 	int workers;                /* processes in each lane */
-	enum port ports[PORTS_MAX];
+	enum port ports[PORTS_MAX + 1]; /* ends with PORT_END */
 	bool stage;                 /* in the line: PORT_NEXT of the stage before leads here */
 	bool keeps_state;           /* reloads in place instead of being replaced */
 	/* confinement */
 	enum root root;
-	const char *paths[6];       /* ROOT_HOST: Landlock; "r:PATH" read, "w:PATH" read, write, make and rename; STATE/… CONTROL files' values are added by the program */
-	const char *const *syscalls;/* the seccomp allow-list, NULL-ended; the common part is added */
+	const char *paths[12];      /* ROOT_HOST: Landlock; "r:PATH" read, "w:PATH" read, write, make, rename and remove; PATH may begin with STATE/;
+	                               paths from control files are added by program_allow_path() */
+	const char *const *syscalls;/* the seccomp allow-list, NULL-ended; graph_common_syscalls is added */
+	bool tcp_connect;           /* may open TCP connections (Landlock from Linux 6.7 on, besides seccomp) */
+	bool makes_code;            /* may map memory writable and executable: libraries with a JIT */
 	unsigned long capabilities; /* bits of <linux/capability.h> kept, 0 for most */
 	unsigned long files_most;   /* RLIMIT_NOFILE */
 	unsigned long memory_most;  /* RLIMIT_DATA, octets; 0: none */
@@ -53,13 +56,28 @@ struct graph_row {
 	const char *why;            /* one line for people: what it does and why it needs what it has */
 };
 
+/* In the order in which programs are stopped: the door first, then the line, the queue last. */
 extern const struct graph_row graph[];
 extern const unsigned graph_rows;
+extern const char *const graph_common_syscalls[]; /* what every program may do, NULL-ended */
 const struct graph_row *graph_find(const char *name);
-const struct graph_row *graph_of(enum program p);
-/* The order of the line: PORT_NEXT leads to the next of these that is started, and at last to the queue. */
+const struct graph_row *graph_of(enum program p); /* NULL for P_SUPERVISE and P_POSTERN */
+const char *graph_user(const struct graph_row *row, char space[64]); /* the name of the row's user */
+bool graph_has_port(const struct graph_row *row, enum port port);
+/* The order of the line: PORT_NEXT leads to the next of these that is started; the last is the queue, always. */
 extern const enum program graph_line[];
+extern const unsigned graph_line_length;
+/* For people: "outside" (LANE_NONE: "-"), "in", "next", … */
+const char *graph_lane_name(enum lane lane);
+const char *graph_port_name(enum port port);
 /* Does this program have something to do in LANE, as the control files say?  (Scanners given, rewriting given, …) */
 struct control;
 bool graph_wanted(const struct graph_row *row, enum lane lane, const struct control *c);
+/* Where a sending port of ROW in LANE leads: the receiver has a group of workers in that lane, or else one for all lanes.  False: PORT is not a sending
+ * port, or nothing that it could lead to is wanted (no certificate: PORT_TLS); the program then finds no descriptor there. */
+struct edge {
+	enum program to;
+	enum lane lane;
+};
+bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, enum port port, const struct control *c);
 #endif

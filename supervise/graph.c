@@ -1,0 +1,182 @@
+/* The graph table: see graph.h.  Read by the supervisor (root), by every program about itself, and by `postern privileges`.
+ * Constant data, no input.  The lists of system calls stand beside the rows that use them; whoever changes a program corrects its row.
+ *
+ * Clone, ioctl, socket, prctl, setsockopt and prlimit64 are allowed only with harmless arguments: lib/seccomp.c has that table, and
+ * the list of calls that no row may name. */
+#include "supervise/graph.h"
+
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/slice.h"
+
+#define CAP(c) (1ul << (c))
+#define MIB (1ul << 20)
+
+/* Memory, time, descriptors in hand, datagrams with descriptors, memfds, leaving. */
+const char *const graph_common_syscalls[] = {
+	"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "close", "close_range", "fstat", "newfstatat", "lseek",
+	"dup", "dup3", "fcntl", "ftruncate", "memfd_create", "mmap", "munmap", "mremap", "mprotect", "madvise", "brk",
+	"futex", "membarrier", "rseq", "set_robust_list", "sched_yield", "sched_getaffinity",
+	"poll", "ppoll", "select", "pselect6", "recvmsg", "sendmsg", "recvfrom", "sendto", "socketpair", "shutdown", "getsockopt", "setsockopt",
+	"getsockname", "getpeername", "pipe2",
+	"clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "getrandom",
+	"getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigtimedwait", "sigaltstack", "restart_syscall", "tgkill",
+	"prlimit64", "getrlimit", "getrusage", "uname", "sysinfo", "prctl", "seccomp", "ioctl", "exit", "exit_group", NULL,
+};
+
+#define FORKS "clone", "fork", "vfork", "wait4", "waitid", "kill", "setpgid", "pidfd_open", "pidfd_send_signal"
+#define EVENTS "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "timerfd_create", "timerfd_settime", "eventfd2", "signalfd4"
+#define ACCEPTS "accept", "accept4"
+#define CONNECTS "socket", "connect", "bind", "sendmmsg", "recvmmsg"
+#define READS_FILES "open", "openat", "access", "faccessat", "faccessat2", "stat", "lstat", "statx", "getdents64", "readlink", "readlinkat", \
+	"getcwd", "chdir", "fchdir", "statfs", "fstatfs", "fadvise64", "flock"
+#define WRITES_FILES "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "truncate", "umask", \
+	"fsync", "fdatasync", "syncfs", "sync_file_range", "fallocate", "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "utimensat"
+#define THREADS "clone", "set_tid_address", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "getcpu"
+#define TAKES_UIDS "setuid", "setgid", "setresuid", "setresgid", "setreuid", "setregid", "setfsuid", "setfsgid", "setgroups", "capget", "capset"
+
+#define CALLS(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(,) NULL})
+
+const struct graph_row graph[] = {
+	{
+		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE), .workers = 1, .keeps_state = true,
+		.ports = {PORT_SMTPD, PORT_COMMAND, PORT_LISTEN},
+		.root = ROOT_EMPTY,
+		.syscalls = CALLS(EVENTS, ACCEPTS),
+		.files_most = 65536, .file_size_zero = true,
+		.why = "Holds every connection that may not speak yet; reads the network before any other program, so it can reach sessions alone.",
+	},
+	{
+		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE), .workers = 1,
+		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS},
+		.root = ROOT_EMPTY,
+		.syscalls = CALLS(FORKS),
+		.files_most = 16384, .processes_most = 20100,
+		.why = "One process per SMTP session; makes jobs in memfds.  Has no file, no key and no way to the queue but through the line.",
+	},
+	{
+		.program = P_TLS, .name = "tls", .lanes = BIT(LANE_NONE), .workers = 1,
+		.ports = {PORT_IN},
+		.root = ROOT_EMPTY,
+		.syscalls = CALLS(FORKS),
+		.files_most = 4096, .processes_most = 20100, .file_size_zero = true,
+		.why = "One process per TLS connection; holds the certificate's key and no authority over mail.",
+	},
+	{
+		.program = P_FIXUP, .name = "fixup", .lanes = BIT(LANE_OUTSIDE), .workers = 2, .stage = true,
+		.ports = {PORT_IN, PORT_NEXT},
+		.root = ROOT_EMPTY,
+		.syscalls = CALLS(),
+		.files_most = 1024,
+		.why = "Rewrites addresses in envelope and header; parses hostile headers, holds nothing.",
+	},
+	{
+		.program = P_SCAN, .name = "scan", .lanes = BIT(LANE_OUTSIDE), .workers = 4, .stage = true,
+		.ports = {PORT_IN, PORT_NEXT, PORT_SCANWORKER},
+		.root = ROOT_HOST, .tcp_connect = true,
+		.paths = {"r:/etc/hosts", "r:/etc/resolv.conf", "r:/etc/nsswitch.conf", "r:/etc/host.conf", "r:/etc/gai.conf", "r:/etc/services"},
+		.syscalls = CALLS(CONNECTS, READS_FILES),
+		.files_most = 1024,
+		.why = "Applies the scan policy; asks scanners over their sockets, hence the host's file system (names of sockets) and network.",
+	},
+	{
+		.program = P_SCANWORKER, .name = "scanworker", .lanes = BIT(LANE_OUTSIDE), .workers = 1,
+		.ports = {PORT_IN},
+		.root = ROOT_HOST, .makes_code = true,
+		.paths = {"w:STATE/scan"},
+		.syscalls = CALLS(FORKS, THREADS, READS_FILES, WRITES_FILES, "getpriority", "setpriority"),
+		.files_most = 1024, .processes_most = 64,
+		.why = "Takes hostile attachments apart with libclamav, in workers forked from one that loaded the signatures; writes its temporary folder alone.",
+	},
+	{
+		.program = P_ROUTE, .name = "route", .lanes = BIT(LANE_NONE), .workers = 2,
+		.ports = {PORT_IN, PORT_DIRECTORY},
+		.root = ROOT_EMPTY,
+		.syscalls = CALLS(),
+		.files_most = 1024, .file_size_zero = true,
+		.why = "Expands recipients by asking the directory; touches nothing else.",
+	},
+	{
+		.program = P_LOCAL, .name = "local", .user = "postern-mail", .lanes = BIT(LANE_NONE), .workers = 4,
+		.ports = {PORT_IN},
+		.root = ROOT_HOST,
+		.paths = {"w:/"},
+		.syscalls = CALLS(FORKS, READS_FILES, WRITES_FILES, TAKES_UIDS),
+		.capabilities = CAP(CAP_SETUID) | CAP(CAP_SETGID) | CAP(CAP_CHOWN),
+		.files_most = 1024, .processes_most = 512,
+		.why = "Writes Maildirs wherever mailMessageStore says, as the user's own uid; a delivery's process gives the capabilities up first.",
+	},
+	{
+		.program = P_DIRECTORY, .name = "directory", .lanes = BIT(LANE_NONE), .workers = 1,
+		.ports = {PORT_IN},
+		.root = ROOT_HOST, .tcp_connect = true,
+		.paths = {"r:/etc/hosts", "r:/etc/resolv.conf", "r:/etc/nsswitch.conf", "r:/etc/host.conf", "r:/etc/gai.conf", "r:/etc/services",
+			"r:/etc/ldap", "r:/etc/ssl", "r:/usr/lib", "r:/usr/share/ca-certificates", "r:/etc/gnutls"},
+		.syscalls = CALLS(CONNECTS, EVENTS, READS_FILES, THREADS),
+		.files_most = 4096, .processes_most = 32, .file_size_zero = true,
+		.why = "Answers who may get mail and whose password is right; talks to LDAP servers, hence the network and the resolver's files.",
+	},
+	{
+		.program = P_QUEUE, .name = "queue", .lanes = BIT(LANE_NONE), .workers = 1, .keeps_state = true,
+		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_COMMAND},
+		.root = ROOT_QUEUE,
+		.syscalls = CALLS(EVENTS, ACCEPTS, READS_FILES, WRITES_FILES, THREADS),
+		.files_most = 65536, .processes_most = 16,
+		.why = "The only program that touches the spool; its root is the spool's folder.",
+	},
+};
+const unsigned graph_rows = sizeof graph / sizeof *graph;
+
+const enum program graph_line[] = {P_FIXUP, P_SCAN, P_QUEUE};
+const unsigned graph_line_length = sizeof graph_line / sizeof *graph_line;
+
+const struct graph_row *graph_find(const char *name)
+{
+	for (unsigned i = 0; i < graph_rows; i++)
+		if (strcmp(graph[i].name, name) == 0)
+			return &graph[i];
+	return NULL;
+}
+
+const struct graph_row *graph_of(enum program p)
+{
+	for (unsigned i = 0; i < graph_rows; i++)
+		if (graph[i].program == p)
+			return &graph[i];
+	return NULL;
+}
+
+const char *graph_user(const struct graph_row *row, char space[64])
+{
+	if (row->user)
+		return row->user;
+	snprintf(space, 64, "postern-%s", row->name);
+	return space;
+}
+
+bool graph_has_port(const struct graph_row *row, enum port port)
+{
+	for (const enum port *p = row->ports; *p != PORT_END; p++)
+		if (*p == port)
+			return true;
+	return false;
+}
+
+const char *graph_lane_name(enum lane lane)
+{
+	static const char *const name[LANE_COUNT] = {"-", "outside", "submission"};
+	return (unsigned)lane < LANE_COUNT ? name[lane] : "?";
+}
+
+const char *graph_port_name(enum port port)
+{
+	static const char *const name[PORT_COUNT] = {
+		[PORT_END] = "", [PORT_IN] = "in", [PORT_NEXT] = "next", [PORT_SMTPD] = "smtpd", [PORT_TLS] = "tls", [PORT_DIRECTORY] = "directory",
+		[PORT_SCANWORKER] = "scanworker", [PORT_QUEUE] = "queue", [PORT_ROUTE] = "route", [PORT_LOCAL] = "local",
+		[PORT_COMMAND] = "command", [PORT_LISTEN] = "listen",
+	};
+	return (unsigned)port < PORT_COUNT ? name[port] : "?";
+}
