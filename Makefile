@@ -38,26 +38,26 @@ all: $(PROGRAMS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@echo "  cc $<"; $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 define archive
 $(BUILD)/$1.a: $(patsubst %.c,$(BUILD)/%.o,$(filter $1/%,$(MODULES)))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	@ar rcs $$@ $$^
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$f)))
 
 define program
 $(BUILD)/bin/$(notdir $(basename $1)): $(BUILD)/$(1:.c=.o) $(ARCHIVES)
 	@mkdir -p $$(@D)
-	$(CC) $$(ALL_LDFLAGS) $$(LDFLAGS_$(notdir $(basename $1))) -o $$@ $$< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $$(LIBS)
+	@echo "  ld $$@"; $(CC) $$(ALL_LDFLAGS) $$(LDFLAGS_$(notdir $(basename $1))) -o $$@ $$< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $$(LIBS)
 endef
 $(foreach m,$(MAINS),$(eval $(call program,$m)))
 
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(ARCHIVES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS) $(shell pkg-config --libs check)
+	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS) $(shell pkg-config --libs check)
 $(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/fuzz-replay.o $(ARCHIVES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/fuzz-replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
+	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/fuzz-replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
 
 # Everything a fresh Debian 12 lacks; nothing is installed where all is there.
 deps:

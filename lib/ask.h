@@ -4,6 +4,7 @@
  * question in hand, the asker sees the end of file at once; a deadline covers one that hangs. */
 #ifndef POSTERN_LIB_ASK_H
 #define POSTERN_LIB_ASK_H
+#include "lib/buf.h"
 #include "lib/io.h"
 
 #define QUESTION_MAX (64 * 1024) /* octets of a question or an answer */

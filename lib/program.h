@@ -28,6 +28,8 @@ void program_confine(void);
 void program_ready(void);
 /* SIGTERM came: finish the work in hand and leave.  Blocking calls of lib/io return E_EOF then. */
 bool program_stopping(void);
+/* Make SIGTERM set that flag (no SA_RESTART) and ignore SIGPIPE; program_start() does it. */
+void program_catch_stop(void);
 /* Log EV_fatal and exit 111; only start-up code calls it. */
 _Noreturn void program_fatal(const struct err *e);
 /* The settings handed over at start or by the last reload. */

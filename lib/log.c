@@ -1,0 +1,94 @@
+/* Log lines: see log.h.  No allocation; one write(2) a line. */
+#include "lib/log.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+const struct log_event_info log_events[EV_COUNT] = {
+#define EVENT(name, program, keys, meaning) {#name, program, keys, meaning},
+#include "lib/events.def"
+#undef EVENT
+};
+
+static const char *program = "postern";
+static int log_fd = 2;
+
+void log_program(const char *name)
+{
+	program = name;
+}
+
+void log_to(int fd)
+{
+	log_fd = fd;
+}
+
+static bool plain(struct slice v)
+{
+	if (v.n == 0)
+		return false;
+	for (size_t i = 0; i < v.n; i++)
+		if (v.p[i] <= ' ' || v.p[i] > '~' || v.p[i] == '"' || v.p[i] == '\\' || v.p[i] == '=')
+			return false;
+	return true;
+}
+
+void log_quote(struct buf *b, struct slice v)
+{
+	static const char hex[] = "0123456789abcdef";
+	v = slice_upto(v, LOG_VALUE_MAX);
+	if (plain(v)) {
+		buf_add_slice(b, v);
+		return;
+	}
+	buf_add_char(b, '"');
+	for (size_t i = 0; i < v.n; i++) {
+		unsigned char c = (unsigned char)v.p[i];
+		if (c < 0x20 || c > 0x7e) {
+			const char x[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+			buf_add(b, x, 4);
+		} else {
+			if (c == '"' || c == '\\')
+				buf_add_char(b, '\\');
+			buf_add_char(b, (char)c);
+		}
+	}
+	buf_add_char(b, '"');
+}
+
+static void add_head(struct buf *b, enum log_event event, const char *id)
+{
+	struct timespec t;
+	struct tm tm;
+	char when[32];
+	clock_gettime(CLOCK_REALTIME, &t);
+	gmtime_r(&t.tv_sec, &tm);
+	(void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_add_format(b, "%s.%06ldZ %s[%d] %s ", when, t.tv_nsec / 1000, program, (int)getpid(), id && *id ? id : "-");
+	for (const char *p = log_events[event].name; *p; p++)
+		buf_add_char(b, *p == '_' ? '-' : *p);
+}
+
+/* Fields that no longer fit are left out: the value of one at the limit is cut by the quoting. */
+void log_write(enum log_event event, const char *id, const struct log_field *f)
+{
+	char space[LOG_LINE_MAX];
+	struct buf b = {space, 0, sizeof space, sizeof space - 1, false};
+	add_head(&b, event, id);
+	for (; f->key && !b.overflow; f++) {
+		size_t before = b.n;
+		buf_add_char(&b, ' ');
+		buf_add_str(&b, f->key);
+		buf_add_char(&b, '=');
+		if (f->is_number)
+			buf_add_format(&b, "%lld", f->number);
+		else
+			log_quote(&b, f->text);
+		if (b.overflow)
+			b.n = before;
+	}
+	space[b.n++] = '\n';
+	ssize_t put = write(log_fd, space, b.n);
+	(void)put; /* nowhere to tell */
+}
