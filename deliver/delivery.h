@@ -25,6 +25,7 @@ enum delivery_status {
 #define DELIVERY_TEXT_MAX 400     /* octets of a result's text */
 #define DELIVERY_RECIPIENTS_MAX 100 /* in one delivery */
 #define ROUTE_TARGETS_MAX 1000    /* of one address */
+#define ROUTE_ANSWER_MAX (200 * 1024) /* octets of route's answer: give ask() a buffer with this maximum */
 
 /* Where one address goes. */
 struct target {
