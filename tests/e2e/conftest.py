@@ -1,0 +1,220 @@
+"""The fixture `suite`: a whole Postern on loopback in a temporary folder, started and stopped by the test.
+
+    def test_x(suite):
+        suite.control("databytes", "100000")              # before start(): writes a control file
+        suite.start()                                     # waits for STATE/ready
+        code, text = suite.send("a@far.test", ["u1@campus.test"], b"Subject: x\\r\\n\\r\\nhello\\r\\n")
+        assert suite.wait_mail("u1")[0].endswith(b"hello\\n")
+
+Everything below /tmp is searchable by all users, as the programs run as users of their own."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin"))
+
+LDIF = "version: 1\n\n" + "\n".join(f"""dn: uid=u{i},ou=people,dc=campus,dc=test
+objectClass: inetOrgPerson
+objectClass: qmailUser
+cn: User {i}
+sn: {i}
+uid: u{i}
+mail: u{i}@campus.test
+mailAlternateAddress: alias{i}@campus.test
+userPassword: {{SSHA}}unused
+""" for i in range(1, 51))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, seconds=20, why="it did not happen"):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        got = what()
+        if got:
+            return got
+        time.sleep(0.02)
+    raise AssertionError(f"after {seconds} s: {why() if callable(why) else why}")
+
+
+class Suite:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.ctl, self.state = self.folder / "control", self.folder / "state"
+        self.ctl.mkdir()
+        self.port = free_port()
+        self.process = None
+        self.err = self.folder / "stderr"
+        self.control("me", "mx1.campus.test")
+        self.control("locals", "campus.test")
+        self.control("listen", f"smtp 127.0.0.1:{self.port}")
+        self.control("directory.ldif", LDIF)
+        self.control("postmaster", "u1@campus.test")
+        self.control("maxperip", "1000")
+        self.control("maxpernet", "1000")
+
+    def control(self, name, text):
+        """Write control file NAME (None: remove it), by rename as an editor does."""
+        path = self.ctl / name
+        path.parent.mkdir(exist_ok=True)
+        if text is None:
+            path.unlink(missing_ok=True)
+            return
+        new = self.folder / "new-control-file"
+        new.write_bytes(text if isinstance(text, bytes) else (text.rstrip("\n") + "\n").encode())
+        new.rename(path)
+
+    def command(self, *args):
+        return [str(BIN / "postern"), *args, "-c", str(self.ctl), "-s", str(self.state)]
+
+    def postern(self, *args, check=None):
+        """Run `postern ARGS`; CHECK is the exit code that is expected."""
+        p = subprocess.run(self.command(*args), capture_output=True, text=True, timeout=60)
+        if check is not None:
+            assert p.returncode == check, (p.returncode, p.stdout, p.stderr)
+        return p
+
+    def json(self, *args, check=0):
+        return json.loads(self.postern(*args, "--json", check=check).stdout)
+
+    def launch(self):
+        with open(self.err, "ab") as err:
+            self.process = subprocess.Popen(self.command("serve"), stdout=subprocess.PIPE, stderr=err,
+                                            stdin=subprocess.DEVNULL, start_new_session=True)
+        return self.process
+
+    def start(self, seconds=30):
+        self.launch()
+
+        def ready():
+            assert self.process.poll() is None, f"postern serve ended with {self.process.returncode}:\n{self.stderr()}"
+            return (self.state / "ready").exists()
+        wait_for(ready, seconds, lambda: "the suite is not ready:\n" + self.stderr())
+        return self
+
+    def stop(self, seconds=30):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(seconds)
+        return self.process.returncode if self.process else None
+
+    def kill(self):
+        """The last resort: every process that names this state folder."""
+        if not self.process:
+            return
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def pids(self, name=None):
+        """Process ids of the suite (of program postern-NAME): those with this state folder in their command line."""
+        found = []
+        for d in pathlib.Path("/proc").iterdir():
+            if not d.name.isdigit():
+                continue
+            try:
+                args = (d / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if str(self.state).encode() in args and (not name or os.path.basename(args[0]) == f"postern-{name}".encode()):
+                found.append(int(d.name))
+        return sorted(found)
+
+    def stderr(self):
+        return self.err.read_text(errors="replace") if self.err.exists() else ""
+
+    def log(self):
+        """All log lines, those of rotated files first."""
+        files = sorted((self.state / "log").glob("*"), key=lambda f: (f.name == "current", f.name))
+        return "".join(f.read_text(errors="replace") for f in files)
+
+    def events(self, event, id=None):
+        """Log lines of an event as dictionaries of their fields."""
+        out = []
+        for line in self.log().splitlines():
+            m = re.match(r"(\S+) (\S+)\[(\d+)\] (\S+) (\S+)(.*)", line)
+            if m and m[5] == event and (id is None or m[4] == id):
+                fields = {k: (q if v.startswith('"') else v)
+                          for k, v, q in re.findall(r' ([\w-]+)=("((?:[^"\\]|\\.)*)"|\S+)', m[6])}
+                out.append({"program": m[2], "pid": int(m[3]), "id": m[4], **fields})
+        return out
+
+    def wait_event(self, event, id=None, seconds=20):
+        return wait_for(lambda: self.events(event, id), seconds, f"no event {event} in the log")
+
+    def smtp(self, **kw):
+        return smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.test", timeout=60, **kw)
+
+    def send(self, sender, rcpts, message):
+        """Send MESSAGE (bytes, CRLF); returns (code, text) of the reply to DATA, or of the first refusal."""
+        if isinstance(rcpts, str):
+            rcpts = [rcpts]
+        s = self.smtp()
+        try:
+            s.ehlo()
+            code, text = s.mail(sender, [f"SIZE={len(message)}"])
+            if code != 250:
+                return code, text.decode()
+            for r in rcpts:
+                code, text = s.rcpt(r)
+                if code != 250:
+                    return code, text.decode()
+            code, text = s.data(message)
+            return code, text.decode()
+        finally:
+            s.close()
+
+    def maildir(self, user):
+        return self.state / "mail" / user / "Maildir"
+
+    def mails(self, user):
+        """Contents of all messages in new/ and cur/, oldest id first."""
+        d = self.maildir(user)
+        return [f.read_bytes() for f in sorted([*d.glob("new/*"), *d.glob("cur/*")], key=lambda f: f.name)]
+
+    def wait_mail(self, user, count=1, seconds=20):
+        return wait_for(lambda: len(self.mails(user)) >= count and self.mails(user), seconds,
+                        lambda: f"{count} message(s) for {user}; there are {len(self.mails(user))}")
+
+
+@pytest.fixture
+def folder():
+    d = tempfile.mkdtemp(prefix="postern-")
+    os.chmod(d, 0o755)
+    yield pathlib.Path(d)
+    shutil.rmtree(d, ignore_errors=True)
+
+
+@pytest.fixture
+def suite(folder):
+    s = Suite(folder)
+    yield s
+    try:
+        s.stop()
+    except subprocess.TimeoutExpired:
+        raise AssertionError("the suite did not stop:\n" + s.stderr()[-4000:]) from None
+    finally:
+        s.kill()
