@@ -5,20 +5,37 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* "FILE:LINE: reason", as control_fault() writes it. */
-static void found(struct lint *l, bool warning, const char *file, int line, const char *format, va_list ap)
+#include "lib/buf.h"
+
+#define TEXT_MAX 600
+
+static void tell(struct lint *l, bool warning, const char *text)
 {
-	char text[sizeof ((struct err *)0)->text];
-	int n = line ? snprintf(text, sizeof text, "%s:%d: ", file, line) : snprintf(text, sizeof text, "%s: ", file);
-	if (n >= 0 && (size_t)n < sizeof text)
-		vsnprintf(text + n, sizeof text - (size_t)n, format, ap);
 	struct err e;
 	err_set(&e, E_SYNTAX, "%s", text);
 	if (!warning && l->faults == 0 && l->first)
 		*l->first = e;
 	*(warning ? &l->warnings : &l->faults) += 1;
 	if (l->report)
-		l->report(l->arg, warning, e.text);
+		l->report(l->arg, warning, text);
+}
+
+/* "FOLDER/FILE:LINE: reason", as control_fault() writes it. */
+static void found(struct lint *l, bool warning, const char *file, int line, const char *format, va_list ap)
+{
+	struct buf b = BUF_INIT(TEXT_MAX);
+	char reason[300];
+	vsnprintf(reason, sizeof reason, format, ap);
+	buf_add_format(&b, "%s/%s:", l->c->dir, file);
+	if (line)
+		buf_add_format(&b, "%d:", line);
+	buf_add_format(&b, " %s", reason);
+	for (size_t i = 0; i < b.n; i++)
+		if ((unsigned char)b.p[i] < 0x20 || b.p[i] == 0x7f)
+			b.p[i] = '?';
+	buf_add_char(&b, 0);
+	tell(l, warning, b.overflow ? reason : b.p);
+	buf_free(&b);
 }
 
 void lint_fault(struct lint *l, enum control_id id, int line, const char *format, ...)
@@ -27,6 +44,11 @@ void lint_fault(struct lint *l, enum control_id id, int line, const char *format
 	va_start(ap, format);
 	found(l, false, control_files[id].name, line, format, ap);
 	va_end(ap);
+}
+
+void lint_fault_text(struct lint *l, const char *text)
+{
+	tell(l, false, text);
 }
 
 void lint_warning(struct lint *l, const char *file, int line, const char *format, ...)

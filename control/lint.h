@@ -5,7 +5,7 @@
 #define POSTERN_CONTROL_LINT_H
 #include "lib/control.h"
 
-/* Told of each finding: "FILE:LINE: reason" (line 0 left out), one printable line that says what to do.  A warning never stops the
+/* Told of each finding: "FOLDER/FILE:LINE: reason" (without line where none is meant), one printable line that says what to do.  A warning never stops the
  * suite. */
 typedef void lint_report(void *arg, bool warning, const char *text);
 
@@ -23,6 +23,7 @@ struct lint {
 	unsigned faults, warnings;
 };
 void lint_fault(struct lint *l, enum control_id id, int line, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void lint_fault_text(struct lint *l, const char *text); /* with "FOLDER/FILE:LINE: " already in it */
 void lint_warning(struct lint *l, const char *file, int line, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* The parts, in the order in which they run. */

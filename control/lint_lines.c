@@ -2,63 +2,97 @@
  * programs accept. */
 #include "control/lint.h"
 #include "lib/addr.h"
+#include "smtpd-outside/listen.h"
 
-#include <stdio.h>
+/* Each takes one line or word; 0, or E_SYNTAX with the reason in *E. */
+typedef int check_line(const struct control *c, struct slice text, struct err *e);
 
-#define WHY_MAX 200
-
-/* Each takes one line or word; 0, or -1 with the reason in WHY. */
-typedef int check_line(const struct control *c, struct slice text, char why[WHY_MAX]);
-
-static int check_host(const struct control *c, struct slice text, char why[WHY_MAX])
+static int check_host(const struct control *c, struct slice text, struct err *e)
 {
 	(void)c;
 	if (addr_check_domain(text, false) == 0 && text.p[0] != '[')
 		return 0;
-	snprintf(why, WHY_MAX, "\"%.*s\" is not a host name", (int)slice_upto(text, 80).n, text.p);
-	return -1;
+	return err_set(e, E_SYNTAX, "\"%.*s\" is not a host name", (int)slice_upto(text, 80).n, text.p);
 }
 
-static int check_domain(const struct control *c, struct slice text, char why[WHY_MAX])
+static int check_domain(const struct control *c, struct slice text, struct err *e)
 {
 	struct slice name = slice_starts(text, ".") ? slice_from(text, 1) : text;
-	if (check_host(c, name, why) == 0)
+	if (check_host(c, name, e) == 0)
 		return 0;
-	snprintf(why, WHY_MAX, "\"%.*s\" is not a domain (name, or .name for all below it)", (int)slice_upto(text, 80).n, text.p);
-	return -1;
+	return err_set(e, E_SYNTAX, "\"%.*s\" is not a domain (name, or .name for all below it)", (int)slice_upto(text, 80).n, text.p);
 }
 
-static int check_local_part(const struct control *c, struct slice text, char why[WHY_MAX])
+static int check_local_part(const struct control *c, struct slice text, struct err *e)
 {
 	(void)c;
 	if (text.n <= 64 && text.n > 0 && slice_find(text, '@') == text.n && slice_printable(text))
 		return 0;
-	snprintf(why, WHY_MAX, "a name of at most 64 characters without @ and domain is wanted");
-	return -1;
+	return err_set(e, E_SYNTAX, "a name of at most 64 characters without @ and domain is wanted");
 }
 
-/* Where a table has a row for a file of several lines, each line is checked; for a word or text, its one line. */
+static int check_listen(const struct control *c, struct slice text, struct err *e)
+{
+	struct listen_line out;
+	(void)c;
+	return listen_parse_line(&out, text, e);
+}
+
+/* A whole file, for what one line does not show; asked only when each line passed. */
+typedef int check_file(const struct control *c, struct err *e);
+
+static int check_listen_all(const struct control *c, struct err *e)
+{
+	struct listen_line out[LISTEN_MAX];
+	size_t count;
+	return listen_parse(out, &count, c, e);
+}
+
 static const struct {
 	enum control_id id;
-	check_line *check;
+	check_line *line;
+	check_file *file;
 } table[] = {
-	{C_me, check_host},
-	{C_locals, check_domain},
-	{C_rcpthosts, check_domain},
-	{C_ldapclusterhosts, check_host},
-	{C_bouncefrom, check_local_part},
-	{C_bouncehost, check_host},
-	{C_doublebounceto, check_local_part},
-	{C_doublebouncehost, check_host},
+	{C_me, check_host, NULL},
+	{C_locals, check_domain, NULL},
+	{C_rcpthosts, check_domain, NULL},
+	{C_listen, check_listen, check_listen_all},
+	{C_ldapclusterhosts, check_host, NULL},
+	{C_bouncefrom, check_local_part, NULL},
+	{C_bouncehost, check_host, NULL},
+	{C_doublebounceto, check_local_part, NULL},
+	{C_doublebouncehost, check_host, NULL},
 };
+
+/* The faults in the lines of one file. */
+static int each_line(struct lint *l, enum control_id id, check_line *check)
+{
+	struct control_line line = {0};
+	struct err e;
+	int bad = 0;
+	while (check && control_next(l->c, id, &line))
+		if (check(l->c, line.text, &e) != 0) {
+			lint_fault(l, id, line.number, "%s", e.text);
+			bad++;
+		}
+	return bad;
+}
+
+/* The parsers of programs name folder, file and line by control_fault(); those that know no control file leave that to us. */
+static void whole_file(struct lint *l, enum control_id id, check_file *check)
+{
+	struct err e;
+	if (!check || check(l->c, &e) == 0)
+		return;
+	if (slice_starts(slice_str(e.text), l->c->dir))
+		lint_fault_text(l, e.text);
+	else
+		lint_fault(l, id, 0, "%s", e.text);
+}
 
 void lint_lines(struct lint *l)
 {
-	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-		struct control_line line = {0};
-		char why[WHY_MAX];
-		while (control_next(l->c, table[i].id, &line))
-			if (table[i].check(l->c, line.text, why) != 0)
-				lint_fault(l, table[i].id, line.number, "%s", why);
-	}
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+		if (each_line(l, table[i].id, table[i].line) == 0)
+			whole_file(l, table[i].id, table[i].file);
 }

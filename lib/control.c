@@ -28,7 +28,19 @@ struct reading {
 	struct control *c;
 	struct buf all;
 	size_t at[C_COUNT];
+	control_report *report; /* NULL: stop at the first fault */
+	void *arg;
 };
+
+/* A fault of one file: told, and the file counts as absent; or the end. */
+static int settle_fault(struct reading *r, enum control_id id, int rc, const struct err *e)
+{
+	if (rc == 0 || !r->report)
+		return rc;
+	r->report(r->arg, e->text);
+	r->c->value[id].present = false;
+	return 0;
+}
 
 int control_fault(struct err *e, const struct control *c, enum control_id id, int line, const char *format, ...)
 {
@@ -196,7 +208,12 @@ static int check(struct control *c, enum control_id id, struct err *e)
 
 int control_read(struct control *c, const char *dir, unsigned long readers, struct err *e)
 {
-	struct reading r = {.c = c, .all = BUF_INIT(CONTROL_FILE_MAX * 2)};
+	return control_read_all(c, dir, readers, NULL, NULL, e);
+}
+
+int control_read_all(struct control *c, const char *dir, unsigned long readers, control_report *report, void *arg, struct err *e)
+{
+	struct reading r = {.c = c, .all = BUF_INIT(CONTROL_FILE_MAX * 2), .report = report, .arg = arg};
 	struct stat st;
 	int rc = 0;
 	*c = (struct control){0};
@@ -206,10 +223,10 @@ int control_read(struct control *c, const char *dir, unsigned long readers, stru
 		return err_sys(e, "control folder %s", dir);
 	for (enum control_id id = 0; rc == 0 && id < C_COUNT; id++)
 		if (control_files[id].readers & readers || readers == ~0ul)
-			rc = read_one(&r, id, e);
+			rc = settle_fault(&r, id, read_one(&r, id, e), e);
 	settle(&r);
 	for (enum control_id id = 0; rc == 0 && id < C_COUNT; id++)
-		rc = check(c, id, e);
+		rc = settle_fault(&r, id, check(c, id, e), e);
 	if (rc < 0)
 		control_free(c);
 	return rc;

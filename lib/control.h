@@ -55,6 +55,10 @@ struct control {
 /* Read the folder DIR: all files that one of READERS (bits; ~0ul: all) may read.  Checks kinds, numbers, words, that text is printable
  * or UTF-8.  0; E_SYNTAX or E_SYS with "FILE:LINE: reason" in *E: the first fault found. */
 MUST_CHECK int control_read(struct control *c, const char *dir, unsigned long readers, struct err *e);
+/* The same, but goes on after the fault of a file: REPORT is told each ("FILE:LINE: reason"), and the faulty file counts as absent.
+ * 0; E_SYS, E_TOO_LONG when the folder itself cannot be read.  With REPORT NULL it is control_read(). */
+typedef void control_report(void *arg, const char *text);
+MUST_CHECK int control_read_all(struct control *c, const char *dir, unsigned long readers, control_report *report, void *arg, struct err *e);
 /* The files that program READER may read, as a sealed memfd; and back.  The descriptor or E_SYS; 0, E_PEER, E_SYS. */
 int control_pack(const struct control *c, unsigned long reader, struct err *e);
 MUST_CHECK int control_unpack(struct control *c, int fd, struct err *e);

@@ -1,0 +1,219 @@
+/* The lint: each row is a control folder with one thing wrong and what must be said of it. */
+#include <check.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/lint.h"
+
+struct file {
+	const char *name, *content;
+	mode_t mode; /* 0: 0600 */
+};
+
+/* A folder that has nothing to say against it. */
+static const struct file good[] = {
+	{"me", "mx.example.edu\n", 0},
+	{"locals", "# ours\nexample.edu\n.example.edu\n", 0},
+	{"rcpthosts", "example.org\n", 0},
+	{"directory.ldif", "dn: uid=a\nuid: a\nmail: a@example.edu\nobjectClass: qmailUser\n\n", 0644},
+	{"postmaster", "a@example.edu\n", 0},
+};
+
+static char dir[64];
+
+static void put(const struct file *f)
+{
+	char path[128];
+	snprintf(path, sizeof path, "%s/%s", dir, f->name);
+	unlink(path);
+	if (!f->content)
+		return;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, f->content, strlen(f->content)), (ssize_t)strlen(f->content));
+	ck_assert_int_eq(fchmod(fd, f->mode ? f->mode : 0600), 0);
+	close(fd);
+}
+
+static void setup(void)
+{
+	snprintf(dir, sizeof dir, "/tmp/postern-lint-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		put(&good[i]);
+}
+
+static void teardown(void)
+{
+	DIR *d = opendir(dir);
+	for (struct dirent *f; (f = readdir(d)); )
+		unlinkat(dirfd(d), f->d_name, 0);
+	closedir(d);
+	rmdir(dir);
+}
+
+struct told {
+	struct buf text; /* "F " or "W ", the text, LF */
+	int faults, warnings;
+};
+
+static void note(void *arg, bool warning, const char *text)
+{
+	struct told *t = arg;
+	ck_assert_msg(slice_starts(slice_str(text), dir), "%s", text);
+	buf_add_format(&t->text, "%s %s\n", warning ? "W" : "F", text + strlen(dir) + 1);
+	*(warning ? &t->warnings : &t->faults) += 1;
+}
+
+static void note_read(void *arg, const char *text)
+{
+	note(arg, false, text);
+}
+
+static void run(struct told *t)
+{
+	struct control c;
+	struct err e = {0}, first = {0};
+	*t = (struct told){.text = BUF_INIT(65536)};
+	ck_assert_msg(control_read_all(&c, dir, ~0ul, note_read, t, &e) == 0, "%s", e.text);
+	int before = t->faults, rc = control_lint(&c, &first, note, t);
+	ck_assert_int_eq(rc, t->faults > before ? E_SYNTAX : 0);
+	ck_assert_int_eq(first.text[0] != 0, t->faults > before);
+	ck_assert_int_eq(control_lint(&c, NULL, NULL, NULL), rc);
+	control_free(&c);
+	buf_add_char(&t->text, 0);
+}
+
+#define X80 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+static const struct {
+	struct file file;
+	const char *want; /* part of what is told, with "F FILE:LINE: " */
+	int faults, warnings;
+} rows[] = {
+	/* by kind */
+	{{"databytes", "12abc\n", 0}, "F databytes:1: must be a whole number from 1024 to", 1, 0},
+	{{"databytes", "\n# why\n12\n", 0}, "F databytes:3: must be a whole number", 1, 0},
+	{{"maxrcpt", "", 0}, "F maxrcpt: the file is empty", 1, 0},
+	{{"greetdelay", "1\n2\n", 0}, "F greetdelay:2: only one line is expected", 1, 0},
+	{{"bouncehost", "a b\n", 0}, "F bouncehost:1: must be one word", 1, 0},
+	{{"smtpgreeting", "a\001b\n", 0}, "F smtpgreeting:1: control characters", 1, 0},
+	/* lines */
+	{{"me", "mx_example\n", 0}, "F me:1: \"mx_example\" is not a host name", 1, 0},
+	{{"me", "[192.0.2.1]\n", 0}, "F me:1:", 1, 0},
+	{{"locals", "example.edu\n\n#\nexa mple\n@example.org\n", 0}, "F locals:4: \"exa mple\" is not a domain", 2, 0},
+	{{"locals", "example.edu\nexa mple\n@example.org\n", 0}, "F locals:3: \"@example.org\" is not a domain", 2, 0},
+	{{"locals", X80 ".edu\n", 0}, "F locals:1:", 1, 0},
+	{{"rcpthosts", "..org\n", 0}, "F rcpthosts:1:", 1, 0},
+	{{"listen", "smtp 127.0.0.1:25\nsmtp 127.0.0.1\nhttp [::1]:80\n", 0}, "F listen:2:", 2, 0},
+	{{"listen", "smtp 127.0.0.1:25\nsmtp 127.0.0.1:25 proxy\n", 0}, "F listen:2: the same address", 1, 0},
+	{{"bouncefrom", "a@b\n", 0}, "F bouncefrom:1:", 1, 0},
+	/* across */
+	{{"me", NULL, 0}, "F me: missing", 1, 0},
+	{{"locals", NULL, 0}, "W locals: absent: only the domain mx.example.edu is local", 0, 1},
+	{{"locals", "# none\n", 0}, "W locals: has no domain", 0, 1},
+	{{"rcpthosts", "sub.example.edu\n", 0}, "W rcpthosts:1: sub.example.edu is in locals too", 0, 1},
+	{{"directory.ldif", NULL, 0}, "W directory.ldif: absent", 0, 1},
+	{{"postmaster", NULL, 0}, "W postmaster: absent", 0, 1},
+	{{"ldaplogin", "cn=x\n", 0}, "F ldaplogin: ldaplogin and ldappassword", 1, 0},
+	{{"ldapserver", "127.0.0.1\n", 0}, "F ldapbasedn: missing", 1, 1},
+	/* names and modes */
+	{{"directory.ldif", "dn: uid=a\nuid: a\nmail: a@example.edu\nuserPassword: x\nobjectClass: qmailUser\n\n", 0644}, "W directory.ldif: mode 0644", 0, 1},
+	{{"rcpthost", "x\n", 0}, "W rcpthost: unknown name and not used; is rcpthosts meant?", 0, 1},
+	{{"Databytes", "x\n", 0}, "W Databytes: unknown name and not used; is databytes meant?", 0, 1},
+	{{"frobnicate", "x\n", 0}, "W frobnicate: unknown name and not used\n", 0, 1},
+	{{"virtualdomains", "x\n", 0}, "W virtualdomains: not used: the directory", 0, 1},
+	{{"tarpitcount", "5\n", 0}, "W tarpitcount: withdrawn", 0, 1},
+	{{"ldapdefaultquota", "5\n", 0}, "W ldapdefaultquota: withdrawn: give mailQuotaSize", 0, 1},
+	{{"aliasdomains", "a:b\n", 0}, "W aliasdomains: not used: put the lines into fixupdomains", 0, 1},
+	{{"me~", "x\n", 0}, "", 0, 0},
+	{{"README", "x\n", 0}, "", 0, 0},
+};
+
+START_TEST(row)
+{
+	struct told t;
+	put(&rows[_i].file);
+	run(&t);
+	ck_assert_msg(strstr(t.text.p, rows[_i].want) != NULL, "row %d wants %s, told:\n%s", _i, rows[_i].want, t.text.p);
+	ck_assert_msg(t.faults == rows[_i].faults && t.warnings == rows[_i].warnings, "row %d: %d faults, %d warnings:\n%s", _i,
+		t.faults, t.warnings, t.text.p);
+	buf_free(&t.text);
+}
+END_TEST
+
+START_TEST(nothing_wrong)
+{
+	struct told t;
+	run(&t);
+	ck_assert_msg(t.faults == 0 && t.warnings == 0, "%s", t.text.p);
+	buf_free(&t.text);
+}
+END_TEST
+
+/* Every fault of every file is told in one go. */
+START_TEST(all_at_once)
+{
+	static const struct file bad[] = {{"databytes", "x\n", 0}, {"maxrcpt", "0\n", 0}, {"locals", "a b\nc d\n", 0}, {"listen", "x\n", 0}};
+	struct told t;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		put(&bad[i]);
+	run(&t);
+	ck_assert_msg(t.faults == 5, "%s", t.text.p);
+	buf_free(&t.text);
+}
+END_TEST
+
+/* In a folder copied from qmail, the one difference that matters is told. */
+START_TEST(copied_from_qmail)
+{
+	static const struct file f[] = {{"rcpthosts", NULL, 0}, {"virtualdomains", "x\n", 0}};
+	struct told t;
+	put(&f[0]);
+	run(&t);
+	ck_assert_msg(t.warnings == 0, "%s", t.text.p);
+	buf_free(&t.text);
+	put(&f[1]);
+	run(&t);
+	ck_assert_ptr_nonnull(strstr(t.text.p, "W rcpthosts: absent: only domains in locals"));
+	buf_free(&t.text);
+}
+END_TEST
+
+START_TEST(secret_and_folder_modes)
+{
+	static const struct file f[] = {{"ldapserver", "127.0.0.1\n", 0}, {"ldapbasedn", "dc=x\n", 0}, {"ldaplogin", "cn=x\n", 0},
+		{"ldappassword", "x\n", 0640}, {"directory.ldif", NULL, 0}};
+	struct told t;
+	for (size_t i = 0; i < sizeof f / sizeof *f; i++)
+		put(&f[i]);
+	ck_assert_int_eq(chmod(dir, 0777), 0);
+	run(&t);
+	ck_assert_ptr_nonnull(strstr(t.text.p, "W ldappassword: mode 0640"));
+	ck_assert_ptr_nonnull(strstr(t.text.p, "everybody may write"));
+	ck_assert_msg(t.faults == 0 && t.warnings == 2, "%s", t.text.p);
+	buf_free(&t.text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("lint");
+	TCase *t = tcase_create("lint");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(t, row, 0, (int)(sizeof rows / sizeof *rows));
+	tcase_add_test(t, nothing_wrong);
+	tcase_add_test(t, all_at_once);
+	tcase_add_test(t, copied_from_qmail);
+	tcase_add_test(t, secret_and_folder_modes);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
