@@ -79,7 +79,7 @@ static int groups(struct tcprules_address *a, struct slice text)
 	int r = b.overflow ? E_SYNTAX : ip_parse(&a->first.ip, buf_slice(&b));
 	buf_free(&b);
 	a->first.bits = 16 * colons;
-	return r;
+	return r == 0 && ip_is4(&a->first.ip) ? E_SYNTAX : r;
 }
 
 /* ADDRESS/BITS */
