@@ -2,7 +2,7 @@
  *
  *	int main(int argc, char **argv)
  *	{
- *		program_start(P_FIXUP, argc, argv);    settings read, descriptors checked, all others closed, log ready
+ *		program_start(P_FIXUP, argc, argv);    settings read, descriptors checked, all others closed, log ready, SIGTERM and SIGPIPE caught
  *		…prepare what needs root or files, from the settings alone…
  *		program_confine();                     root directory, user, capabilities, Landlock, seccomp, rlimits
  *		program_ready();                       tells the supervisor
@@ -19,11 +19,14 @@
 #include "lib/log.h"
 #include "supervise/graph.h"
 
+#define POSTERN_VERSION "0.1"
 #define EXIT_USAGE 100
 #define EXIT_TEMPORARY 111
 
-/* Exits 111 with a log line when anything is not as the row says. */
+/* Each exits 111 with a log line when anything is not as the row says (100 for wrong arguments: it was started by hand). */
 void program_start(enum program which, int argc, char **argv);
+/* Afterwards the working folder is: ROOT_EMPTY an empty one, ROOT_QUEUE the spool (both also the root when started as root; otherwise
+ * Landlock stands in), ROOT_HOST "/".  So the queue names its files relative to ".". */
 void program_confine(void);
 void program_ready(void);
 /* SIGTERM came: finish the work in hand and leave.  Blocking calls of lib/io return E_EOF then. */
@@ -43,10 +46,15 @@ const char *program_state(void); /* the state folder; only of use before program
 /* keeps_state programs: poll program_lifeline() for reading and call program_reload() then; 0: program_control() is new, take it over;
  * E_EOF: the supervisor is gone or said stop. */
 int program_lifeline(void);
+/* On failure the settings stay as they are.  Slices into the settings before stay good until the reload after this one. */
 MUST_CHECK int program_reload(struct err *e);
-/* Before program_confine(): one more path for Landlock, "r:PATH" or "w:PATH". */
+/* Before program_confine(): one more path for Landlock, "r:PATH" or "w:PATH" (absolute; STATE/… is understood).  PATH_RULES_MAX at most.  A path to read
+ * that is not there is passed over. */
+#define PATH_RULES_MAX 32
 void program_allow_path(const char *path);
 /* A second, narrower seccomp list for the process that calls it (a session after fork): only these calls from now on.
  * 0 or E_SYS. */
 MUST_CHECK int program_narrow(const char *const *syscalls, struct err *e);
+/* Build that list before the fork, so that program_narrow() with the same pointer costs one system call. */
+MUST_CHECK int program_narrow_prepare(const char *const *syscalls, struct err *e);
 #endif

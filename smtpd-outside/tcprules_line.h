@@ -1,0 +1,30 @@
+/* The grammar of one line of tcprules text; internal to tcprules.c and its tests. */
+#ifndef POSTERN_SMTPD_TCPRULES_LINE_H
+#define POSTERN_SMTPD_TCPRULES_LINE_H
+#include "smtpd-outside/tcprules.h"
+
+enum tcprules_kind {
+	ADDRESS_ANY,      /* nothing before the colon */
+	ADDRESS_NETWORKS,
+	ADDRESS_NAME,     /* =host, info@…: right, but never matches here */
+};
+struct tcprules_network {
+	struct ip ip;
+	unsigned bits;    /* of its own family: 0..32 or 0..128 */
+};
+struct tcprules_address {
+	enum tcprules_kind kind;
+	struct tcprules_network first;
+	unsigned count;   /* networks: 1, or more for a range */
+	unsigned octet;   /* the octet of .first.ip that counts up */
+};
+/* The N-th network of an address, N < .count. */
+struct tcprules_network tcprules_address_network(const struct tcprules_address *a, unsigned n);
+
+/* All return 0, or E_SYNTAX with the reason in *E. */
+MUST_CHECK int tcprules_split(struct slice *address, struct slice *instruction, struct slice line, struct err *e);
+/* HINT.text is set for what is right but does not do what it looks like. */
+MUST_CHECK int tcprules_address(struct tcprules_address *out, struct slice text, struct err *hint, struct err *e);
+/* "allow" or "deny" and variables; RULE's fields but .var and .line are set, PAIRS has room for HANDOVER_VARS_MAX. */
+MUST_CHECK int tcprules_instruction(struct tcprule *rule, struct handover_pair *pairs, struct slice text, struct err *e);
+#endif
