@@ -1,0 +1,235 @@
+/* One delivery into one Maildir: see local.h.  Runs in postern-local.  The delivery comes from the queue and is checked again here; paths
+ * and numbers in it come from the directory; message and addresses from anybody.  RFC 5321 4.4 (Return-Path), RFC 9228
+ * (Delivered-To, here also the mark that ends loops). */
+#include "deliver/local.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "deliver/maildir_quota.h"
+#include "lib/envelope.h"
+#include "lib/header.h"
+#include "lib/job.h"
+#include "lib/netstring.h"
+
+static int map(struct slice *out, void **map, size_t *octets, int fd, size_t most, struct err *e)
+{
+	int rc = memfd_check(octets, fd, most, e);
+	*map = NULL;
+	*out = slice_make("", 0);
+	if (rc < 0 || *octets == 0)
+		return rc;
+	void *p = mmap(NULL, *octets, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, "map a message");
+	*map = p;
+	*out = slice_make(p, *octets);
+	return 0;
+}
+
+/* The header follows the envelope's records and one empty netstring. */
+static int skip_records(struct slice *head, struct err *e)
+{
+	struct slice record;
+	do
+		if (netstring_take(&record, head, ENVELOPE_MAX) < 0)
+			return err_set(e, E_PEER, "the head has no end of records");
+	while (record.n);
+	return 0;
+}
+
+int local_message_open(struct local_message *msg, int head_fd, int body_fd, struct err *e)
+{
+	struct header_field f;
+	*msg = (struct local_message){0};
+	int rc = map(&msg->header, &msg->head_map, &msg->head_octets, head_fd, HEAD_MAX, e);
+	if (rc == 0)
+		rc = map(&msg->body, &msg->body_map, &msg->body_octets, body_fd, BODY_MAX, e);
+	if (rc == 0)
+		rc = skip_records(&msg->header, e);
+	if (rc < 0)
+		local_message_close(msg);
+	else
+		msg->delivered_to = header_find(&f, msg->header, "Delivered-To");
+	return rc;
+}
+
+void local_message_close(struct local_message *msg)
+{
+	if (msg->head_map)
+		munmap(msg->head_map, msg->head_octets);
+	if (msg->body_map)
+		munmap(msg->body_map, msg->body_octets);
+	*msg = (struct local_message){0};
+}
+
+static int set(struct outcome *o, enum delivery_status status, const char *enhanced, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int set(struct outcome *o, enum delivery_status status, const char *enhanced, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	o->status = status;
+	snprintf(o->enhanced, sizeof o->enhanced, "%s", enhanced);
+	vsnprintf(o->text, sizeof o->text, format, ap);
+	va_end(ap);
+	return -1;
+}
+
+/* Whatever goes wrong here may be better later. */
+static int defer(struct outcome *o, const struct err *e)
+{
+	static const struct {
+		int sys;
+		const char *enhanced;
+	} codes[] = {{ENOSPC, "4.3.1"}, {EFBIG, "4.3.1"}, {EDQUOT, "4.2.2"}, {EACCES, "4.3.5"}, {EPERM, "4.3.5"}, {EROFS, "4.3.5"}};
+	const char *enhanced = e->code == E_SYS ? "4.3.0" : "4.3.5";
+	for (size_t i = 0; e->code == E_SYS && i < sizeof codes / sizeof *codes; i++)
+		if (codes[i].sys == e->sys)
+			enhanced = codes[i].enhanced;
+	return set(o, DELIVERY_DEFERRED, enhanced, "%s", e->text);
+}
+
+static bool loops(const struct local_message *msg, struct slice address)
+{
+	struct header_field f;
+	struct slice rest = msg->header;
+	while (msg->delivered_to && header_next(&f, &rest))
+		if (slice_case_eq_str(f.name, "Delivered-To") && slice_case_eq(slice_trim(f.value), address))
+			return true;
+	return false;
+}
+
+/* A line end in an address would begin a field of its own. */
+static bool one_line(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return false;
+	return true;
+}
+
+/* What needs no file: -1 with the outcome set, or 0. */
+static int check(struct outcome *o, const struct delivery *d, size_t i, const struct local_message *msg)
+{
+	const struct target *t = &d->rcpt[i].target;
+	long long size = (long long)(msg->header.n + msg->body.n);
+	if (t->agent != AGENT_LOCAL || !one_line(d->sender) || !one_line(t->address))
+		return set(o, DELIVERY_DEFERRED, "4.3.5", "this delivery is not one into a Maildir");
+	if (loops(msg, t->address))
+		return set(o, DELIVERY_FAILED, "5.4.6", "the message was delivered to this address before: it goes round in a loop");
+	if (t->size_most > 0 && size > t->size_most)
+		return set(o, DELIVERY_FAILED, "5.2.3", "the message has %lld octets, more than the %lld that this mailbox takes", size, t->size_most);
+	return 0;
+}
+
+static int find_place(struct maildir_place *p, char path[MAILDIR_PATH_MAX + 1], const struct local *l, const struct target *t, struct err *e)
+{
+	*p = (struct maildir_place){.path = path, .base = l->base};
+	if (slice_copy(path, MAILDIR_PATH_MAX + 1, t->maildir) < 0)
+		return err_set(e, E_SYNTAX, "the Maildir's path is too long; correct mailMessageStore");
+	int rc = maildir_path_check(path, e);
+	return rc < 0 ? rc : local_user_for(&p->user, t->uid_number, t->gid_number, e);
+}
+
+static int check_quota(struct outcome *o, const struct maildir *m, const struct target *t, long long octets)
+{
+	struct maildir_quota q = {t->quota_octets, t->quota_count};
+	struct maildir_usage u;
+	struct err e;
+	if (q.octets == 0 && q.count == 0)
+		return 0;
+	int over = maildir_quota_over(&u, m, &q, octets, &e);
+	if (over < 0)
+		return defer(o, &e);
+	if (over)
+		return set(o, DELIVERY_FAILED, "5.2.2", "the mailbox is full: %lld octets in %lld messages, allowed are %lld and %lld (0: any number)",
+			u.octets, u.count, q.octets, q.count);
+	return 0;
+}
+
+/* The disk is noted before anything is written, so that its sync tells of every error after this. */
+static int write_copy(struct outcome *o, struct batch *b, const struct maildir *m, const struct maildir_message *file, bool doubt, int reply_fd)
+{
+	struct err e;
+	o->disk = batch_disk(b, m);
+	if (doubt)
+		maildir_clean(m, file);
+	int there = doubt ? maildir_present(m, file, &e) : 0;
+	if (there < 0)
+		return defer(o, &e);
+	o->name = strdup(file->name);
+	o->path = strdup(m->path);
+	if (there)
+		return 0;
+	if (maildir_write(m, file, &e) < 0)
+		return defer(o, &e);
+	/* A queue that was started again sends this delivery again, in doubt, to whoever is free: then that one is to land. */
+	if (job_abandoned(&(struct job){.head_fd = -1, .body_fd = -1, .reply_fd = reply_fd})) {
+		maildir_clean(m, file);
+		return set(o, DELIVERY_DEFERRED, "4.3.0", "nobody waits for this delivery any more");
+	}
+	if (maildir_land(m, file, &e) < 0)
+		return defer(o, &e);
+	return 1;
+}
+
+static int sync_at_once(struct outcome *o, const struct maildir *m, const struct maildir_message *file)
+{
+	struct err e;
+	if (o->disk >= 0 || syncfs(m->new) == 0)
+		return 0;
+	err_sys(&e, "sync %.150s", m->path);
+	maildir_remove(m, file->name);
+	return defer(o, &e);
+}
+
+static void into(struct outcome *o, struct batch *b, const struct maildir_place *place, const struct target *t,
+	const struct maildir_message *file, bool doubt, int reply_fd)
+{
+	struct maildir m;
+	struct err e;
+	if (maildir_open(&m, place, &e) < 0) {
+		defer(o, &e);
+		return;
+	}
+	if (check_quota(o, &m, t, file->octets) == 0) {
+		int rc = write_copy(o, b, &m, file, doubt, reply_fd);
+		if (rc > 0)
+			maildir_quota_add(&m, file->octets);
+		if (rc >= 0 && sync_at_once(o, &m, file) == 0)
+			set(o, DELIVERY_DONE, "2.0.0", "%s %.300s", rc > 0 ? "delivered to" : "lies already in", place->path);
+	}
+	maildir_close(&m);
+}
+
+void local_deliver(struct outcome *o, struct batch *b, const struct local *l, const struct delivery *d, size_t i,
+	const struct local_message *msg, int reply_fd)
+{
+	const struct target *t = &d->rcpt[i].target;
+	char path[MAILDIR_PATH_MAX + 1], fields[2 * ADDRESS_MAX + 64];
+	struct maildir_place place;
+	struct maildir_message file;
+	struct err e;
+	*o = (struct outcome){.number = d->rcpt[i].number, .disk = -1};
+	if (check(o, d, i, msg) < 0)
+		return;
+	if (find_place(&place, path, l, t, &e) < 0 || local_user_become(&place.user, &e) < 0) {
+		defer(o, &e);
+		return;
+	}
+	o->user = place.user;
+	int n = snprintf(fields, sizeof fields, "Return-Path: <%.*s>\nDelivered-To: %.*s\n", SLICE_FMT(d->sender), SLICE_FMT(t->address));
+	file.part[0] = slice_make(fields, (size_t)n < sizeof fields ? (size_t)n : sizeof fields - 1);
+	file.part[1] = msg->header;
+	file.part[2] = msg->body;
+	maildir_name(&file, slice_str(d->id), d->rcpt[i].number, l->host);
+	into(o, b, &place, t, &file, d->doubt, reply_fd);
+	if (local_user_become(local_user_self(), &e) < 0)
+		_exit(111); /* cannot be: the worker's own ids are always allowed */
+}
