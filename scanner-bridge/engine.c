@@ -59,16 +59,16 @@ static int load(struct engine *g, const char *dir, const struct engine_limits *l
 	return rc == CL_SUCCESS ? 0 : err_set(e, E_SYS, "%s: %s", dir, cl_strerror((cl_error_t)rc));
 }
 
+int engine_begin(struct err *e)
+{
+	cl_set_clcb_msg(on_message);
+	return cl_init(CL_INIT_DEFAULT) == CL_SUCCESS ? 0 : err_set(e, E_SYS, "libclamav cannot be started");
+}
+
 struct engine *engine_load(const char *dir, const struct engine_limits *limits, unsigned *signatures, struct err *e)
 {
-	static bool begun;
-	struct engine *g;
+	struct engine *g = calloc(1, sizeof *g);
 	*signatures = 0;
-	cl_set_clcb_msg(on_message);
-	if (!begun && cl_init(CL_INIT_DEFAULT) != CL_SUCCESS)
-		return err_set(e, E_SYS, "libclamav cannot be started"), NULL;
-	begun = true;
-	g = calloc(1, sizeof *g);
 	if (!g)
 		return err_sys(e, "engine"), NULL;
 	g->cl = cl_engine_new();
@@ -93,7 +93,7 @@ int engine_set_tmp(struct engine *g, const char *tmp, struct err *e)
 static enum virus_verdict judge(int rc, const char *name, char text[INSPECT_TEXT_MAX + 1])
 {
 	text[0] = '\0';
-	if (rc == CL_VIRUS && name && *name && strncmp(name, "Heuristics.Limits.Exceeded", 26) != 0) {
+	if (rc == CL_VIRUS && name && *name && !virus_name_is_limit(slice_str(name))) {
 		snprintf(text, INSPECT_TEXT_MAX + 1, "%.200s", name);
 		return VIRUS_FOUND;
 	}

@@ -15,6 +15,8 @@ struct engine_limits {
 	long long seconds;
 	const char *tmp;        /* folder for temporary files, writable */
 };
+/* Once in a process, before confinement: libclamav looks for its modules (unrar).  0 or E_SYS. */
+MUST_CHECK int engine_begin(struct err *e);
 /* Load all signatures in DIR.  *SIGNATURES: how many.  NULL with the reason in *E.  Blocks for seconds with a full database. */
 struct engine *engine_load(const char *dir, const struct engine_limits *limits, unsigned *signatures, struct err *e);
 /* Has DIR changed since engine_load()? */

@@ -8,6 +8,11 @@ const char *const malformed_words[MALFORMED_KINDS] = {
 	"field-twice", "parameter-twice", "type", "boundary", "encoding", "base64", "header", "nul", "partial", "name", "limit",
 };
 
+bool virus_name_is_limit(struct slice name)
+{
+	return slice_starts(name, "Heuristics.Limits.Exceeded");
+}
+
 void inspect_question(struct buf *b, struct slice id, size_t header_offset)
 {
 	netstring_add_str(b, "inspect");

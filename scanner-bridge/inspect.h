@@ -36,6 +36,9 @@ extern const char *const malformed_words[MALFORMED_KINDS]; /* in the order of th
 
 enum virus_verdict { VIRUS_UNCHECKED = 'U', VIRUS_CLEAN = 'C', VIRUS_FOUND = 'V', VIRUS_ERROR = 'E' };
 
+/* libclamav's and clamd's "Heuristics.Limits.Exceeded…": no virus, but not looked at whole. */
+bool virus_name_is_limit(struct slice name);
+
 struct banned_part {
 	struct slice pattern; /* the line of control/banned */
 	struct slice name;    /* decoded to UTF-8; may be empty, may hold any octet */
