@@ -36,27 +36,29 @@ int confine_user(uid_t *uid, gid_t *gid, const char *name, struct err *e)
 	return 0;
 }
 
-static int limit(int resource, unsigned long value, bool may_raise, struct err *e)
+/* Where the limit may not be raised (another user than root, a container, fs.nr_open), the most that may be had. */
+static int limit(int resource, unsigned long value, struct err *e)
 {
 	struct rlimit now, want = {value, value};
-	if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
-		return err_sys(e, "getrlimit");
-	if (!may_raise && now.rlim_max != RLIM_INFINITY && value > now.rlim_max)
-		want.rlim_cur = want.rlim_max = now.rlim_max;
-	return setrlimit((__rlimit_resource_t)resource, &want) < 0 ? err_sys(e, "setrlimit %d to %lu", resource, value) : 0;
+	if (setrlimit((__rlimit_resource_t)resource, &want) == 0)
+		return 0;
+	if (errno != EPERM || getrlimit((__rlimit_resource_t)resource, &now) < 0 || value <= now.rlim_max)
+		return err_sys(e, "setrlimit %d to %lu", resource, value);
+	want.rlim_cur = want.rlim_max = now.rlim_max;
+	return setrlimit((__rlimit_resource_t)resource, &want) < 0 ? err_sys(e, "setrlimit %d", resource) : 0;
 }
 
 int confine_limits(const struct graph_row *row, bool own_user, struct err *e)
 {
-	int rc = limit(RLIMIT_CORE, 0, own_user, e);
+	int rc = limit(RLIMIT_CORE, 0, e);
 	if (rc == 0 && row->files_most)
-		rc = limit(RLIMIT_NOFILE, row->files_most, own_user, e);
+		rc = limit(RLIMIT_NOFILE, row->files_most, e);
 	if (rc == 0 && row->memory_most)
-		rc = limit(RLIMIT_DATA, row->memory_most, own_user, e);
+		rc = limit(RLIMIT_DATA, row->memory_most, e);
 	if (rc == 0 && (own_user || row->processes_most == 0))
-		rc = limit(RLIMIT_NPROC, row->processes_most, own_user, e);
+		rc = limit(RLIMIT_NPROC, row->processes_most, e);
 	if (rc == 0 && row->file_size_zero)
-		rc = limit(RLIMIT_FSIZE, 0, own_user, e);
+		rc = limit(RLIMIT_FSIZE, 0, e);
 	return rc;
 }
 

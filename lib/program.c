@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/confine.h"
@@ -106,6 +107,7 @@ void program_start(enum program which, int argc, char **argv)
 	must(control_unpack(&self.control, SETTINGS_FD, &e), &e);
 	close(SETTINGS_FD);
 	umask(077);
+	tzset(); /* reads /etc/localtime once, while it can */
 }
 
 void program_allow_path(const char *path)

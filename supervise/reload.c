@@ -1,0 +1,96 @@
+/* Reading the control files, at start and on SIGHUP.  A faulty folder changes nothing: the suite goes on with what it has, and each fault is logged
+ * with file, line and reason.  Input: files that the administrator owns, checked by control_lint(). */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "control/lint.h"
+#include "lib/log.h"
+#include "supervise/suite.h"
+
+struct report {
+	int fd;
+	unsigned faults;
+};
+
+static void tell(struct report *r, const char *text)
+{
+	r->faults++;
+	if (r->fd >= 0)
+		dprintf(r->fd, "postern-supervise: %s\n", text);
+	else
+		LOG(EV_control_fault, NULL, F_STR("error", text));
+}
+
+static void on_read(void *arg, const char *text)
+{
+	tell(arg, text);
+}
+
+static void on_lint(void *arg, bool warning, const char *text)
+{
+	if (!warning)
+		tell(arg, text);
+}
+
+int suite_read_control(struct control *c, const char *dir, int report_fd, struct err *e)
+{
+	struct report r = {.fd = report_fd};
+	struct err fault;
+	int rc = control_read_all(c, dir, ~0ul, on_read, &r, e);
+	if (rc < 0) {
+		tell(&r, e->text);
+		return rc;
+	}
+	(void)!control_lint(c, &fault, on_lint, &r);
+	if (r.faults == 0)
+		return 0;
+	control_free(c);
+	return err_set(e, E_SYNTAX, "%u fault%s in the control files", r.faults, r.faults == 1 ? "" : "s");
+}
+
+/* Programs with state take the settings over the lifeline; a socket added or dropped in control/listen makes even the door a replacement. */
+static void hand_over(struct suite *s, struct slot *slot)
+{
+	struct err e;
+	int fd = control_pack(&s->control, BIT(slot->group->row->program), &e);
+	if (fd < 0 || pass_send(slot->now->lifeline_fd, slice_str("settings"), &fd, 1, deadline_in(1000), &e) < 0)
+		LOG(EV_reload_failed, NULL, F_STR("program", slot->group->row->name), F_ERR(&e));
+	close_fd(&fd);
+}
+
+static void renew(struct suite *s, struct slot *slot, bool listen_changed)
+{
+	const struct graph_row *row = slot->group->row;
+	slot->start_msec = 0;
+	if (!slot->group->wanted) {
+		if (slot->now)
+			suite_leave(slot->now);
+		if (slot->next)
+			suite_leave(slot->next);
+	} else if (row->keeps_state && !(listen_changed && graph_has_port(row, PORT_LISTEN)) && slot->now) {
+		hand_over(s, slot);
+	} else {
+		suite_replace(s, slot);
+	}
+}
+
+void suite_reload(struct suite *s)
+{
+	struct control fresh;
+	struct err e;
+	bool listen_changed = false;
+	if (s->phase != PHASE_RUNNING)
+		return;
+	LOG(EV_reload, NULL);
+	if (suite_read_control(&fresh, s->control_dir, -1, &e) < 0)
+		return;
+	if (suite_listen(s, &fresh, &listen_changed, &e) < 0) {
+		LOG(EV_control_fault, NULL, F_ERR(&e));
+		control_free(&fresh);
+		return;
+	}
+	suite_take_control(s, &fresh);
+	for (unsigned i = 0; i < s->slots; i++)
+		renew(s, &s->slot[i], listen_changed);
+	LOG(EV_reloaded, NULL);
+}

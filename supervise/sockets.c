@@ -1,0 +1,161 @@
+/* Every socket that programs inherit: pairs between stages, operators' sockets, listening TCP sockets.  Made here, as root, so that no program
+ * needs a path or a right to make one.  Input: the graph table and control/listen, checked. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "supervise/suite.h"
+
+#define PAIR_OCTETS (1024 * 1024) /* waiting in one stage's socket: about a thousand jobs; then senders block */
+#define BACKLOG 1024
+
+/* Both ends stay open here for good: a job sent while no worker lives waits for the next one. */
+static int stage_pair(struct group *g, struct err *e)
+{
+	int pair[2], octets = PAIR_OCTETS;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, "socket pair");
+	g->in_fd = pair[0];
+	g->out_fd = pair[1];
+	if (setsockopt(g->out_fd, SOL_SOCKET, SO_SNDBUFFORCE, &octets, sizeof octets) < 0)
+		(void)setsockopt(g->out_fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
+	return 0;
+}
+
+/* Connectable by the owner alone; the program asks SO_PEERCRED besides. */
+static int operators_socket(int *fd, const struct suite *s, const char *name, struct err *e)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/run/%s.sock", s->state, name);
+	if (n < 0 || (size_t)n >= sizeof sa.sun_path)
+		return err_set(e, E_TOO_LONG, "%s: too long for the sockets in it (the state folder's name may have %zu octets)", s->state,
+			sizeof sa.sun_path - sizeof "/run/supervise.sock");
+	(void)unlink(sa.sun_path);
+	*fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t before = umask(0177);
+	int rc = *fd < 0 || bind(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 || listen(*fd, 16) < 0 ? err_sys(e, "%s", sa.sun_path) : 0;
+	umask(before);
+	return rc;
+}
+
+int suite_sockets(struct suite *s, struct err *e)
+{
+	int rc = 0;
+	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
+		if (graph_has_port(s->group[i].row, PORT_IN))
+			rc = stage_pair(&s->group[i], e);
+	for (unsigned i = 0; rc == 0 && i < graph_rows; i++)
+		if (graph_has_port(&graph[i], PORT_COMMAND))
+			rc = operators_socket(&s->row[i].command_fd, s, graph[i].name, e);
+	return rc < 0 ? rc : operators_socket(&s->own.command_fd, s, "supervise", e);
+}
+
+static socklen_t socket_address(struct sockaddr_storage *space, const struct listen_line *line)
+{
+	*space = (struct sockaddr_storage){0};
+	if (!line->any6) {
+		struct sockaddr_in *sa = (struct sockaddr_in *)space;
+		sa->sin_family = AF_INET;
+		sa->sin_port = htons(line->port);
+		memcpy(&sa->sin_addr, line->ip.a + 12, 4);
+		return sizeof *sa;
+	}
+	struct sockaddr_in6 *sa = (struct sockaddr_in6 *)space;
+	sa->sin6_family = AF_INET6;
+	sa->sin6_port = htons(line->port);
+	memcpy(&sa->sin6_addr, line->ip.a, 16);
+	return sizeof *sa;
+}
+
+static int open_listener(const struct listen_line *line, struct err *e)
+{
+	struct sockaddr_storage sa;
+	char text[INET6_ADDRSTRLEN];
+	socklen_t size = socket_address(&sa, line);
+	int on = 1, fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ip_text(text, &line->ip);
+	if (fd >= 0) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+		if (line->any6)
+			(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+		if (bind(fd, (struct sockaddr *)&sa, size) == 0 && listen(fd, BACKLOG) == 0)
+			return fd;
+	}
+	err_sys(e, "listen: %s %s port %u", listen_names[line->name].name, text, line->port);
+	close_fd(&fd);
+	return E_SYS;
+}
+
+static bool same_socket(const struct listen_line *a, const struct listen_line *b)
+{
+	return a->name == b->name && a->port == b->port && a->any6 == b->any6 && memcmp(&a->ip, &b->ip, sizeof a->ip) == 0;
+}
+
+static int find_listener(const struct suite *s, const struct listen_line *line)
+{
+	for (size_t i = 0; i < s->listens; i++)
+		if (same_socket(&s->listen[i].line, line))
+			return s->listen[i].fd;
+	return -1;
+}
+
+static bool still_used(const struct listen_socket *fresh, size_t count, int fd)
+{
+	for (size_t i = 0; i < count; i++)
+		if (fresh[i].fd == fd)
+			return true;
+	return false;
+}
+
+/* The default names an IPv6 address too; on a host without IPv6 it is passed over. */
+static bool passed_over(const struct control *c, const struct listen_line *line, const struct err *e)
+{
+	return !control_present(c, C_listen) && line->any6 && (e->sys == EAFNOSUPPORT || e->sys == EADDRNOTAVAIL);
+}
+
+static int open_all(struct listen_socket *fresh, size_t *n, const struct suite *s, const struct control *c, struct err *e)
+{
+	struct listen_line line[LISTEN_MAX];
+	size_t count;
+	int rc = listen_parse(line, &count, c, e);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct err why = {0};
+		int fd = find_listener(s, &line[i]);
+		if (fd < 0)
+			fd = open_listener(&line[i], &why);
+		if (fd >= 0)
+			fresh[(*n)++] = (struct listen_socket){line[i], fd};
+		else if (!passed_over(c, &line[i], &why)) {
+			rc = why.code;
+			if (e)
+				*e = why;
+		}
+	}
+	return rc;
+}
+
+int suite_listen(struct suite *s, const struct control *c, bool *changed, struct err *e)
+{
+	struct listen_socket fresh[LISTEN_MAX];
+	size_t n = 0;
+	int rc = open_all(fresh, &n, s, c, e);
+	if (rc < 0) {
+		for (size_t i = 0; i < n; i++)
+			if (!still_used(s->listen, s->listens, fresh[i].fd))
+				close(fresh[i].fd);
+		return rc;
+	}
+	*changed = n != s->listens;
+	for (size_t i = 0; !*changed && i < n; i++)
+		*changed = fresh[i].fd != s->listen[i].fd;
+	for (size_t i = 0; i < s->listens; i++)
+		if (!still_used(fresh, n, s->listen[i].fd))
+			close(s->listen[i].fd);
+	memcpy(s->listen, fresh, n * sizeof *fresh);
+	s->listens = n;
+	return 0;
+}
