@@ -2,6 +2,9 @@
  * programs accept. */
 #include "control/lint.h"
 #include "lib/addr.h"
+#include "scanner-bridge/banned.h"
+#include "scanner-bridge/scanners.h"
+#include "scanner-bridge/scanpolicy.h"
 #include "smtpd-outside/listen.h"
 
 /* Each takes one line or word; 0, or E_SYNTAX with the reason in *E. */
@@ -48,6 +51,18 @@ static int check_listen_all(const struct control *c, struct err *e)
 	return listen_parse(out, &count, c, e);
 }
 
+static int check_scanpolicy(const struct control *c, struct err *e)
+{
+	struct scanpolicy out;
+	return scanpolicy_parse(&out, c, e);
+}
+
+static int check_banned(const struct control *c, struct err *e)
+{
+	static struct banned out;
+	return banned_parse(&out, c, e);
+}
+
 static const struct {
 	enum control_id id;
 	check_line *line;
@@ -62,6 +77,9 @@ static const struct {
 	{C_bouncehost, check_host, NULL},
 	{C_doublebounceto, check_local_part, NULL},
 	{C_doublebouncehost, check_host, NULL},
+	{C_scanners, NULL, scanners_check},
+	{C_scanpolicy, NULL, check_scanpolicy},
+	{C_banned, NULL, check_banned},
 };
 
 /* The faults in the lines of one file. */
