@@ -34,7 +34,14 @@ FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
 .SECONDARY:
 .SECONDEXPANSION:
 
-all: $(PROGRAMS)
+# Manual pages made from the tables of the code.
+GENERATED_MAN := $(BUILD)/man/postern-control.5
+
+all: $(PROGRAMS) $(GENERATED_MAN)
+
+$(BUILD)/man/postern-%.5: $(BUILD)/bin/postern
+	@mkdir -p $(@D)
+	@$< manpage $* >$@
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

@@ -1,10 +1,16 @@
 /* What control files say about each other: a file that is required, a value that has no effect without another. */
 #include "control/lint.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
+/* One that is there but faulty was told of when it was read. */
 static void check_me(struct lint *l)
 {
-	if (control_word(l->c, C_me).n == 0)
-		lint_fault(l, C_me, 0, "missing or empty: write this host's full name into it");
+	char path[sizeof l->c->dir + 8];
+	snprintf(path, sizeof path, "%s/me", l->c->dir);
+	if (!control_present(l->c, C_me) && access(path, F_OK) < 0)
+		lint_fault(l, C_me, 0, "missing: write this host's full name into it");
 }
 
 static void check_locals(struct lint *l)

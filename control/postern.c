@@ -1,0 +1,116 @@
+/* postern: the operator's command.  As whoever calls it; reads the control folder and speaks to the running suite's sockets, which check who
+ * calls.  postern(8). */
+#include "control/cmd.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "lib/program.h"
+
+static int cmd_help(const struct options *o);
+static int cmd_version(const struct options *o);
+
+static const struct subcommand {
+	const char *name, *usage, *what;
+	int (*run)(const struct options *o);
+	int least, most; /* arguments */
+	bool hidden;
+} subcommands[] = {
+	{"serve", "", "run the whole suite in the foreground", cmd_serve, 0, 0, false},
+	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
+	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
+	{"defaults", "DIR", "write commented default control files where there are none", cmd_defaults, 1, 1, false},
+	{"help", "", "this list", cmd_help, 0, 0, false},
+	{"version", "", "the version", cmd_version, 0, 0, false},
+	{"manpage", "NAME", "print a generated manual page", cmd_manpage, 1, 1, true},
+};
+#define SUBCOMMANDS (sizeof subcommands / sizeof *subcommands)
+
+static const struct subcommand *find(const char *name)
+{
+	for (size_t i = 0; i < SUBCOMMANDS; i++)
+		if (name && strcmp(name, subcommands[i].name) == 0)
+			return &subcommands[i];
+	return NULL;
+}
+
+static void list(FILE *out)
+{
+	fprintf(out, "usage: postern COMMAND [ARGUMENT ...] [-c CONTROL] [-s STATE] [--json]\n\n");
+	for (size_t i = 0; i < SUBCOMMANDS; i++)
+		if (!subcommands[i].hidden)
+			fprintf(out, "  %s%-10s%s %s\n", tty_bold(out), subcommands[i].name, tty_plain(out), subcommands[i].what);
+	fprintf(out, "\nCONTROL is /etc/postern, STATE /var/lib/postern.  Exit codes: 0 yes or done, 1 no or fault found,\n"
+		"100 wrong usage, 111 temporary failure.  The manual page is postern(8).\n");
+}
+
+static int cmd_help(const struct options *o)
+{
+	(void)o;
+	list(stdout);
+	return 0;
+}
+
+static int cmd_version(const struct options *o)
+{
+	(void)o;
+	printf("postern %s\n", POSTERN_VERSION);
+	return 0;
+}
+
+int cmd_usage(const struct options *o)
+{
+	const struct subcommand *s = find(o->verb);
+	if (s)
+		fprintf(stderr, "usage: postern %s%s%s [-c CONTROL] [-s STATE] [--json]\n", s->name, s->usage[0] ? " " : "", s->usage);
+	else
+		list(stderr);
+	return EXIT_USAGE;
+}
+
+int cmd_fail(const struct options *o, int exit_code, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	fprintf(stderr, "postern%s%s: ", o->verb ? " " : "", o->verb ? o->verb : "");
+	vfprintf(stderr, format, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	return exit_code;
+}
+
+static int run(const struct options *o)
+{
+	const struct subcommand *s = find(o->verb);
+	if (o->version)
+		return cmd_version(o);
+	if (o->help) {
+		if (!s)
+			return cmd_help(o);
+		printf("usage: postern %s%s%s\n%s\n", s->name, s->usage[0] ? " " : "", s->usage, s->what);
+		return 0;
+	}
+	if (!s) {
+		if (o->verb)
+			cmd_fail(&(struct options){0}, 0, "there is no command %s", o->verb);
+		return cmd_usage(o);
+	}
+	if (o->args < s->least || o->args > s->most)
+		return cmd_usage(o);
+	return s->run(o);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct err e;
+	if (options_parse(&o, argc, argv, &e) < 0) {
+		cmd_fail(&o, 0, "%s", e.text);
+		return cmd_usage(&o);
+	}
+	int code = run(&o);
+	/* A listing that did not reach its reader is not done. */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return code ? code : EXIT_TEMPORARY;
+	return code;
+}
