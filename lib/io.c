@@ -215,6 +215,16 @@ int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t
 	}
 }
 
+/* Nothing came: the end of file, but on a datagram socket anybody who may send can send nothing, and the other side is never gone. */
+static int nothing_came(int sock, struct err *e)
+{
+	int type = 0;
+	socklen_t size = sizeof type;
+	if (getsockopt(sock, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM)
+		return err_set(e, E_PEER, "an empty datagram");
+	return err_set(e, E_EOF, "the other side is gone");
+}
+
 /* Take the descriptors out of MSG: those that fit into FDS are kept, all others closed. */
 static void take_fds(struct msghdr *msg, int *fds, size_t *count, size_t *surplus)
 {
@@ -257,7 +267,7 @@ int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *c
 		take_fds(&msg, fds, count, &surplus);
 		*n = (size_t)got;
 		if (got == 0 && *count == 0 && !(msg.msg_flags & MSG_CTRUNC))
-			return err_set(e, E_EOF, "the other side is gone");
+			return nothing_came(sock, e);
 		if (surplus || msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
 			close_fds(fds, *count);
 			return err_set(e, E_PEER, "a datagram had too much text or too many descriptors");

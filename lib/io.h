@@ -44,7 +44,7 @@ MUST_CHECK int memfd_check(size_t *size, int fd, size_t max, struct err *e);
 MUST_CHECK int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t deadline, struct err *e);
 /* Receives into SPACE of SIZE octets; *N octets and *COUNT descriptors (at most PASS_FDS_MAX; surplus ones are closed and make it
  * E_PEER, as does a text longer than SIZE).  On failure no descriptor is left open.  A blocking socket without deadline
- * (DEADLINE_NEVER) costs one system call.  0, E_TIMEOUT, E_EOF (end of file, or told to stop), E_PEER, E_SYS. */
+ * (DEADLINE_NEVER) costs one system call.  0, E_TIMEOUT, E_EOF (end of file, or told to stop), E_PEER (an empty datagram too), E_SYS. */
 MUST_CHECK int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, struct err *e);
 /* close() for each that is not negative, setting it to -1. */
 void close_fds(int *fds, size_t count);

@@ -344,7 +344,25 @@ START_TEST(questions)
 }
 END_TEST
 
+/* Who may send to a stage must not be able to end it. */
+START_TEST(empty_datagram_is_not_the_end)
+{
+	int pair[2], seq[2];
+	struct job job;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+	ck_assert_int_eq(send(pair[0], "", 0, 0), 0);
+	ck_assert_int_eq(job_receive(&job, pair[1], deadline_in(1000), NULL), E_PEER);
+	ck_assert_int_eq(job_receive(&job, pair[1], deadline_in(0), NULL), E_TIMEOUT);
+	close_fds(pair, 2);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, seq), 0);
+	close_fd(&seq[0]);
+	ck_assert_int_eq(job_receive(&job, seq[1], deadline_in(1000), NULL), E_EOF);
+	close_fd(&seq[1]);
+}
+END_TEST
+
 UNIT_MAIN("job",
+	tcase_add_test(t, empty_datagram_is_not_the_end);
 	tcase_add_test(t, envelope_round_trip);
 	tcase_add_loop_test(t, envelope_grammar, 0, sizeof heads / sizeof *heads);
 	tcase_add_test(t, recipient_limit);
