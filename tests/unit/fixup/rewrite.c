@@ -1,14 +1,13 @@
 /* fixup/rewrite: header fields in and out, envelopes, completion, limits. */
 #include "fixup/rewrite.h"
 
-#include <check.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/header.h"
 #include "lib/log.h"
+#include "tests/unit/unit.h"
 
 #define LONGER "a-much-longer-domain-name-than-before.example.edu"
 static const char domains[] = "old.edu:new.edu\n.old.edu:new.edu\na.edu:" LONGER "\n";
@@ -352,22 +351,11 @@ START_TEST(linear)
 END_TEST
 
 #define ROWS(a) (int)(sizeof(a) / sizeof *(a))
-int main(void)
-{
-	Suite *s = suite_create("rewrite");
-	TCase *t = tcase_create("tables");
+UNIT_MAIN("rewrite",
 	tcase_add_checked_fixture(t, start, stop);
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, field, 0, ROWS(fields));
 	tcase_add_loop_test(t, completion, 0, ROWS(completions));
 	tcase_add_loop_test(t, line_limit, 0, ROWS(lines));
 	tcase_add_loop_test(t, envelope, 0, ROWS(envelopes));
 	tcase_add_loop_test(t, linear, 0, ROWS(shapes));
-	tcase_add_test(t, header_limit);
-	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
-}
+	tcase_add_test(t, header_limit);)

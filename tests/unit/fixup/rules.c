@@ -1,10 +1,10 @@
 /* fixup/rules: what an address becomes; which files are refused, and with what words. */
 #include "fixup/rules.h"
 
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
+
+#include "tests/unit/unit.h"
 
 static struct control *settings(struct control *c, const char *domains, const char *addresses)
 {
@@ -194,18 +194,7 @@ START_TEST(cost_does_not_grow)
 END_TEST
 
 #define ROWS(a) (int)(sizeof(a) / sizeof *(a))
-int main(void)
-{
-	Suite *s = suite_create("rules");
-	TCase *t = tcase_create("tables");
-	tcase_set_timeout(t, 60);
+UNIT_MAIN("rules",
 	tcase_add_loop_test(t, row, 0, ROWS(rows));
 	tcase_add_loop_test(t, fault, 0, ROWS(faults));
-	tcase_add_test(t, cost_does_not_grow);
-	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
-}
+	tcase_add_test(t, cost_does_not_grow);)

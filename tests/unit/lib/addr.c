@@ -1,8 +1,6 @@
 /* lib/addr: one row, one result. */
 #include "lib/addr.h"
-
-#include <check.h>
-#include <stdlib.h>
+#include "tests/unit/unit.h"
 
 #define R4 "aaaa"
 #define R16 R4 R4 R4 R4
@@ -399,10 +397,7 @@ START_TEST(ip_nul)
 END_TEST
 
 #define ROWS(a) (int)(sizeof(a) / sizeof *(a))
-int main(void)
-{
-	Suite *s = suite_create("addr");
-	TCase *t = tcase_create("tables");
+UNIT_MAIN("addr",
 	tcase_add_loop_test(t, path, 0, ROWS(paths));
 	tcase_add_loop_test(t, mailbox, 0, ROWS(mailboxes));
 	tcase_add_loop_test(t, domain, 0, ROWS(domains));
@@ -410,11 +405,4 @@ int main(void)
 	tcase_add_loop_test(t, ip, 0, ROWS(ips));
 	tcase_add_test(t, domain_of);
 	tcase_add_test(t, canonical_overflow);
-	tcase_add_test(t, ip_nul);
-	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
-}
+	tcase_add_test(t, ip_nul);)

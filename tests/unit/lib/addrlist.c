@@ -1,11 +1,10 @@
 /* lib/addrlist: what stands where, written as local@domain| for each address ("~" where a comment or blank is inside). */
 #include "lib/addrlist.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "lib/buf.h"
+#include "tests/unit/unit.h"
 
 static const struct row {
 	const char *spec, *in, *out; /* out NULL: E_SYNTAX */
@@ -194,18 +193,7 @@ START_TEST(linear)
 END_TEST
 
 #define ROWS(a) (int)(sizeof(a) / sizeof *(a))
-int main(void)
-{
-	Suite *s = suite_create("addrlist");
-	TCase *t = tcase_create("tables");
-	tcase_set_timeout(t, 60);
+UNIT_MAIN("addrlist",
 	tcase_add_loop_test(t, row, 0, ROWS(rows));
 	tcase_add_loop_test(t, linear, 0, ROWS(shapes));
-	tcase_add_test(t, address_limit);
-	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
-}
+	tcase_add_test(t, address_limit);)

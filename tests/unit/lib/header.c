@@ -1,7 +1,6 @@
 /* lib/header: one row, one result. */
 #include "lib/header.h"
-
-#include <check.h>
+#include "tests/unit/unit.h"
 
 #define S(text) {text, sizeof text - 1}
 
@@ -124,18 +123,8 @@ START_TEST(find)
 END_TEST
 
 #define ROWS(a) (int)(sizeof(a) / sizeof *(a))
-int main(void)
-{
-	Suite *s = suite_create("header");
-	TCase *t = tcase_create("tables");
+UNIT_MAIN("header",
 	tcase_add_loop_test(t, walk, 0, ROWS(walks));
 	tcase_add_loop_test(t, unfold, 0, ROWS(unfolds));
 	tcase_add_loop_test(t, date, 0, ROWS(dates));
-	tcase_add_test(t, find);
-	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
-}
+	tcase_add_test(t, find);)
