@@ -21,6 +21,12 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I.
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAG) $(LDFLAGS)
 LIBS    = $(shell pkg-config --libs $(PKG)) -lldap -llber -lclamav -lcdb -lcrypt
 
+# One process per session: a fork of a static program copies less (docs/decisions.md).
+ifndef SAN
+LDFLAGS_postern-smtpd = -static-pie
+LIBS_postern-smtpd    = -lseccomp
+endif
+
 MAINS    := $(wildcard $(FOLDERS:%=%/postern-*.c)) $(wildcard control/postern.c)
 MODULES  := $(filter-out $(MAINS),$(wildcard $(FOLDERS:%=%/*.c)))
 PROGRAMS := $(MAINS:%.c=$(BUILD)/bin/%)
@@ -57,7 +63,7 @@ $(foreach f,$(FOLDERS),$(eval $(call archive,$f)))
 define program
 $(BUILD)/bin/$(notdir $(basename $1)): $(BUILD)/$(1:.c=.o) $(ARCHIVES)
 	@mkdir -p $$(@D)
-	@echo "  ld $$@"; $(CC) $$(ALL_LDFLAGS) $$(LDFLAGS_$(notdir $(basename $1))) -o $$@ $$< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $$(LIBS)
+	@echo "  ld $$@"; $(CC) $$(ALL_LDFLAGS) $$(LDFLAGS_$(notdir $(basename $1))) -o $$@ $$< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $$(or $$(LIBS_$(notdir $(basename $1))),$$(LIBS))
 endef
 $(foreach m,$(MAINS),$(eval $(call program,$m)))
 

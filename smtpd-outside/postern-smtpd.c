@@ -1,0 +1,25 @@
+/* postern-smtpd: SMTP sessions, one process each.  Runs as postern-smtpd, confined before it takes the first connection; smtpd.c has
+ * the parent, session.c the session. */
+#include "lib/id.h"
+#include "lib/program.h"
+#include "smtpd-outside/smtpd.h"
+
+int main(int argc, char **argv)
+{
+	static struct smtpd d;
+	struct err e;
+	program_start(P_SMTPD, argc, argv);
+	smtpd_settings_read(&d.set, program_control());
+	id_set_host(d.set.me);
+	d.in_port = program_port(PORT_IN);
+	d.next_port = program_port(PORT_NEXT);
+	d.directory_port = program_port(PORT_DIRECTORY);
+	d.tls_port = program_port(PORT_TLS);
+	d.set.tls = d.tls_port >= 0; /* postern-tls is started when there is a certificate */
+	if (slots_make(&d.slots, &e))
+		program_fatal(&e);
+	program_confine();
+	program_ready();
+	smtpd_run(&d);
+	return 0;
+}

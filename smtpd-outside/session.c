@@ -1,0 +1,167 @@
+/* The session: waits for a command, checks it against the table, calls its handler, until something ends it.
+ *
+ * Runs in a process of its own, forked by smtpd.c, chrooted to an empty folder, with the sockets of its edges and nothing else.
+ * The client is hostile until proven otherwise; the door's facts (handover.h) are believed.  RFC 5321, 2920, 3207, 2034, 3463. */
+#include "smtpd-outside/session.h"
+
+#include <stdlib.h>
+
+#include "lib/io.h"
+#include "lib/log.h"
+#include "lib/program.h"
+
+enum { NO_ARGUMENT = 1, LAST_OF_GROUP = 2, JUNK = 4 };
+#define STARTED (STATE_IDLE | STATE_MAIL | STATE_RCPT)
+#define ANY (STATE_NEW | STARTED)
+
+static const struct row {
+	void (*handler)(struct session *s);
+	unsigned states, flags;
+} table[VERB_COUNT] = {
+	[VERB_EHLO] = {session_ehlo, ANY, LAST_OF_GROUP | JUNK},
+	[VERB_HELO] = {session_ehlo, ANY, LAST_OF_GROUP | JUNK},
+	[VERB_MAIL] = {session_mail, STATE_IDLE, 0},
+	[VERB_RCPT] = {session_rcpt_to, STATE_MAIL | STATE_RCPT, 0},
+	[VERB_DATA] = {session_data, STATE_MAIL | STATE_RCPT, NO_ARGUMENT | LAST_OF_GROUP},
+	[VERB_RSET] = {session_rset, ANY, NO_ARGUMENT | JUNK},
+	[VERB_NOOP] = {session_noop, ANY, JUNK},
+	[VERB_VRFY] = {session_vrfy, ANY, JUNK},
+	[VERB_HELP] = {session_help, ANY, JUNK},
+	[VERB_QUIT] = {session_quit, ANY, NO_ARGUMENT},
+	[VERB_STARTTLS] = {session_starttls, STATE_IDLE | STATE_NEW, NO_ARGUMENT | LAST_OF_GROUP},
+	[VERB_FOREIGN] = {session_foreign, ANY, 0},
+	[VERB_UNKNOWN] = {session_unknown, ANY, 0},
+};
+
+void session_reply(struct session *s, enum reply which, struct slice detail)
+{
+	char space[1024];
+	struct buf b = BUF_OVER(space);
+	reply_line(&b, which, detail, reply_rows[which].code >= 400 ? s->id : "");
+	buf_add_str(&b, "\r\n");
+	session_write(&s->io, buf_slice(&b));
+}
+
+void session_decline(struct session *s, enum reply which, struct slice detail)
+{
+	char space[1024];
+	struct buf b = BUF_OVER(space);
+	reply_line(&b, which, detail, "");
+	LOG(EV_smtpd_reject, s->id, F_STR("ip", s->client_ip), F_STR("helo", s->helo), F_SLICE("sender", session_sender(s)),
+		F_STR("verb", smtpd_command_name(s->command.verb)), F_SLICE("argument", s->command.argument), F_SLICE("reply", buf_slice(&b)));
+	session_reply(s, which, detail);
+}
+
+void session_refuse(struct session *s, enum reply which, struct slice detail)
+{
+	s->errors += reply_rows[which].code >= 500;
+	session_decline(s, which, detail);
+}
+
+void session_stop(struct session *s, const char *why)
+{
+	if (!s->why)
+		s->why = why;
+}
+
+struct slice session_rcpt(const struct session *s, size_t number)
+{
+	size_t from = number ? s->rcpt_end[number - 1] : 0;
+	return slice_make(s->rcpt_text.p + from, s->rcpt_end[number] - from);
+}
+
+void session_reset(struct session *s)
+{
+	s->id[0] = s->sender[0] = 0;
+	buf_free(&s->rcpt_text);
+	s->rcpt_text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX);
+	free(s->rcpt_end);
+	s->rcpt_end = NULL;
+	s->rcpts = s->rcpts_room = 0;
+	s->eightbit = s->refused_any = false;
+	if (s->state != STATE_NEW)
+		s->state = STATE_IDLE;
+}
+
+static void dispatch(struct session *s)
+{
+	const struct row *row = &table[s->command.verb];
+	struct slice name = slice_str(smtpd_command_name(s->command.verb));
+	s->errors += row->flags & JUNK && ++s->junk > SESSION_JUNK_MAX;
+	if (row->flags & NO_ARGUMENT && s->command.argument.n) {
+		session_refuse(s, REPLY_no_argument, name);
+	} else if (row->flags & LAST_OF_GROUP && session_input_waits(&s->io)) {
+		/* what follows was sent without knowing the reply: it may be an attack on whoever stands between, never obey it */
+		session_refuse(s, REPLY_pipelining, name);
+		session_stop(s, "pipelining");
+	} else if (!(row->states & s->state)) {
+		session_refuse(s, REPLY_sequence, name);
+	} else {
+		row->handler(s);
+	}
+}
+
+static void line_fault(struct session *s, int fault)
+{
+	s->command = (struct smtpd_command){.verb = VERB_UNKNOWN};
+	session_refuse(s, fault == E_TOO_LONG ? REPLY_line_too_long : REPLY_line_octets, slice_str(""));
+	if (fault == E_TOO_LONG && s->io.in[s->io.start ? s->io.start - 1 : 0] != '\n')
+		session_stop(s, "line_too_long");
+}
+
+/* No line came: say why, where anybody still listens. */
+static void no_line(struct session *s, int r)
+{
+	char space[24];
+	struct buf b = BUF_OVER(space);
+	bool over = clock_msec() >= s->io.session_end;
+	buf_add_format(&b, "%lld", (long long)s->set.timeout_msec / 1000);
+	if (r == E_TIMEOUT)
+		session_reply(s, over ? REPLY_session_end : REPLY_idle, buf_slice(&b));
+	if (r == E_REFUSED)
+		session_reply(s, REPLY_stopping, slice_str(""));
+	session_stop(s, r == E_REFUSED ? "stopping" : r != E_TIMEOUT ? "disconnect" : over ? "session_end" : "idle");
+}
+
+static void one_command(struct session *s)
+{
+	struct slice line;
+	int r = session_line(&s->io, &line, deadline_in(s->set.timeout_msec));
+	if (r == E_SYNTAX || r == E_TOO_LONG) {
+		line_fault(s, r);
+	} else if (r) {
+		no_line(s, r);
+		return;
+	} else {
+		smtpd_command_parse(&s->command, line);
+		dispatch(s);
+	}
+	s->commands++;
+	if (s->errors >= SESSION_ERRORS_MAX && !s->why) {
+		session_reply(s, REPLY_too_many_errors, slice_str(""));
+		session_stop(s, "errors");
+	}
+}
+
+static void report(const struct session *s)
+{
+	handover_report(s->token_fd, REPORT_BADRCPT, s->unknown);
+	handover_report(s->token_fd, REPORT_ERRORS, s->errors);
+	handover_report(s->token_fd, REPORT_MESSAGES, s->messages);
+}
+
+void session_run(struct session *s)
+{
+	int64_t begin = clock_msec();
+	s->state = STATE_NEW;
+	s->rcpt_text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX);
+	s->io.session_end = begin + s->set.session_msec;
+	session_reply(s, REPLY_greeting, s->set.greeting);
+	while (!s->why)
+		one_command(s);
+	session_hang_up(&s->io, strcmp(s->why, "quit") && strcmp(s->why, "disconnect"));
+	LOG(EV_smtpd_end, "", F_STR("ip", s->client_ip), F_STR("why", s->why), F_NUM("commands", s->commands), F_NUM("errors", s->errors),
+		F_NUM("messages", s->messages), F_NUM("rcpts", s->accepted), F_NUM("octets", s->octets), F_NUM("msec", clock_msec() - begin));
+	report(s);
+	session_reset(s);
+}

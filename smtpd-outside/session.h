@@ -1,0 +1,116 @@
+/* One SMTP session: the state between commands, and what its modules say to each other.  Sequential, with absolute deadlines; memory
+ * is bounded whatever the client sends. */
+#ifndef POSTERN_SMTPD_SESSION_H
+#define POSTERN_SMTPD_SESSION_H
+#include "lib/envelope.h"
+#include "smtpd-outside/handover.h"
+#include "smtpd-outside/replies.h"
+#include "smtpd-outside/smtpd_command.h"
+#include "smtpd-outside/smtpd_settings.h"
+#include "smtpd-outside/smtpd_slots.h"
+#include "smtpd-outside/tls_client.h"
+
+#define SESSION_ERRORS_MAX 20  /* then 421 */
+#define SESSION_JUNK_MAX 100   /* NOOP, RSET, VRFY, HELP, EHLO without a message between them; each further one is an error */
+#define SESSION_IN_OCTETS (128 * 1024) /* pages that are not used cost nothing */
+#define SESSION_OUT_OCTETS 2048
+#define SESSION_READ_OCTETS 4096       /* commands are read in this many at once */
+#define SESSION_SKIP_MAX (1 << 20)     /* octets of an overlong command line that are skipped */
+
+enum session_state { /* bits, for the command table */
+	STATE_NEW = 1,   /* no EHLO yet (or again, after STARTTLS) */
+	STATE_IDLE = 2,
+	STATE_MAIL = 4,  /* MAIL was accepted, no recipient yet */
+	STATE_RCPT = 8,
+};
+
+/* The client's connection with both its buffers. */
+struct session_io {
+	int fd;
+	int64_t session_end; /* no deadline is later */
+	size_t start, end;   /* unread input */
+	size_t out_n;
+	bool dead;           /* the client is gone: write no more */
+	char out[SESSION_OUT_OCTETS];
+	char *in;            /* SESSION_IN_OCTETS */
+};
+
+struct session {
+	struct session_io io;
+	struct smtpd_settings set;
+	int next_port, directory_port, tls_port, token_fd; /* owned by the process */
+	struct slots_shared *slots;
+	int slot;
+	/* the client */
+	char client_ip[48], client_host[256], helo[256], tls[96];
+	struct ip local_ip;
+	bool esmtp;
+	/* the transaction */
+	enum session_state state;
+	char id[ID_LEN + 1];        /* "" outside a transaction */
+	char sender[ADDRESS_MAX + 1];
+	bool eightbit;
+	struct buf rcpt_text;       /* all addresses, one after the other */
+	uint32_t *rcpt_end;         /* where each ends */
+	size_t rcpts, rcpts_room;
+	bool refused_any;
+	/* the command in hand */
+	struct smtpd_command command;
+	/* counts */
+	unsigned commands, errors, junk, unknown, accepted, messages;
+	unsigned long long octets;
+	const char *why;            /* the session is to end, and why; NULL: it goes on */
+};
+
+/* session.c: the whole session, up to closing.  The caller fills in all up to .local_ip, and .io.fd and .io.in. */
+void session_run(struct session *s);
+/* An empty buffer over SPACE: replies are made without malloc, whose pages an idle session would then own. */
+#define BUF_OVER(space) ((struct buf){(space), 0, sizeof(space), sizeof(space), false})
+/* A reply.  DETAIL is what stands for the table's "*". */
+void session_reply(struct session *s, enum reply which, struct slice detail);
+/* A reply that refuses: it is logged, and a code from 500 on counts as an error. */
+void session_refuse(struct session *s, enum reply which, struct slice detail);
+/* The same without counting an error. */
+void session_decline(struct session *s, enum reply which, struct slice detail);
+/* End the session when the command in hand is done. */
+void session_stop(struct session *s, const char *why);
+/* Forget the transaction; the state is IDLE (or NEW, before EHLO). */
+void session_reset(struct session *s);
+static inline struct slice session_sender(const struct session *s) { return slice_str(s->sender); }
+struct slice session_rcpt(const struct session *s, size_t number);
+
+/* session_io.c.  Deadlines are capped by session_end. */
+/* Send all replies that wait. */
+void session_flush(struct session_io *io);
+void session_write(struct session_io *io, struct slice text);
+/* The next command line, without CR LF; borrows from the buffer until the next call.  Waiting replies are sent before it waits.
+ * 0; E_SYNTAX (line taken, has forbidden octets); E_TOO_LONG (skipped; over SESSION_SKIP_MAX .dead is not set but the rest is
+ * unread: close); E_TIMEOUT; E_EOF (the client is gone); E_REFUSED (told to stop). */
+MUST_CHECK int session_line(struct session_io *io, struct slice *line, int64_t deadline);
+/* Read what comes, at most ROOM octets, to P.  The count, 0 at end of file, E_TIMEOUT or E_EOF. */
+ssize_t session_read(struct session_io *io, char *p, size_t room, int64_t deadline);
+/* Has the client sent more than was read? */
+bool session_input_waits(const struct session_io *io);
+/* Close so that the client still gets the replies: stop sending, and swallow what is under way. */
+void session_hang_up(struct session_io *io, bool input_left);
+
+/* The commands, each called in a state that its row in session.c allows. */
+void session_ehlo(struct session *s);    /* session_greet.c; HELO too */
+void session_noop(struct session *s);
+void session_help(struct session *s);
+void session_vrfy(struct session *s);
+void session_rset(struct session *s);
+void session_quit(struct session *s);
+void session_starttls(struct session *s);
+void session_foreign(struct session *s);
+void session_unknown(struct session *s);
+void session_mail(struct session *s);    /* session_mail.c */
+void session_rcpt_to(struct session *s);
+void session_data(struct session *s);    /* session_data.c */
+
+/* session_job.c: HEADER (with its blank line) and the body in BODY_FD (taken, not yet sealed) go to the next stage; the client gets its
+ * answer.  OCTETS is the message's size as received. */
+void session_job(struct session *s, struct slice header, int body_fd, unsigned long long octets);
+/* The Received field (RFC 5321 4.4) for the message in hand. */
+void session_received(struct buf *b, const struct session *s, int64_t wall_usec);
+#endif

@@ -1,0 +1,130 @@
+/* The commands around the mail: EHLO, HELO, STARTTLS, NOOP, VRFY, HELP, RSET, QUIT and what is no command.
+ * RFC 5321 4.1.1.1, RFC 1869 and the keywords' own RFCs: 1870, 2920, 6152, 2034, 3207. */
+#include "smtpd-outside/session.h"
+
+#include <stdio.h>
+
+#include "lib/io.h"
+#include "lib/log.h"
+
+#define TLS_MSEC 30000
+
+static const struct slice none = {"", 0};
+
+static bool offers_tls(const struct session *s)
+{
+	return s->set.tls && !s->tls[0];
+}
+
+static void keyword(struct buf *b, bool last, const char *text)
+{
+	buf_add_format(b, "250%c%s\r\n", last ? ' ' : '-', text);
+}
+
+static void ehlo_reply(struct session *s)
+{
+	char space[1024], size[32];
+	struct buf b = BUF_OVER(space);
+	snprintf(size, sizeof size, "SIZE %lld", s->set.databytes);
+	buf_add_format(&b, "250-%.*s\r\n", SLICE_FMT(s->set.me));
+	if (offers_tls(s))
+		keyword(&b, false, "STARTTLS");
+	keyword(&b, false, "PIPELINING");
+	keyword(&b, false, "8BITMIME");
+	keyword(&b, false, "ENHANCEDSTATUSCODES");
+	keyword(&b, true, size);
+	session_write(&s->io, buf_slice(&b));
+}
+
+void session_ehlo(struct session *s)
+{
+	bool esmtp = s->command.verb == VERB_EHLO;
+	if (!smtpd_helo_valid(s->command.argument)) {
+		session_refuse(s, REPLY_helo_name, slice_str(smtpd_command_name(s->command.verb)));
+		return;
+	}
+	s->state = STATE_IDLE;
+	session_reset(s);
+	s->esmtp = esmtp;
+	if (slice_copy(s->helo, sizeof s->helo, s->command.argument))
+		s->helo[0] = 0;
+	if (esmtp) {
+		ehlo_reply(s);
+		return;
+	}
+	session_write(&s->io, slice_str("250 "));
+	session_write(&s->io, s->set.me);
+	session_write(&s->io, slice_str("\r\n"));
+}
+
+void session_noop(struct session *s)
+{
+	session_reply(s, REPLY_ok, none);
+}
+
+void session_help(struct session *s)
+{
+	session_reply(s, REPLY_help, none);
+}
+
+void session_vrfy(struct session *s)
+{
+	session_reply(s, REPLY_vrfy, none);
+}
+
+void session_rset(struct session *s)
+{
+	session_reset(s);
+	session_reply(s, REPLY_ok, none);
+}
+
+void session_quit(struct session *s)
+{
+	session_reply(s, REPLY_bye, none);
+	session_stop(s, "quit");
+}
+
+void session_foreign(struct session *s)
+{
+	session_decline(s, REPLY_foreign, none);
+	session_stop(s, "foreign");
+}
+
+void session_unknown(struct session *s)
+{
+	session_refuse(s, REPLY_unknown, none);
+}
+
+/* From here on the clear-text socket is closed: the clear octets of TLS are all that can come (RFC 3207 4.2: begin anew). */
+static void inside_tls(struct session *s, int clear_fd, const struct tls_facts *facts)
+{
+	close_fd(&s->io.fd);
+	s->io.fd = clear_fd;
+	s->io.start = s->io.end = 0;
+	snprintf(s->tls, sizeof s->tls, "%s %s", facts->version, facts->cipher);
+	s->state = STATE_NEW;
+	session_reset(s);
+	s->helo[0] = 0;
+	LOG(EV_smtpd_tls, "", F_STR("ip", s->client_ip), F_STR("tls", s->tls));
+}
+
+void session_starttls(struct session *s)
+{
+	struct err e;
+	struct tls_facts facts;
+	int clear_fd = -1;
+	if (!offers_tls(s)) {
+		session_refuse(s, REPLY_no_tls, none);
+		return;
+	}
+	session_reply(s, REPLY_starttls, none);
+	session_flush(&s->io);
+	if (tls_start(&clear_fd, &facts, s->tls_port, s->io.fd, deadline_in(TLS_MSEC), &e) == 0) {
+		inside_tls(s, clear_fd, &facts);
+		return;
+	}
+	/* nothing in clear text may follow a 220 to STARTTLS: the connection ends */
+	LOG(EV_smtpd_reject, "", F_STR("ip", s->client_ip), F_STR("helo", s->helo), F_STR("verb", "STARTTLS"), F_STR("reply", e.text));
+	s->io.dead = true;
+	session_stop(s, "tls");
+}

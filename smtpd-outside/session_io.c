@@ -1,0 +1,173 @@
+/* The client's connection: lines in, replies out, both through fixed buffers.  Whoever is at the other end is hostile until proven
+ * otherwise and may be slow: every wait has a deadline.
+ *
+ * The process keeps SIGTERM blocked but for the moment in which it waits for a command, so that lib/io's calls are never cut off in the
+ * middle of a command; ppoll() opens and closes that window in one step, which poll() of lib/io cannot. */
+#include "smtpd-outside/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "lib/io.h"
+#include "lib/program.h"
+
+#define WRITE_MSEC 60000  /* for a client that does not read */
+#define LINGER_MSEC 2000
+#define LINGER_OCTETS (1 << 20)
+
+static int64_t capped(const struct session_io *io, int64_t deadline)
+{
+	return deadline < io->session_end ? deadline : io->session_end;
+}
+
+void session_flush(struct session_io *io)
+{
+	if (io->out_n && !io->dead && io_write_all(io->fd, io->out, io->out_n, deadline_in(WRITE_MSEC), NULL))
+		io->dead = true;
+	io->out_n = 0;
+}
+
+void session_write(struct session_io *io, struct slice text)
+{
+	if (text.n > SESSION_OUT_OCTETS - io->out_n)
+		session_flush(io);
+	text = slice_upto(text, SESSION_OUT_OCTETS);
+	memcpy(io->out + io->out_n, text.p, text.n);
+	io->out_n += text.n;
+}
+
+static ssize_t receive(struct session_io *io, char *p, size_t room)
+{
+	ssize_t n;
+	do
+		n = recv(io->fd, p, room, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? E_TIMEOUT : E_EOF;
+	return n;
+}
+
+ssize_t session_read(struct session_io *io, char *p, size_t room, int64_t deadline)
+{
+	for (;;) {
+		ssize_t n = receive(io, p, room);
+		if (n != E_TIMEOUT)
+			return n;
+		int r = io_wait(io->fd, POLLIN, capped(io, deadline), NULL);
+		if (r)
+			return r == E_TIMEOUT ? E_TIMEOUT : E_EOF;
+	}
+}
+
+/* Wait for a command: the one place where SIGTERM gets through. */
+static int wait_idle(struct session_io *io, int64_t deadline)
+{
+	struct pollfd p = {.fd = io->fd, .events = POLLIN};
+	sigset_t open;
+	sigemptyset(&open);
+	for (;;) {
+		int left = deadline_left(capped(io, deadline));
+		struct timespec t = {left / 1000, left % 1000 * 1000000};
+		int n = ppoll(&p, 1, &t, &open);
+		if (program_stopping())
+			return E_REFUSED;
+		if (n > 0)
+			return 0;
+		if (n == 0)
+			return E_TIMEOUT;
+		if (errno != EINTR)
+			return E_EOF;
+	}
+}
+
+static int fill(struct session_io *io, int64_t deadline)
+{
+	session_flush(io);
+	if (io->dead)
+		return E_EOF;
+	if (io->start) {
+		memmove(io->in, io->in + io->start, io->end - io->start);
+		io->end -= io->start;
+		io->start = 0;
+	}
+	int r = wait_idle(io, deadline);
+	if (r)
+		return r;
+	ssize_t n = receive(io, io->in + io->end, SESSION_READ_OCTETS);
+	if (n == E_TIMEOUT)
+		return 0;
+	if (n <= 0)
+		return E_EOF;
+	io->end += (size_t)n;
+	return 0;
+}
+
+/* Drop input up to and including the next LF. */
+static int skip_line(struct session_io *io, int64_t deadline)
+{
+	size_t skipped = 0;
+	for (;;) {
+		struct slice waiting = slice_make(io->in + io->start, io->end - io->start);
+		size_t n = slice_find(waiting, '\n');
+		io->start += n + (n < waiting.n);
+		skipped += n;
+		if (n < waiting.n || skipped > SESSION_SKIP_MAX)
+			return E_TOO_LONG;
+		int r = fill(io, deadline);
+		if (r)
+			return r;
+	}
+}
+
+/* LINE ends with LF: take it off; what is left must be printable or 8-bit octets and the CR. */
+static int check_line(struct slice *line)
+{
+	if (line->n < 2 || line->p[line->n - 2] != '\r')
+		return E_SYNTAX;
+	line->n -= 2;
+	for (size_t i = 0; i < line->n; i++)
+		if ((unsigned char)line->p[i] < 32 || line->p[i] == 127)
+			return E_SYNTAX;
+	return 0;
+}
+
+int session_line(struct session_io *io, struct slice *line, int64_t deadline)
+{
+	for (;;) {
+		struct slice waiting = slice_make(io->in + io->start, io->end - io->start);
+		size_t n = slice_find(waiting, '\n');
+		if (n >= COMMAND_LINE_MAX)
+			return skip_line(io, deadline);
+		if (n < waiting.n) {
+			*line = slice_upto(waiting, n + 1);
+			io->start += n + 1;
+			return check_line(line);
+		}
+		int r = fill(io, deadline);
+		if (r)
+			return r;
+	}
+}
+
+bool session_input_waits(const struct session_io *io)
+{
+	char c;
+	return io->start < io->end || recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Closing a socket with unread input resets the connection, and the client may then lose our last reply. */
+void session_hang_up(struct session_io *io, bool input_left)
+{
+	session_flush(io);
+	int64_t deadline = deadline_in(LINGER_MSEC);
+	if (!io->dead && input_left && !shutdown(io->fd, SHUT_WR))
+		for (size_t all = 0; all < LINGER_OCTETS; ) {
+			ssize_t n = session_read(io, io->in, SESSION_IN_OCTETS, deadline);
+			if (n <= 0)
+				break;
+			all += (size_t)n;
+		}
+	close_fd(&io->fd);
+}

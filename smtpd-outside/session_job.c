@@ -1,0 +1,127 @@
+/* A whole message: adds the Received field, makes the job, passes it on, waits for the line's answer and gives it to the client.
+ * RFC 5321 4.4 (Received), 4.2.5 (what the 250 means), postern-job(5).  Whoever answers is a stage of the line or the queue; an answer is
+ * believed to be one, its text is checked before it goes out. */
+#include "smtpd-outside/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/header.h"
+#include "lib/io.h"
+#include "lib/job.h"
+#include "lib/log.h"
+
+/* The client's words inside our own field: only what can stand in an atom, a domain or a literal. */
+static void add_safe(struct buf *b, const char *s)
+{
+	for (; *s; s++) {
+		bool safe = (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || strchr(".-_:[]", *s);
+		buf_add_char(b, safe ? *s : '?');
+	}
+}
+
+void session_received(struct buf *b, const struct session *s, int64_t wall_usec)
+{
+	buf_add_str(b, "Received: from ");
+	add_safe(b, s->helo);
+	buf_add_format(b, " ([%s%s])\n  by %.*s with %s%s id %s", strchr(s->client_ip, ':') ? "IPv6:" : "", s->client_ip, SLICE_FMT(s->set.me),
+		s->esmtp ? "ESMTP" : "SMTP", s->tls[0] ? "S" : "", s->id);
+	if (s->tls[0])
+		buf_add_format(b, "\n  (%s)", s->tls);
+	if (s->rcpts == 1)
+		buf_add_format(b, "\n  for <%.*s>", SLICE_FMT(session_rcpt(s, 0)));
+	buf_add_str(b, ";\n  ");
+	header_date(b, wall_usec);
+	buf_add_char(b, '\n');
+}
+
+static int make_head(const struct session *s, struct slice header, struct err *e)
+{
+	struct envelope env = {
+		.id = slice_str(s->id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec(), .sender = session_sender(s),
+		.client_ip = slice_str(s->client_ip), .client_host = slice_str(s->client_host), .helo = slice_str(s->helo),
+		.tls = slice_str(s->tls), .eightbit = s->eightbit, .rcpts = s->rcpts,
+	};
+	struct buf received = BUF_INIT(2048);
+	env.rcpt = calloc(s->rcpts, sizeof *env.rcpt);
+	if (!env.rcpt)
+		return err_set(e, E_SYS, "no memory for the recipients");
+	for (size_t i = 0; i < s->rcpts; i++)
+		env.rcpt[i].address = session_rcpt(s, i);
+	session_received(&received, s, env.wall_usec);
+	int fd = received.overflow ? err_set(e, E_SYS, "no memory for the Received field") :
+		job_make_head(&env, (const struct slice[]){buf_slice(&received), header}, 2, e);
+	buf_free(&received);
+	free(env.rcpt);
+	return fd;
+}
+
+/* Pass the job on.  0 with *MINE the descriptor on which the answer comes. */
+static int send_job(int *mine, const struct session *s, struct job *job, struct slice header, int64_t deadline, struct err *e)
+{
+	memcpy(job->id, s->id, sizeof job->id);
+	job->head_fd = make_head(s, header, e);
+	if (job->head_fd < 0)
+		return job->head_fd;
+	int r = memfd_seal(job->body_fd, e);
+	if (!r)
+		r = answer_pair(mine, &job->reply_fd, e);
+	return r ? r : job_send(s->next_port, job, deadline, e);
+}
+
+/* The answer as the client gets it; every refusal has the message's id. */
+static void tell(struct session *s, int code, const char *text)
+{
+	struct buf b = BUF_INIT(ANSWER_MAX + ID_LEN + 16);
+	buf_add_format(&b, "%d %s", code, text);
+	if (!strstr(text, s->id))
+		buf_add_format(&b, " %s", s->id);
+	buf_add_str(&b, "\r\n");
+	session_write(&s->io, buf_slice(&b));
+	buf_free(&b);
+}
+
+static void unanswered(struct session *s, const struct err *e, int64_t begin)
+{
+	LOG(EV_smtpd_unanswered, s->id, F_STR("error", e->text), F_NUM("msec", clock_msec() - begin));
+	session_reply(s, REPLY_unanswered, slice_str(""));
+}
+
+static void answered(struct session *s, int code, const char *text, int64_t begin)
+{
+	LOG(EV_smtpd_answered, s->id, F_NUM("code", code), F_STR("answer", text), F_NUM("msec", clock_msec() - begin));
+	tell(s, code, text);
+	s->messages += code < 300;
+	if (code < 300)
+		s->junk = 0;
+}
+
+static void log_handed(const struct session *s, unsigned long long octets)
+{
+	LOG(EV_smtpd_handed, s->id, F_STR("ip", s->client_ip), F_STR("helo", s->helo), F_SLICE("sender", session_sender(s)),
+		F_NUM("octets", octets), F_NUM("rcpts", s->rcpts), F_SLICE("rcpt", session_rcpt(s, 0)), F_STR("tls", s->tls));
+}
+
+void session_job(struct session *s, struct slice header, int body_fd, unsigned long long octets)
+{
+	struct job job = JOB_INIT;
+	struct err e = {0};
+	int mine = -1, code = 0;
+	char text[ANSWER_MAX + 1];
+	int64_t begin = clock_msec(), deadline = deadline_in(s->set.answer_msec);
+	job.body_fd = body_fd;
+	int r = send_job(&mine, s, &job, header, deadline, &e);
+	/* our copy of the reply's far end goes before we wait: its end of file is how we learn that a stage died */
+	job_close(&job);
+	if (!r) {
+		log_handed(s, octets);
+		r = answer_wait(&code, text, mine, deadline, &e);
+	}
+	if (!r && code >= 300 && code < 400)
+		r = err_set(&e, E_PEER, "the answer's code is %d", code);
+	if (r)
+		unanswered(s, &e, begin);
+	else
+		answered(s, code, text, begin);
+	close_fd(&mine);
+}

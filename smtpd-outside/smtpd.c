@@ -1,0 +1,148 @@
+/* See smtpd.h.  The parent reads nothing but the door's datagrams and touches as little memory as it can: what it has touched, each
+ * fork copies.  Runs as postern-smtpd in an empty root directory.
+ *
+ * SIGTERM: no more connections are taken; each session is told (again and again, since a signal between two calls is lost) and leaves
+ * when its command in progress is done. */
+#include "smtpd-outside/smtpd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/program.h"
+
+#define REAP_MSEC 1000 /* how late a child's end may be seen while no connection comes */
+#define NUDGE_MSEC 200
+
+/* One for all: a session's process has its own copy of those pages that it writes to. */
+static struct session session __attribute__((aligned(4096)));
+static char input[SESSION_IN_OCTETS] __attribute__((aligned(4096)));
+
+static void reap(struct smtpd *d)
+{
+	int status;
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0; ) {
+		int64_t octets = slots_gone(&d->slots, pid);
+		if (WIFSIGNALED(status))
+			LOG(EV_smtpd_killed, "", F_NUM("child", pid), F_NUM("signal", WTERMSIG(status)), F_NUM("octets", octets));
+	}
+}
+
+static void block_sigterm(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* A rule that cannot be obeyed: serve nobody under it rather than with another limit. */
+static void wrong_rule(struct session *s, const struct err *e)
+{
+	LOG(EV_smtpd_refused, "", F_STR("error", e->text));
+	session_reply(s, REPLY_no_room, slice_str(""));
+	session_flush(&s->io);
+}
+
+static void copy_host(struct session *s, const struct handover *h)
+{
+	struct slice host;
+	if (!handover_var(h, "TCPREMOTEHOST", &host) || !slice_printable(host) || slice_copy(s->client_host, sizeof s->client_host, host))
+		s->client_host[0] = 0;
+}
+
+_Noreturn static void child(struct smtpd *d, const struct handover *h, int client_fd, int token_fd, int slot)
+{
+	struct err e;
+	struct session *s = &session;
+	block_sigterm();
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* without a parent nobody would tell it to stop */
+	s->io.fd = client_fd;
+	s->io.in = input;
+	s->token_fd = token_fd;
+	s->slots = d->slots.shared;
+	s->slot = slot;
+	s->set = d->set;
+	s->next_port = d->next_port;
+	s->directory_port = d->directory_port;
+	s->tls_port = d->tls_port;
+	copy_host(s, h);
+	if (slice_copy(s->client_ip, sizeof s->client_ip, h->client_ip) || ip_parse(&s->local_ip, h->local_ip))
+		_exit(EXIT_TEMPORARY);
+	LOG(EV_smtpd_session, "", F_SLICE("ip", h->client_ip), F_NUM("port", h->client_port), F_STR("host", s->client_host));
+	if (smtpd_settings_session(&s->set, h, &e))
+		session_run(s);
+	else
+		wrong_rule(s, &e);
+	_exit(0);
+}
+
+/* No process can be had: the client is told so by the parent, in one write that cannot block. */
+static void no_room(int client_fd, const struct err *e)
+{
+	char space[512];
+	struct buf b = BUF_OVER(space);
+	LOG(EV_smtpd_refused, "", F_ERR(e));
+	reply_line(&b, REPLY_no_room, slice_str(""), "");
+	buf_add_str(&b, "\r\n");
+	(void)!io_write_all(client_fd, b.p, b.n, deadline_in(0), NULL);
+}
+
+static void serve(struct smtpd *d, const struct handover *h, int client_fd, int token_fd)
+{
+	struct err e;
+	int slot = slots_free(&d->slots);
+	if (slot < 0) {
+		err_set(&e, E_SYS, "%d sessions are running", SLOTS_MAX);
+		no_room(client_fd, &e);
+		return;
+	}
+	pid_t pid = fork();
+	if (pid == 0)
+		child(d, h, client_fd, token_fd, slot);
+	if (pid > 0) {
+		slots_set(&d->slots, slot, pid);
+		return;
+	}
+	err_sys(&e, "fork");
+	no_room(client_fd, &e);
+}
+
+static void stop_sessions(struct smtpd *d)
+{
+	const struct timespec pause = {0, NUDGE_MSEC * 1000000l};
+	for (reap(d); d->slots.live; reap(d)) {
+		for (unsigned i = 0; i < d->slots.used; i++)
+			if (d->slots.pid[i])
+				kill(d->slots.pid[i], SIGTERM);
+		nanosleep(&pause, NULL);
+	}
+}
+
+void smtpd_run(struct smtpd *d)
+{
+	static char space[HANDOVER_MAX];
+	while (!program_stopping()) {
+		struct handover h;
+		struct err e;
+		int client_fd = -1, token_fd = -1;
+		int64_t deadline = d->slots.live ? deadline_in(REAP_MSEC) : DEADLINE_NEVER;
+		int r = handover_receive(&h, &client_fd, &token_fd, space, d->in_port, deadline, &e);
+		if (d->slots.live)
+			reap(d);
+		if (r == 0)
+			serve(d, &h, client_fd, token_fd);
+		else if (r != E_TIMEOUT && r != E_EOF)
+			LOG(EV_bad_question, "", F_ERR(&e));
+		close_fd(&client_fd);
+		close_fd(&token_fd);
+		if (r == E_EOF)
+			break;
+	}
+	stop_sessions(d);
+}

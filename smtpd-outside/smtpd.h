@@ -1,0 +1,13 @@
+/* The parent of all SMTP sessions: takes connections from the door and forks. */
+#ifndef POSTERN_SMTPD_SMTPD_H
+#define POSTERN_SMTPD_SMTPD_H
+#include "smtpd-outside/session.h"
+
+struct smtpd {
+	int in_port, next_port, directory_port, tls_port;
+	struct smtpd_settings set;
+	struct slots slots;
+};
+/* Until told to stop; returns when the last session is gone. */
+void smtpd_run(struct smtpd *d);
+#endif

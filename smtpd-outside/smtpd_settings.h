@@ -1,0 +1,22 @@
+/* What postern-smtpd takes from its control files, and what a rule of tcp.smtp changes for one session. */
+#ifndef POSTERN_SMTPD_SETTINGS_H
+#define POSTERN_SMTPD_SETTINGS_H
+#include "lib/control.h"
+#include "smtpd-outside/handover.h"
+
+struct smtpd_settings {
+	const struct control *control; /* for locals and rcpthosts */
+	struct slice me, greeting;
+	int64_t timeout_msec, session_msec, answer_msec;
+	long long databytes, maxrcpt, maxhops, inflightbytes;
+	bool tls;                      /* STARTTLS may be offered */
+	bool relay;                    /* RELAYCLIENT is set */
+	struct slice relay_suffix;     /* its value */
+};
+void smtpd_settings_read(struct smtpd_settings *s, const struct control *c);
+/* S as H's variables change it: DATABYTES, MAXRCPT, DENY_TLS, RELAYCLIENT.  Returns false and names the variable in *E when a value
+ * is not a number in its range: the session must then not begin, since a limit would silently be another. */
+bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e);
+enum smtpd_domain { DOMAIN_LOCAL, DOMAIN_RELAYED, DOMAIN_FOREIGN };
+enum smtpd_domain smtpd_settings_domain(const struct smtpd_settings *s, struct slice domain);
+#endif

@@ -1,0 +1,772 @@
+"""postern-smtpd alone (smtpd_alone.py): what it says to clients, what it passes on, and what becomes of a session when anything around
+it fails."""
+import itertools
+import os
+import pathlib
+import random
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from smtpd_alone import ME, Smtpd, netstring
+
+MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
+
+
+@pytest.fixture(scope="module")
+def shared():
+    d = Smtpd()
+    yield d
+    d.close()
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def make(**kw):
+        started.append(Smtpd(**kw))
+        return started[-1]
+    yield make
+    for d in started:
+        d.close()
+
+
+M, R = "MAIL FROM:<a@far.test>", "RCPT TO:<u1@campus.test>"
+E = "EHLO client.test"
+LONG = "x" * 64
+# (spec, setup commands, command, expected start of the reply)
+TABLE = [
+    ("5321 4.1.1.1", [], "EHLO client.test", "250"),
+    ("5321 4.1.1.1", [], "HELO client.test", "250 " + ME),
+    ("5321 4.1.1.1 case", [], "ehlo client.test", "250"),
+    ("5321 4.1.3 literal", [], "EHLO [192.0.2.7]", "250"),
+    ("5321 4.1.1.1 name needed", [], "EHLO", "501 5.5.4 say EHLO"),
+    ("5321 4.1.1.1 name needed", [], "HELO ", "501 5.5.4 say HELO"),
+    ("5321 4.1.1.1 one word", [], "EHLO a b", "501 5.5.4"),
+    ("5321 4.5.3.1.2 name too long", [], "EHLO " + "a" * 256, "501 5.5.4"),
+    ("5321 4.1.4 again", [E], "EHLO other.test", "250"),
+    ("5321 4.1.4 EHLO resets", [E, M], "EHLO client.test", "250"),
+    ("5321 4.1.4 EHLO resets", [E, M, E], "RCPT TO:<u1@campus.test>", "503 5.5.1"),
+    ("5321 4.1.4 order", [], M, "503 5.5.1 MAIL"),
+    ("5321 4.1.4 order", [], R, "503 5.5.1 RCPT"),
+    ("5321 4.1.4 order", [], "DATA", "503 5.5.1 DATA"),
+    ("5321 4.1.4 order", [E], R, "503 5.5.1"),
+    ("5321 4.1.4 order", [E], "DATA", "503 5.5.1"),
+    ("5321 4.1.4 order", [E, M], M, "503 5.5.1"),
+    ("5321 4.1.4 order", [E, M], "DATA", "503 5.5.1"),
+    ("5321 4.1.4 order after failed HELO", ["EHLO"], M, "503 5.5.1"),
+    ("5321 4.1.1.2", [E], M, "250 2.1.0"),
+    ("5321 4.1.1.2 HELO is enough", ["HELO c.test"], M, "250 2.1.0"),
+    ("5321 4.5.5 null sender", [E], "MAIL FROM:<>", "250 2.1.0"),
+    ("5321 4.1.1.2 postmaster", [E], "MAIL FROM:<postmaster>", "250 2.1.0"),
+    ("5321 4.1.1.2 blank", [E], "MAIL FROM: <a@far.test>", "250 2.1.0"),
+    ("5321 4.1.2 quoted", [E], 'MAIL FROM:<"a b"@far.test>', "250 2.1.0"),
+    ("5321 4.1.1.3 source route", [E], "MAIL FROM:<@x.test:a@far.test>", "250 2.1.0"),
+    ("5321 4.1.3 literal", [E], "MAIL FROM:<a@[192.0.2.9]>", "250 2.1.0"),
+    ("5321 4.1.1.2 no FROM", [E], "MAIL <a@far.test>", "501 5.5.4"),
+    ("5321 4.1.1.2 nothing", [E], "MAIL", "501 5.5.4"),
+    ("5321 4.1.1.2 no brackets", [E], "MAIL FROM:a@far.test", "501 5.1.7"),
+    ("5321 4.1.2 no domain", [E], "MAIL FROM:<a>", "501 5.1.7"),
+    ("5321 4.1.2 two at", [E], "MAIL FROM:<a@b@far.test>", "501 5.1.7"),
+    ("5321 4.1.2 open bracket", [E], "MAIL FROM:<a@far.test", "501 5.1.7"),
+    ("5321 4.5.3.1.1", [E], f"MAIL FROM:<{LONG}@far.test>", "250 2.1.0"),
+    ("5321 4.5.3.1.1 one more", [E], f"MAIL FROM:<{LONG}x@far.test>", "501 5.1.7"),
+    ("6531 not offered", [E], b"MAIL FROM:<\xc3\xa4@far.test>\r\n", "501 5.1.7"),
+    ("1870 6.1", [E], M + " SIZE=100", "250 2.1.0"),
+    ("1870 6.1 too large", [E], M + " SIZE=67108865", "552 5.3.4"),
+    ("1870 6.1 limit", [E], M + " SIZE=67108864", "250 2.1.0"),
+    ("1870 6.1 2^32", [E], M + " SIZE=4294967296", "552 5.3.4"),
+    ("1870 6.1 2^64", [E], M + " SIZE=18446744073709551616", "552 5.3.4"),
+    ("1870 3 negative", [E], M + " SIZE=-1", "501 5.5.4"),
+    ("1870 3 word", [E], M + " SIZE=many", "501 5.5.4"),
+    ("1870 twice", [E], M + " SIZE=1 SIZE=2", "501 5.5.4"),
+    ("6152 2", [E], M + " BODY=8BITMIME", "250 2.1.0"),
+    ("6152 2", [E], M + " BODY=7BIT SIZE=7", "250 2.1.0"),
+    ("6152 2 unknown body", [E], M + " BODY=9BIT", "501 5.5.4"),
+    ("5321 4.1.1.11 unknown", [E], M + " FOO=1", "555 5.5.4"),
+    ("5321 4.1.1.11 not offered", [E], M + " SMTPUTF8", "555 5.5.4"),
+    ("5321 4.1.1.11 not offered", [E], M + " AUTH=<>", "555 5.5.4"),
+    ("5321 4.1.1.3", [E, M], R, "250 2.1.5"),
+    ("5321 4.1.1.3 second", [E, M, R], "RCPT TO:<u2@campus.test>", "250 2.1.5"),
+    ("5321 2.4 domain's case", [E, M], "RCPT TO:<u1@CAMPUS.Test>", "250 2.1.5"),
+    ("5321 4.1.1.3 blank", [E, M], "RCPT TO: <u1@campus.test>", "250 2.1.5"),
+    ("5321 4.1.1.3 route", [E, M], "RCPT TO:<@relay.test:u1@campus.test>", "250 2.1.5"),
+    ("5321 4.5.1 postmaster", [E, M], "RCPT TO:<postmaster>", "250 2.1.5"),
+    ("5321 4.5.1 case", [E, M], "RCPT TO:<PostMaster>", "250 2.1.5"),
+    ("5321 4.5.1 with domain", [E, M], "RCPT TO:<postmaster@campus.test>", "250 2.1.5"),
+    ("5321 4.1.3 our literal", [E, M], "RCPT TO:<u1@[192.0.2.1]>", "250 2.1.5"),
+    ("5321 4.1.3 another literal", [E, M], "RCPT TO:<u1@[192.0.2.2]>", "550 5.7.1"),
+    ("5321 4.1.2 atoms", [E, M], "RCPT TO:<o'neill+tag@campus.test>", "250 2.1.5"),
+    ("5321 4.1.2 needless quotes", [E, M], 'RCPT TO:<"u1"@campus.test>', "250 2.1.5"),
+    ("5321 3.3 unknown", [E, M], "RCPT TO:<nobody@campus.test>", "550 5.1.1 <nobody@campus.test>"),
+    ("3463 3.3 disabled", [E, M], "RCPT TO:<off@campus.test>", "550 5.2.1 <off@campus.test>"),
+    ("5321 4.2.1 directory is down", [E, M], "RCPT TO:<soft@campus.test>", "451 4.3.0"),
+    ("rcpthosts", [E, M], "RCPT TO:<any@relayed.test>", "250 2.1.5"),
+    ("rcpthosts suffix", [E, M], "RCPT TO:<any@x.below.test>", "250 2.1.5"),
+    ("rcpthosts suffix is not the domain", [E, M], "RCPT TO:<any@below.test>", "550 5.7.1"),
+    ("relay", [E, M], "RCPT TO:<any@other.test>", "550 5.7.1"),
+    ("relay: percent", [E, M], "RCPT TO:<any%other.test@campus.test>", "550 5.1.1"),
+    ("relay: two at", [E, M], "RCPT TO:<any@other.test@campus.test>", "501 5.1.3"),
+    ("relay: quoted at", [E, M], 'RCPT TO:<"any@other.test"@campus.test>', "550 5.1.1"),
+    ("relay: bang", [E, M], "RCPT TO:<other.test!any@campus.test>", "550 5.1.1"),
+    ("relay: route does not count", [E, M], "RCPT TO:<@campus.test:any@other.test>", "550 5.7.1"),
+    ("relay: look-alike", [E, M], "RCPT TO:<u1@campus.test.other.test>", "550 5.7.1"),
+    ("relay: look-alike", [E, M], "RCPT TO:<u1@xcampus.test>", "550 5.7.1"),
+    ("relay: trailing dot is the domain", [E, M], "RCPT TO:<u1@campus.test.>", "250 2.1.5"),
+    ("5321 4.1.1.3 empty path", [E, M], "RCPT TO:<>", "501 5.1.3"),
+    ("5321 4.1.1.3 no TO", [E, M], "RCPT <u1@campus.test>", "501 5.5.4"),
+    ("5321 4.1.1.3 no domain", [E, M], "RCPT TO:<u1>", "501 5.1.3"),
+    ("5321 4.1.2 empty local part", [E, M], "RCPT TO:<@campus.test>", "501 5.1.3"),
+    ("3461 not offered", [E, M], "RCPT TO:<u1@campus.test> NOTIFY=NEVER", "555 5.5.4"),
+    ("5321 4.1.1.4", [E, M, R], "DATA", "354"),
+    ("5321 4.1.1.4 argument", [E, M, R], "DATA now", "501 5.5.4"),
+    ("5321 3.3 no recipient", [E, M, "RCPT TO:<nobody@campus.test>"], "DATA", "554 5.5.1"),
+    ("5321 4.1.1.5", [E, M, R], "RSET", "250 2.0.0"),
+    ("5321 4.1.1.5 forgets", [E, M, R, "RSET"], "DATA", "503 5.5.1"),
+    ("5321 4.1.1.5 any time", [], "RSET", "250 2.0.0"),
+    ("5321 4.1.1.5 argument", [], "RSET x", "501 5.5.4"),
+    ("5321 4.1.1.6", [], "VRFY u1", "252 2.5.2"),
+    ("5321 4.1.1.7 EXPN is optional", [E], "EXPN list", "500 5.5.1"),
+    ("5321 4.1.1.8", [], "HELP", "214 2.0.0"),
+    ("5321 4.1.1.8 topic", [], "HELP MAIL", "214 2.0.0"),
+    ("5321 4.1.1.9", [], "NOOP", "250 2.0.0"),
+    ("5321 4.1.1.9 argument", [], "NOOP anything at all", "250 2.0.0"),
+    ("5321 4.1.1.10", [], "QUIT", "221 2.0.0"),
+    ("5321 4.1.1.10 argument", [], "QUIT x", "501 5.5.4"),
+    ("5321 4.2.4 unknown", [E], "BDAT 10", "500 5.5.1"),
+    ("5321 4.2.4 unknown", [E], "AUTH PLAIN AHgAeQ==", "500 5.5.1"),
+    ("5321 4.2.4 empty", [E], "", "500 5.5.1"),
+    ("5321 4.1.1 blank first", [E], " NOOP", "500 5.5.1"),
+    ("3207 not available", [E], "STARTTLS", "502 5.5.1"),
+    ("5321 2.3.8 LF alone", [E], b"NOOP\n", "500 5.5.2"),
+    ("5321 2.3.8 CR inside", [E], b"NO\rOP\r\n", "500 5.5.2"),
+    ("5321 4.1.2 NUL inside", [E], b"NO\0OP\r\n", "500 5.5.2"),
+    ("5321 4.1.2 NUL in an address", [E, M], b"RCPT TO:<u1\0@campus.test>\r\n", "500 5.5.2"),
+    ("5321 4.1.2 tab", [E], b"MAIL\tFROM:<a@far.test>\r\n", "500 5.5.2"),
+    ("5321 4.5.3.1.4 the longest line", [E], "NOOP " + "x" * 993, "250 2.0.0"),
+    ("5321 4.5.3.1.4 one more", [E], "NOOP " + "x" * 994, "500 5.5.2 the line is longer"),
+    ("alien protocol", [], "GET / HTTP/1.1", "421 4.7.0"),
+    ("alien protocol", [], "POST / HTTP/1.1", "421 4.7.0"),
+    ("alien protocol", [E], "CONNECT mx:25 HTTP/1.1", "421 4.7.0"),
+]
+
+
+@pytest.mark.parametrize("spec,setup,command,expected", TABLE, ids=[f"{i}-{r[0]}" for i, r in enumerate(TABLE)])
+def test_table(shared, spec, setup, command, expected):
+    c = shared.connect()
+    for line in setup:
+        c.do(line)
+    code, text = c.do(command)
+    assert f"{code} {text}".startswith(expected), f"{code} {text}"
+    if code == 421 or (code == 221):
+        assert c.closed()
+    else:
+        assert code == 354 or c.do("NOOP")[0] == 250
+    c.close()
+
+
+def test_ehlo_keywords(shared, start):
+    c = shared.connect()
+    assert c.ehlo() == ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 67108864"]
+    d = start(tls=True, databytes="5000", smtpgreeting="mail of the campus")
+    c = d.connect(greeting=False)
+    assert c.reply() == (220, "mail of the campus ESMTP")
+    assert c.ehlo() == ["STARTTLS", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 5000"]
+    assert "STARTTLS" not in d.connect({"DENY_TLS": "1"}).ehlo()
+    assert d.connect({"DATABYTES": "9000"}).ehlo()[-1] == "SIZE 9000"
+    assert d.connect({"DATABYTES": "0"}).ehlo()[-1] == "SIZE 2147483648"
+
+
+def test_message(shared):
+    c = shared.connect(ip="2001:db8::7", local="2001:db8::1")
+    n = len(shared.jobs)
+    c.start("Bounce+1@Far.Test", ["u1@campus.test", "any@relayed.test"])
+    code, text = c.do(b"Subject: x\r\n y\r\n\r\n..dot\r\n.x\r\n\r\nend\r\n.\r\n")
+    job = shared.wait_jobs(n + 1)[n]
+    assert (code, text) == (250, f"2.0.0 ok {job.id}")
+    assert job.message == b"Subject: x\n y\n\n.dot\nx\n\nend\n"
+    assert job.header.endswith(b"\n\n") and job.body == b".dot\nx\n\nend\n"
+    assert job.record("S") == [b"Bounce+1@far.test"] and job.record("R") == [b"u1@campus.test", b"any@relayed.test"]
+    assert job.record("I") == [job.id.encode()] and job.record("C") == [b"o"] and job.record("A") == [b"2001:db8::7"]
+    assert job.record("H") == [b"client.test"]
+    r = job.received.decode()
+    assert r.startswith(f"Received: from client.test ([IPv6:2001:db8::7])\n  by {ME} with ESMTP id {job.id};\n  "), r
+    assert " for <" not in r
+    assert c.do("NOOP")[0] == 250
+
+
+def test_received_names_a_lone_recipient_and_the_protocol(shared):
+    c = shared.connect()
+    n = len(shared.jobs)
+    c.do("HELO bad(name\\")
+    c.envelope("", ["u1@campus.test"]).do(MESSAGE + b".\r\n")
+    job = shared.wait_jobs(n + 1)[n]
+    assert b" with SMTP id " in job.received and b"\n  for <u1@campus.test>;\n" in job.received
+    assert b"from bad?name? ([192.0.2.7])\n" in job.received
+    assert job.record("S") == [b""]
+
+
+@pytest.mark.parametrize("sent,header,body", [
+    (b"", b"\n", b""),
+    (b"\r\n", b"\n", b""),
+    (b"\r\nbody\r\n", b"\n", b"body\n"),
+    (b"A: b\r\n", b"A: b\n\n", b""),
+    (b"A: b\r\n\r\n", b"A: b\n\n", b""),
+    (b"A: b\r\nno field\r\n", b"A: b\n\n", b"no field\n"),
+    (b"no field\r\nA: b\r\n", b"\n", b"no field\nA: b\n"),
+    (b" leading blank\r\n\r\nx\r\n", b"\n", b" leading blank\n\nx\n"),
+])
+def test_header_always_ends_with_a_blank_line(shared, sent, header, body):
+    c = shared.connect()
+    n = len(shared.jobs)
+    c.start()
+    assert c.do(sent + b".\r\n")[0] == 250
+    job = shared.wait_jobs(n + 1)[n]
+    assert job.header == job.received + header and job.body == body
+
+
+def test_pipelining_replies_in_one_piece(shared):
+    c = shared.connect()
+    c.ehlo()
+    c.send(f"{M}\r\n{R}\r\nRCPT TO:<nobody@campus.test>\r\nDATA\r\n")
+    assert [c.reply()[0] for _ in range(4)] == [250, 250, 550, 354]
+    n = len(shared.jobs)
+    c.send(MESSAGE + b".\r\n" + f"{M}\r\n{R}\r\nQUIT\r\n".encode())
+    assert [c.reply()[0] for _ in range(4)] == [250, 250, 250, 221]
+    assert shared.wait_jobs(n + 1)[n].message == MESSAGE.replace(b"\r\n", b"\n") and c.closed()
+
+
+@pytest.mark.parametrize("setup,group", [
+    ([], b"EHLO client.test\r\nMAIL FROM:<a@far.test>\r\n"), ([], b"HELO client.test\r\nNOOP\r\n"),
+    ([E, M, R], b"DATA\r\nSubject: x\r\n\r\n.\r\n"),
+])
+def test_pipelining_that_2920_forbids(shared, setup, group):
+    c = shared.connect()
+    for line in setup:
+        c.do(line)
+    n = len(shared.jobs)
+    code, text = c.do(group)
+    assert code == 554 and "5.5.0" in text and c.closed() and len(shared.jobs) == n
+
+
+def test_split_at_every_octet(shared):
+    whole = f"EHLO client.test\r\n{M}\r\n{R}\r\nDATA\r\n".encode()
+    c = shared.connect()
+    for b in whole:
+        c.send(bytes([b]))
+        time.sleep(0.0005)
+    assert [c.reply()[0] for _ in range(4)] == [250, 250, 250, 354]
+    n = len(shared.jobs)
+    for b in b"A: b\r\n\r\n..x\r\n.\r\n":
+        c.send(bytes([b]))
+        time.sleep(0.0005)
+    assert c.reply()[0] == 250
+    assert shared.wait_jobs(n + 1)[n].message == b"A: b\n\n.x\n"
+
+
+def sequences():
+    alphabet = [b"\r", b"\n", b"\0", b".", b"a"]
+    for n in range(1, 7):
+        yield from (b"".join(s) for s in itertools.product(alphabet, repeat=n))
+
+
+def test_smuggling(shared):
+    """A message with such a sequence in it is one message, octet for octet, or none; what is behind a false end never runs."""
+    rng = random.Random(5321)
+    chosen = rng.sample(list(sequences()), 300)
+    known = [b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r.\r", b"\n\n.\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\r\n.\r\n", b"\r\n..\r\n"]
+    for s in known + chosen:
+        inner = b"Subject: one\r\n\r\nfirst" + s + b"MAIL FROM:<evil@far.test>\r\nRCPT TO:<u2@campus.test>\r\nDATA\r\nsecond\r\n"
+        data = inner + b".\r\n"
+        end = data.index(b"\r\n.\r\n") + 5
+        message = data[:end - 3]
+        bad = b"\0" in message or message.count(b"\r\n") != message.count(b"\r") or message.count(b"\r\n") != message.count(b"\n")
+        n = len(shared.jobs)
+        c = shared.connect()
+        c.start()
+        split = rng.randrange(len(data))
+        c.send(data[:split])
+        time.sleep(0.001 * rng.randrange(3))
+        c.send(data[split:])
+        code, text = c.reply()
+        if bad:
+            assert (code, text[:5]) == (550, "5.6.0") and c.closed(), (s, code, text)
+            assert len(shared.jobs) == n, s
+        else:
+            assert code == 250, (s, text)
+            job = shared.wait_jobs(n + 1)[n]
+            want = b"".join((l[1:] if l.startswith(b".") else l) for l in message.replace(b"\r\n", b"\n").splitlines(True))
+            assert job.message == want, s
+            if end == len(data):
+                assert len(shared.jobs) == n + 1, s
+            for part in (job.header, job.body):
+                assert b"\r" not in part and b"\0" not in part
+        c.close()
+
+
+def test_refused_octets_are_named(shared):
+    for octets, name in ((b"a\nb", "bare LF"), (b"a\rb", "bare CR"), (b"a\0b", "NUL")):
+        c = shared.connect()
+        c.start()
+        code, text = c.do(b"Subject: x\r\n\r\n" + octets + b"\r\n.\r\n")
+        assert code == 550 and text.startswith(f"5.6.0 the message contains a {name}"), text
+        assert text.split()[-1].isalnum() and len(text.split()[-1]) == 13 and c.closed()
+
+
+def test_huge_line_and_memory(start):
+    d = start(timeoutsmtpd="60")
+    c = d.connect()
+    done = threading.Event()
+
+    def pour():
+        try:
+            for _ in range(100):
+                c.send(b"x" * 1_000_000)
+        except OSError:
+            pass
+        done.set()
+    pid = d.children()[0]
+    threading.Thread(target=pour, daemon=True).start()
+    peak = 0
+    while not done.is_set():
+        try:
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        except FileNotFoundError:
+            break
+        peak = max([peak] + [int(l.split()[1]) for l in status.splitlines() if l.startswith("VmHWM")])
+        time.sleep(0.02)
+    assert c.reply()[0] == 500 and c.closed()
+    assert 0 < peak < 8 * 1024, f"{peak} KiB"
+
+
+def test_memory_of_a_huge_message(start):
+    d = start(databytes="300000000")
+    c = d.connect()
+    c.start()
+    pid = d.children()[0]
+    block = b"y" * 70 + b"\r\n"
+    c.send(b"Subject: x\r\n\r\n")
+    for _ in range(200):
+        c.send(block * 14000)
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    anonymous = [int(l.split()[1]) for l in status.splitlines() if l.startswith(("RssAnon", "VmData"))]
+    assert max(anonymous) < 8 * 1024, status
+    assert c.do(b".\r\n")[0] == 250
+    assert len(d.jobs[0].body) == 71 * 14000 * 200
+
+
+def test_size_lies(start):
+    d = start(databytes="2000")
+    c = d.connect()
+    c.ehlo()
+    assert c.do("MAIL FROM:<a@far.test> SIZE=100")[0] == 250
+    assert c.do(R)[0] == 250 and c.do("DATA")[0] == 354
+    code, text = c.do(b"A: b\r\n\r\n" + b"x" * 1981 + b"\r\n.\r\n")  # 2000 with its end
+    assert code == 552 or code == 250
+    c.envelope()
+    code, text = c.do(b"A: b\r\n\r\n" + b"x" * 5000 + b"\r\n.\r\n")
+    assert code == 552 and text.startswith("5.3.4 messages may have 2000 octets here"), text
+    assert c.do("NOOP")[0] == 250, "the session goes on"
+    c.envelope()
+    code, text = c.do(b"A: b\r\n\r\n" + b"x" * 1000 + b"\r\n.\r\n")
+    assert code == 250
+
+
+def test_endless_message_is_cut_off(start):
+    d = start(databytes="2000")
+    c = d.connect(tcp=True)
+    c.start()
+    sent = 0
+    try:
+        while sent < 200_000_000:
+            c.send(b"x" * 65536)
+            sent += 65536
+    except OSError:
+        pass
+    assert sent < 60_000_000, sent
+
+
+def test_header_limit(shared):
+    c = shared.connect()
+    c.start()
+    field = b"X: " + b"y" * 990 + b"\r\n"
+    code, text = c.do(field * 1100 + b"\r\nbody\r\n.\r\n")
+    assert (code, text[:5]) == (552, "5.3.4"), text
+    c.envelope()
+    assert c.do(field * 1000 + b"\r\nbody\r\n.\r\n")[0] == 250
+
+
+def test_hops(start):
+    d = start(maxhops="10")
+    c = d.connect()
+    c.start()
+    assert c.do(b"Received: x\r\n" * 10 + b"\r\n.\r\n")[0] == 250
+    c.envelope()
+    code, text = c.do(b"Received: x\r\n" * 9 + b"delivered-to: a\r\nReceived: y\r\n" + b"\r\n.\r\n")
+    assert (code, text[:5]) == (554, "5.4.6"), text
+
+
+def test_maxrcpt(start):
+    d = start(maxrcpt="100")
+    c = d.connect()
+    c.ehlo()
+    c.do(M)
+    for i in range(100):
+        assert c.do(f"RCPT TO:<u{i}@relayed.test>")[0] == 250
+    code, text = c.do("RCPT TO:<one@relayed.test>")
+    assert (code, text[:5]) == (452, "4.5.3")
+    assert c.do("DATA")[0] == 354 and c.do(MESSAGE + b".\r\n")[0] == 250
+    assert len(d.wait_jobs(1)[0].record("R")) == 100
+
+
+def test_relayclient(shared):
+    n = len(shared.jobs)
+    c = shared.connect({"RELAYCLIENT": ""})
+    c.start(rcpts=["any@other.test", "u1@campus.test"])
+    assert c.do(MESSAGE + b".\r\n")[0] == 250
+    assert shared.wait_jobs(n + 1)[n].record("R") == [b"any@other.test", b"u1@campus.test"]
+    c = shared.connect({"RELAYCLIENT": ".fixme"})
+    c.start(rcpts=["any@other.test"])
+    assert c.do(MESSAGE + b".\r\n")[0] == 250
+    assert shared.wait_jobs(n + 2)[n + 1].record("R") == [b"any@other.test.fixme"]
+    c = shared.connect({"RELAYCLIENT": ""})
+    c.ehlo()
+    c.do(M)
+    assert c.do("RCPT TO:<nobody@campus.test>")[0] == 550
+
+
+def test_wrong_rule_serves_nobody(start):
+    d = start()
+    c = d.connect({"DATABYTES": "many"}, greeting=False)
+    assert c.reply()[0] == 421 and c.closed()
+    assert "DATABYTES" in d.log()
+
+
+
+
+def test_errors_end_the_session(shared):
+    c = shared.connect()
+    c.ehlo()
+    for _ in range(19):
+        assert c.do("FOO")[0] == 500
+    assert c.do("FOO")[0] == 500
+    assert c.reply()[0] == 421 and c.closed()
+
+
+def test_harvest_ends_the_session(shared):
+    c = shared.connect()
+    c.ehlo()
+    c.do(M)
+    codes = []
+    with pytest.raises((EOFError, OSError)):
+        for i in range(100):
+            codes.append(c.do(f"RCPT TO:<guess{i}@campus.test>")[0])
+            if codes[-1] == 421:
+                c.reply()
+    assert codes.count(550) == 20 and codes.count(421) <= 1
+
+
+def test_a_stale_list_is_no_harvest(shared):
+    c = shared.connect()
+    c.ehlo()
+    c.do(M)
+    for i in range(60):
+        assert c.do("RCPT TO:<u1@campus.test>")[0] == 250
+        assert c.do(f"RCPT TO:<gone{i}@campus.test>")[0] == 550
+    assert c.do("DATA")[0] == 354
+
+
+def test_noop_flood_ends(shared):
+    c = shared.connect()
+    codes = []
+    with pytest.raises((EOFError, OSError)):
+        for _ in range(1000):
+            codes.append(c.do("NOOP")[0])
+    assert len(codes) <= 121 and codes[-1] == 421
+
+
+# --- what fails around the session
+
+def finish(c):
+    return c.do(MESSAGE + b".\r\n")
+
+
+def test_next_stage_dies_with_the_job(start):
+    d = start()
+    d.queue_answer = None
+    c = d.connect()
+    c.start()
+    code, text = finish(c)
+    assert (code, text[:5]) == (451, "4.3.0") and text.endswith(d.jobs[0].id)
+    d.queue_answer = "250 2.0.0 ok {id}"
+    assert finish(c.envelope())[0] == 250
+
+
+def test_no_answer_in_time(start):
+    d = start(answerseconds="10")
+    d.queue_answer = False
+    c = d.connect()
+    c.start()
+    begin = time.monotonic()
+    code, text = finish(c)
+    assert (code, text[:5]) == (451, "4.3.0") and 9 < time.monotonic() - begin < 13
+    # an answer that comes now reaches nobody: its sender is told so
+    late = socket.socket(fileno=os.dup(d.jobs[0].reply_fd))
+    with pytest.raises(OSError):
+        late.send(b"250 2.0.0 ok late")
+    late.close()
+    assert c.do("NOOP")[0] == 250
+
+
+@pytest.mark.parametrize("answer,code,start_of_text", [
+    ("550 5.7.1 contains the virus X", 550, "5.7.1 contains the virus X "),
+    ("452 4.3.1 disk full", 452, "4.3.1 disk full "),
+    ("354 go on", 451, "4.3.0"),
+    ("nonsense", 451, "4.3.0"),
+    ("999 x", 451, "4.3.0"),
+    ("250 2.0.0 ok\r\n250 more", 451, "4.3.0"),
+    ("250", 451, "4.3.0"),
+])
+def test_answers_of_the_line(shared, answer, code, start_of_text):
+    old, shared.queue_answer = shared.queue_answer, answer
+    try:
+        c = shared.connect()
+        c.start()
+        n = len(shared.jobs)
+        got = finish(c)
+        assert got[0] == code and got[1].startswith(start_of_text), got
+        assert got[1].endswith(shared.wait_jobs(n + 1)[n].id), "every answer names the message"
+        assert c.do("NOOP")[0] == 250
+    finally:
+        shared.queue_answer = old
+
+
+def test_next_stage_is_gone(start):
+    d = start()
+    c = d.connect()
+    c.start()
+    d.pairs["next"][0].shutdown(socket.SHUT_RDWR)
+    d.pairs["next"][0].close()
+    code, text = finish(c)
+    assert (code, text[:5]) == (451, "4.3.0")
+
+
+@pytest.mark.parametrize("how", [None, "gone"])
+def test_directory_fails(start, how):
+    d = start()
+    c = d.connect()
+    c.ehlo()
+    c.do(M)
+    if how == "gone":
+        d.pairs["directory"][0].shutdown(socket.SHUT_RDWR)
+        d.pairs["directory"][0].close()
+    d.directory_answers = how if how is None else True
+    code, text = c.do(R)
+    assert (code, text[:5]) == (451, "4.3.0"), text
+    assert c.do("RCPT TO:<any@relayed.test>")[0] == 250
+
+
+def test_inflight_bytes_and_a_killed_session(start):
+    d = start(inflightbytes="1048576")
+    d.queue_answer = False
+    body = b"A: b\r\n\r\n" + (b"z" * 70 + b"\r\n") * 11000  # about 800 KiB
+    first = d.connect()
+    first.start()
+    first.send(body + b".\r\n")
+    d.wait_jobs(1)
+    second = d.connect()
+    second.start()
+    code, text = second.do(body + b".\r\n")
+    assert (code, text[:5]) == (452, "4.3.1"), text
+    second.envelope()
+    victim = [p for p in d.children() if f"[{p}] {d.jobs[0].id} smtpd-handed" in d.log()]
+    os.kill(victim[0], signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while "smtpd-killed" not in d.log() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    d.queue_answer = "250 2.0.0 ok {id}"
+    assert second.do(body + b".\r\n")[0] == 250, d.log()
+
+
+def test_client_vanishes_in_data(shared):
+    n = len(shared.jobs)
+    c = shared.connect()
+    c.start()
+    c.send(b"Subject: half\r\n\r\nhalf a mess")
+    c.close()
+    c = shared.connect()
+    c.start()
+    c.send(b"Subject: half\r\n\r\nhalf\r\n.\r")
+    c.close()
+    time.sleep(0.2)
+    assert len(shared.jobs) == n
+
+
+def test_stop(start):
+    d = start()
+    d.queue_answer = False
+    idle, busy, receiving = d.connect(), d.connect(), d.connect()
+    idle.ehlo()
+    busy.start()
+    busy.send(MESSAGE + b".\r\n")
+    receiving.start()
+    receiving.send(b"Subject: slow\r\n\r\n")
+    d.wait_jobs(1)
+    d.process.send_signal(signal.SIGTERM)
+    assert idle.reply()[:1] == (421,) and idle.closed()
+    time.sleep(0.5)
+    assert d.process.poll() is None, "it waits for the sessions with work in hand"
+    d.jobs[0].answer(f"250 2.0.0 ok {d.jobs[0].id}")
+    assert busy.reply()[0] == 250 and busy.reply()[:1] == (421,) and busy.closed()
+    d.queue_answer = "250 2.0.0 ok {id}"
+    receiving.send(b"done\r\n.\r\n")
+    assert receiving.reply()[0] == 250 and receiving.reply()[0] == 421
+    assert d.process.wait(10) == 0
+
+
+def test_parent_killed_sessions_end_in_order(start):
+    d = start()
+    idle, receiving = d.connect(), d.connect()
+    receiving.start()
+    d.process.kill()
+    d.process.wait()
+    assert idle.reply()[0] == 421
+    assert finish(receiving)[0] == 250 and receiving.reply()[0] == 421
+
+
+def test_bad_handover_is_survived(shared):
+    raw = shared.pairs["in"][0]
+    a, b = socket.socketpair()
+    good = b"".join(netstring(x) for x in ("smtp", "192.0.2.7", 40000, "192.0.2.1", 25))
+    for text, fds in ((b"x", [a.fileno(), b.fileno()]), (good, []), (good, [a.fileno()]), (good, [a.fileno()] * 4), (good + b"3:abc", [a.fileno(), b.fileno()]),
+                      (b"y" * 9000, [a.fileno(), b.fileno()])):
+        socket.send_fds(raw, [text], fds)
+    assert shared.connect().do("NOOP")[0] == 250
+
+
+def test_slow_client(start):
+    d = start(timeoutsmtpd="5")
+    c = d.connect()
+    begin = time.monotonic()
+    c.ehlo()
+    code, text = c.reply()
+    assert code == 421 and text.startswith("4.4.2 no command for 5 seconds") and 4.5 < time.monotonic() - begin < 8
+    # one octet a second does not prolong the wait for the command
+    c = d.connect()
+    begin = time.monotonic()
+    with pytest.raises((EOFError, OSError)):
+        for _ in range(20):
+            c.send("N")
+            c.sock.settimeout(1)
+            try:
+                assert c.reply()[0] == 421
+            except socket.timeout:
+                pass
+    assert time.monotonic() - begin < 9
+    # nor does it in DATA
+    c = d.connect()
+    c.start()
+    begin = time.monotonic()
+    c.sock.settimeout(1)
+    code = None
+    while code is None and time.monotonic() - begin < 15:
+        c.send("A")
+        try:
+            code = c.reply()[0]
+        except socket.timeout:
+            pass
+    assert code == 421 and time.monotonic() - begin < 9
+
+
+def test_token_is_held_and_told(shared):
+    c = shared.connect()
+    c.ehlo()
+    c.do(M)
+    c.do("RCPT TO:<nobody@campus.test>")
+    c.do("FOO")
+    c.do("RSET")
+    c.envelope()
+    finish(c)
+    c.token.settimeout(0.2)
+    with pytest.raises(socket.timeout):
+        c.token.recv(100)
+    c.do("QUIT")
+    c.token.settimeout(5)
+    reports = set()
+    while (r := c.token.recv(100)):
+        reports.add(r.decode())
+    assert reports == {"badrcpt 1", "errors 2", "messages 1"}
+
+
+def test_starttls(start):
+    """The test plays postern-tls: what it gets is the client's socket, what it gives back is all that the session keeps."""
+    d = start(tls=True)
+    c = d.connect()
+    assert "STARTTLS" in c.ehlo()
+    c.do(M)
+    assert c.do("STARTTLS")[0] == 503
+    c.do("RSET")
+    assert c.do("STARTTLS")[0] == 220
+    data, fds, _, _ = socket.recv_fds(d.pairs["tls"][0], 1000, 4)
+    assert len(fds) == 2
+    client, reply = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
+    mine, clear = socket.socketpair()
+    socket.send_fds(reply, [netstring("ok") + netstring("TLSv1.3") + netstring("TLS_AES_256_GCM_SHA384") + netstring("mx1.campus.test")], [clear.fileno()])
+    clear.close()
+    reply.close()
+    # clear text on the old socket is heard by nobody but us
+    c.send("NOOP\r\n")
+    assert client.recv(100) == b"NOOP\r\n"
+    inner = type(c)(mine)
+    assert inner.do(M)[0] == 503, "EHLO is required again"
+    assert "STARTTLS" not in inner.ehlo()
+    assert inner.do("STARTTLS")[0] == 502
+    inner.envelope()
+    assert finish(inner)[0] == 250
+    job = d.wait_jobs(1)[0]
+    assert job.record("X") == [b"TLSv1.3 TLS_AES_256_GCM_SHA384"]
+    assert b" with ESMTPS id " in job.received and b"\n  (TLSv1.3 TLS_AES_256_GCM_SHA384)" in job.received
+
+
+@pytest.mark.parametrize("gap", [None, 0, 0.005, 0.05])
+def test_starttls_injection(start, gap):
+    d = start(tls=True)
+    c = d.connect(tcp=True)
+    c.ehlo()
+    if gap is None:
+        c.send("STARTTLS\r\nNOOP\r\n")
+    else:
+        c.send("STARTTLS\r\n")
+        time.sleep(gap)
+        c.send("NOOP\r\n")
+    code, text = c.reply()
+    assert code in (220, 554), text
+    if code == 554:
+        assert c.closed()
+        return
+    # too late for us to see: the octets are then what TLS reads first, and no command
+    d.pairs["tls"][0].settimeout(5)
+    data, fds, _, _ = socket.recv_fds(d.pairs["tls"][0], 1000, 4)
+    client = socket.socket(fileno=fds[0])
+    client.settimeout(5)
+    assert client.recv(100) == b"NOOP\r\n"
+    os.close(fds[1])
+    client.close()
+    assert c.closed()
+
+
+def test_tls_fails(start):
+    d = start(tls=True)
+    c = d.connect()
+    c.ehlo()
+    assert c.do("STARTTLS")[0] == 220
+    data, fds, _, _ = socket.recv_fds(d.pairs["tls"][0], 1000, 4)
+    reply = socket.socket(fileno=fds[1])
+    reply.send(netstring("failed") + netstring("no shared cipher"))
+    os.close(fds[0])
+    reply.close()
+    assert c.closed(), "nothing more is said in clear text"

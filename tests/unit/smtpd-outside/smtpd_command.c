@@ -1,0 +1,111 @@
+/* smtpd-outside/smtpd_command: verbs, MAIL and RCPT arguments, names in EHLO. */
+#include "smtpd-outside/smtpd_command.h"
+
+#include <limits.h>
+
+#include "tests/unit/unit.h"
+
+static const struct verb_row {
+	const char *line;
+	enum verb verb;
+	const char *argument;
+} verbs[] = {
+	{"EHLO a.b", VERB_EHLO, "a.b"}, {"ehlo a.b ", VERB_EHLO, "a.b"}, {"HeLo x", VERB_HELO, "x"}, {"MAIL FROM:<a@b>", VERB_MAIL, "FROM:<a@b>"},
+	{"RCPT TO:<a@b>", VERB_RCPT, "TO:<a@b>"}, {"DATA", VERB_DATA, ""}, {"data x", VERB_DATA, "x"}, {"RSET", VERB_RSET, ""},
+	{"NOOP abc", VERB_NOOP, "abc"}, {"VRFY a", VERB_VRFY, "a"}, {"HELP", VERB_HELP, ""}, {"QUIT ", VERB_QUIT, ""},
+	{"STARTTLS", VERB_STARTTLS, ""}, {"STARTTLSX", VERB_UNKNOWN, ""}, {"", VERB_UNKNOWN, ""}, {" MAIL", VERB_UNKNOWN, "MAIL"},
+	{"MAILFROM:<a@b>", VERB_UNKNOWN, ""}, {"MAI", VERB_UNKNOWN, ""}, {"AUTH PLAIN", VERB_UNKNOWN, "PLAIN"}, {"BDAT 1", VERB_UNKNOWN, "1"},
+	{"GET / HTTP/1.1", VERB_FOREIGN, "/ HTTP/1.1"}, {"POST /", VERB_FOREIGN, "/"}, {"CONNECT a:25", VERB_FOREIGN, "a:25"},
+	{"get /", VERB_FOREIGN, "/"}, {"PRI * HTTP/2.0", VERB_FOREIGN, "* HTTP/2.0"}, {"SSH-2.0-x", VERB_FOREIGN, ""},
+	{"Host: x", VERB_FOREIGN, "x"}, {"EXPN x", VERB_UNKNOWN, "x"}, {"foreign", VERB_UNKNOWN, ""}, {"unknown", VERB_UNKNOWN, ""},
+};
+
+START_TEST(verb)
+{
+	struct smtpd_command c;
+	smtpd_command_parse(&c, slice_str(verbs[_i].line));
+	ck_assert_msg(c.verb == verbs[_i].verb, "%s: %s", verbs[_i].line, smtpd_command_name(c.verb));
+	ck_assert_msg(slice_eq_str(c.argument, verbs[_i].argument), "%s: argument", verbs[_i].line);
+}
+END_TEST
+
+static const struct path_row {
+	const char *spec;
+	enum verb verb;
+	const char *argument;
+	enum path_fault fault;
+	const char *local, *domain;
+	long long size;
+	bool eightbit;
+} paths[] = {
+	{"4.1.1.2", VERB_MAIL, "FROM:<a@b.c>", PATH_OK, "a", "b.c", -1, false},
+	{"4.1.1.2 case", VERB_MAIL, "from:<a@b.c>", PATH_OK, "a", "b.c", -1, false},
+	{"4.1.1.2 null", VERB_MAIL, "FROM:<>", PATH_OK, "", "", -1, false},
+	{"tolerated blank", VERB_MAIL, "FROM: <a@b.c>", PATH_OK, "a", "b.c", -1, false},
+	{"one blank alone", VERB_MAIL, "FROM:  <a@b.c>", PATH_SYNTAX, NULL, NULL, 0, false},
+	{"no keyword", VERB_MAIL, "<a@b.c>", PATH_NO_KEYWORD, NULL, NULL, 0, false},
+	{"other keyword", VERB_MAIL, "TO:<a@b.c>", PATH_NO_KEYWORD, NULL, NULL, 0, false},
+	{"other keyword", VERB_RCPT, "FROM:<a@b.c>", PATH_NO_KEYWORD, NULL, NULL, 0, false},
+	{"nothing", VERB_MAIL, "", PATH_NO_KEYWORD, NULL, NULL, 0, false},
+	{"no path", VERB_MAIL, "FROM:", PATH_SYNTAX, NULL, NULL, 0, false},
+	{"no brackets", VERB_MAIL, "FROM:a@b.c", PATH_SYNTAX, NULL, NULL, 0, false},
+	{"no end", VERB_MAIL, "FROM:<a@b.c", PATH_SYNTAX, NULL, NULL, 0, false},
+	{"two paths", VERB_MAIL, "FROM:<a@b.c><d@e.f>", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"4.5.3.1.1 local part", VERB_RCPT, "TO:<aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@b.c>", PATH_TOO_LONG, NULL, NULL, 0, false},
+	{"4.1.1.3 route", VERB_RCPT, "TO:<@x,@y:a@b.c>", PATH_OK, "a", "b.c", -1, false},
+	{"4.1.1.3 postmaster", VERB_RCPT, "TO:<postmaster>", PATH_OK, "postmaster", "", -1, false},
+	{"1870 SIZE", VERB_MAIL, "FROM:<a@b.c> SIZE=10", PATH_OK, "a", "b.c", 10, false},
+	{"1870 size in small letters", VERB_MAIL, "FROM:<a@b.c> size=0", PATH_OK, "a", "b.c", 0, false},
+	{"1870 20 digits", VERB_MAIL, "FROM:<a@b.c> SIZE=18446744073709551616", PATH_OK, "a", "b.c", LLONG_MAX, false},
+	{"1870 21 digits", VERB_MAIL, "FROM:<a@b.c> SIZE=184467440737095516160", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"1870 negative", VERB_MAIL, "FROM:<a@b.c> SIZE=-1", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"1870 empty", VERB_MAIL, "FROM:<a@b.c> SIZE=", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"1870 no value", VERB_MAIL, "FROM:<a@b.c> SIZE", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"1870 twice", VERB_MAIL, "FROM:<a@b.c> SIZE=1 SIZE=1", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"6152 8BITMIME", VERB_MAIL, "FROM:<a@b.c> BODY=8BITMIME SIZE=5", PATH_OK, "a", "b.c", 5, true},
+	{"6152 7BIT", VERB_MAIL, "FROM:<a@b.c> body=7bit", PATH_OK, "a", "b.c", -1, false},
+	{"3030 BINARYMIME is not offered", VERB_MAIL, "FROM:<a@b.c> BODY=BINARYMIME", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"4.1.1.11 unknown", VERB_MAIL, "FROM:<a@b.c> X=1", PATH_UNKNOWN, NULL, NULL, 0, false},
+	{"6531 SMTPUTF8 is not offered", VERB_MAIL, "FROM:<a@b.c> SMTPUTF8", PATH_UNKNOWN, NULL, NULL, 0, false},
+	{"4954 AUTH is not offered", VERB_MAIL, "FROM:<a@b.c> AUTH=<>", PATH_UNKNOWN, NULL, NULL, 0, false},
+	{"3461 NOTIFY is not offered", VERB_RCPT, "TO:<a@b.c> NOTIFY=NEVER", PATH_UNKNOWN, NULL, NULL, 0, false},
+	{"SIZE belongs to MAIL", VERB_RCPT, "TO:<a@b.c> SIZE=1", PATH_UNKNOWN, NULL, NULL, 0, false},
+	{"tab between", VERB_MAIL, "FROM:<a@b.c>\tSIZE=1", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"tab in a value", VERB_MAIL, "FROM:<a@b.c> SIZE=1\tBODY=7BIT", PATH_PARAMETER, NULL, NULL, 0, false},
+	{"eight bits", VERB_MAIL, "FROM:<\303\244@b.c>", PATH_SYNTAX, NULL, NULL, 0, false},
+	{"blanks between parameters", VERB_MAIL, "FROM:<a@b.c>  SIZE=1  BODY=7BIT", PATH_OK, "a", "b.c", 1, false},
+};
+
+START_TEST(path)
+{
+	const struct path_row *r = &paths[_i];
+	struct smtpd_path p = {.size = 77};
+	ck_assert_msg(smtpd_path_parse(&p, r->verb, slice_str(r->argument)) == r->fault, "%s: %s", r->spec, r->argument);
+	if (r->fault != PATH_OK) {
+		ck_assert_msg(p.size == 77, "%s: OUT was touched", r->spec);
+		return;
+	}
+	ck_assert_msg(slice_eq_str(p.addr.local, r->local) && slice_eq_str(p.addr.domain, r->domain), "%s: address", r->spec);
+	ck_assert_msg(p.size == r->size && p.eightbit == r->eightbit, "%s: parameters", r->spec);
+}
+END_TEST
+
+START_TEST(helo)
+{
+	char name[257];
+	memset(name, 'a', sizeof name);
+	ck_assert(smtpd_helo_valid(slice_make(name, 255)));
+	ck_assert(!smtpd_helo_valid(slice_make(name, 256)));
+	ck_assert(!smtpd_helo_valid(slice_make(name, 0)));
+	ck_assert(smtpd_helo_valid(slice_str("[192.0.2.1]")));
+	ck_assert(smtpd_helo_valid(slice_str("under_score")));
+	ck_assert(!smtpd_helo_valid(slice_str("a b")));
+	ck_assert(!smtpd_helo_valid(slice_str("a\tb")));
+	ck_assert(!smtpd_helo_valid(slice_str("\303\244")));
+}
+END_TEST
+
+UNIT_MAIN("smtpd-outside/smtpd_command",
+	tcase_add_loop_test(t, verb, 0, sizeof verbs / sizeof *verbs);
+	tcase_add_loop_test(t, path, 0, sizeof paths / sizeof *paths);
+	tcase_add_test(t, helo);)
