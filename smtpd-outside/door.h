@@ -1,0 +1,137 @@
+/* postern-door inside: what its modules share.  One process, one thread, one epoll loop, nothing blocks.
+ *
+ *	accept ─▶ PROXY header? ─▶ rule, limits ─┬▶ greet delay ─▶ ready ─▶ handed over to smtpd: a session
+ *	                                         ├▶ refused with one line and closed
+ *	                                         └▶ blocked: a small conversation that refuses everything (door_talk.c)
+ *
+ * A struct client lives from accept to the end of its session; while it waits it costs its own octets, one descriptor, and what the
+ * kernel keeps of a socket. */
+#ifndef POSTERN_SMTPD_DOOR_H
+#define POSTERN_SMTPD_DOOR_H
+#include "lib/command.h"
+#include "lib/log.h"
+#include "smtpd-outside/handover.h"
+#include "smtpd-outside/limits.h"
+#include "smtpd-outside/listen.h"
+#include "smtpd-outside/tcprules.h"
+
+/* Every descriptor in the epoll set has one of these behind it, as the first member of what it belongs to. */
+enum watch_kind { WATCH_CLIENT, WATCH_LISTEN, WATCH_SMTPD, WATCH_LIFELINE, WATCH_COMMAND, WATCH_CALLER };
+struct watch {
+	enum watch_kind kind;
+	int fd;
+	bool added;          /* to the epoll set */
+};
+
+enum client_state {
+	CLIENT_PROXY,    /* its PROXY header is awaited */
+	CLIENT_GREET,    /* greet delay */
+	CLIENT_READY,    /* waits for a session, in the list of those ready */
+	CLIENT_BLOCKED,  /* talks to the door, which refuses */
+	CLIENT_LINGER,   /* was answered; what it still sends is read away, so that the answer is not lost to a reset */
+	CLIENT_SESSION,  /* handed over: .fd is the door's end of the token */
+};
+struct client {
+	struct watch watch;
+	enum client_state state;
+	bool counted;                /* in door->limits */
+	bool local_known;            /* local address given by a PROXY header */
+	bool tolerated;              /* may talk before the greeting */
+	uint16_t client_port, local_port;
+	unsigned listener;           /* number in door->listener */
+	unsigned heap_at;            /* place in the timers, from 1; 0: no deadline */
+	int64_t deadline;
+	struct ip ip, local;
+	struct client *prev, *next;  /* list of those ready */
+	struct talk *talk;           /* CLIENT_BLOCKED */
+	unsigned report[REPORT_COUNT]; /* CLIENT_SESSION: what the session said */
+};
+
+/* What control files say; replaced as a whole on reload. */
+struct door_settings {
+	struct tcprules *rules; /* NULL: no tcp.smtp */
+	long long incoming, waiting, maxperip, maxpernet, greetdelay;
+	char greeting[256];
+};
+/* Read them out of C.  0, or with OUT untouched E_SYNTAX naming file, line and reason; E_SYS. */
+MUST_CHECK int door_settings_read(struct door_settings *out, const struct control *c, struct err *e);
+void door_settings_free(struct door_settings *s);
+
+struct door_listener {
+	struct watch watch;
+	struct listen_line line;
+};
+struct door {
+	int epoll_fd;
+	int reserve_fd;              /* given up for a moment when descriptors run out, to answer and close one client */
+	struct watch smtpd, lifeline, command;
+	struct door_listener listener[LISTEN_MAX];
+	size_t listeners;
+	struct door_settings set;
+	struct limits *limits;
+	unsigned waiting, sessions;  /* clients that are no session yet; sessions */
+	unsigned clients_most;       /* both together, by the descriptors there are */
+	struct client *first, *last; /* those ready */
+	bool smtpd_full;
+	int64_t smtpd_again;         /* try again then, whatever epoll says; DEADLINE_NEVER: no trouble */
+	int64_t accept_again;        /* listening is suspended until then (no descriptors) */
+	bool stopping;
+	struct client **heap;        /* timers, from 1 */
+	unsigned heap_count, heap_room;
+	int64_t now;                 /* clock of this turn of the loop */
+	int64_t log_second, full_logged;
+	unsigned log_count, log_left_out;
+};
+
+/* door.c: set up, the loop, stopping. */
+MUST_CHECK int door_open(struct door *d, const struct control *c, int smtpd_fd, int command_fd, int lifeline_fd, int first_listen_fd,
+	unsigned listen_count, struct err *e);
+void door_run(struct door *d);
+/* 0 or E_SYS; EVENTS as for epoll_ctl. */
+MUST_CHECK int door_watch(struct door *d, struct watch *w, uint32_t events);
+void door_unwatch(struct door *d, struct watch *w);
+/* May one more line about a refused client be logged in this second? */
+bool door_may_log(struct door *d);
+
+/* door_timer.c */
+MUST_CHECK int door_timer_set(struct door *d, struct client *c, int64_t deadline);
+void door_timer_clear(struct door *d, struct client *c);
+/* The client whose deadline has passed, or NULL; its timer is cleared. */
+struct client *door_timer_due(struct door *d);
+int64_t door_timer_next(const struct door *d);
+
+/* door_client.c: coming, refusing, going. */
+struct client *door_client_new(struct door *d, int fd, unsigned listener);
+void door_client_close(struct door *d, struct client *c);
+/* Send one line without waiting; false when it did not go out whole. */
+bool door_say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Say it, then close. */
+void door_client_refuse(struct door *d, struct client *c, const char *line);
+/* Say it, read away what comes for a moment, then close. */
+void door_client_linger(struct door *d, struct client *c, const char *line);
+/* Its address is known: rule, limits, delay. */
+void door_client_admit(struct door *d, struct client *c);
+/* Something happened on it, or its deadline passed. */
+void door_client_event(struct door *d, struct client *c, uint32_t events);
+void door_client_timeout(struct door *d, struct client *c);
+
+/* door_accept.c */
+void door_accept(struct door *d, struct door_listener *l);
+void door_accept_resume(struct door *d);
+void door_proxy_event(struct door *d, struct client *c, uint32_t events);
+
+/* door_session.c: handing over, counting sessions. */
+void door_ready(struct door *d, struct client *c);
+void door_ready_remove(struct door *d, struct client *c);
+void door_hand_over_ready(struct door *d);
+void door_session_event(struct door *d, struct client *c, uint32_t events);
+
+/* door_talk.c: the conversation with a blocked client.  TEXT is RBLSMTPD's value. */
+void door_talk_begin(struct door *d, struct client *c, struct slice text);
+void door_talk_event(struct door *d, struct client *c);
+void door_talk_end(struct door *d, struct client *c);
+
+/* door_command.c: `status` on STATE/run/door.sock. */
+void door_command_accept(struct door *d);
+void door_command_event(struct door *d, struct watch *w);
+#endif

@@ -1,0 +1,245 @@
+/* One client of the door: coming, being let in or refused, waiting, going.  Part of postern-door.
+ *
+ * The client is hostile: all that is read of it here is whether it sent something too early; nothing it does costs more than its own
+ * struct and ends anything but its own connection.  Rules are looked up again at each step, so that a reload counts at
+ * once for those who wait. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "smtpd-outside/door.h"
+
+#define LINE_MAX 512 /* RFC 5321 4.5.3.1.5, with CR LF */
+#define LINGER_MSEC 2000
+
+struct client *door_client_new(struct door *d, int fd, unsigned listener)
+{
+	struct client *c = calloc(1, sizeof *c);
+	if (!c)
+		return NULL;
+	c->watch = (struct watch){WATCH_CLIENT, fd, false};
+	c->listener = listener;
+	d->waiting++;
+	return c;
+}
+
+static void uncount(struct door *d, struct client *c)
+{
+	if (c->counted)
+		limits_leave(d->limits, &c->ip);
+	c->counted = false;
+}
+
+void door_client_close(struct door *d, struct client *c)
+{
+	if (c->state == CLIENT_SESSION)
+		d->sessions--;
+	else
+		d->waiting--;
+	if (c->state == CLIENT_READY)
+		door_ready_remove(d, c);
+	uncount(d, c);
+	door_talk_end(d, c);
+	door_timer_clear(d, c);
+	door_unwatch(d, &c->watch);
+	close_fd(&c->watch.fd);
+	free(c);
+}
+
+bool door_say(int fd, const char *format, ...)
+{
+	char line[LINE_MAX + 1];
+	va_list ap;
+	va_start(ap, format);
+	int n = vsnprintf(line, LINE_MAX - 1, format, ap);
+	va_end(ap);
+	if (n < 0)
+		return false;
+	size_t len = n < LINE_MAX - 2 ? (size_t)n : LINE_MAX - 2;
+	memcpy(line + len, "\r\n", 2);
+	return send(fd, line, len + 2, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len + 2;
+}
+
+void door_client_refuse(struct door *d, struct client *c, const char *line)
+{
+	(void)door_say(c->watch.fd, "%s", line);
+	shutdown(c->watch.fd, SHUT_WR);
+	door_client_close(d, c);
+}
+
+/* Away with what came, up to a bound; false at the end of file. */
+static bool drain(int fd)
+{
+	char space[4096];
+	for (int i = 0; i < 16; i++) {
+		ssize_t n = recv(fd, space, sizeof space, MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return false;
+		if (n < 0)
+			return true;
+	}
+	return true;
+}
+
+void door_client_linger(struct door *d, struct client *c, const char *line)
+{
+	(void)door_say(c->watch.fd, "%s", line);
+	shutdown(c->watch.fd, SHUT_WR);
+	c->state = CLIENT_LINGER;
+	if (!drain(c->watch.fd) || door_watch(d, &c->watch, EPOLLIN) < 0 || door_timer_set(d, c, d->now + LINGER_MSEC) < 0)
+		door_client_close(d, c);
+}
+
+static void client_log(struct door *d, const struct client *c, enum log_event event, const char *key, const char *value)
+{
+	char ip[INET6_ADDRSTRLEN];
+	ip_text(ip, &c->ip);
+	if (!door_may_log(d))
+		return;
+	if (key)
+		LOG(event, NULL, F_STR("ip", ip), F_STR(key, value));
+	else
+		LOG(event, NULL, F_STR("ip", ip));
+}
+
+/* Over a limit.  The counter, its value and its limit are in WHY. */
+static void over(struct door *d, struct client *c, const struct err *why)
+{
+	char line[400];
+	snprintf(line, sizeof line, "421 4.7.0 too many connections from your address or network (%s), try again later", why->text);
+	client_log(d, c, EV_door_refused, "reason", why->text);
+	door_client_refuse(d, c, line);
+}
+
+static int count(struct door *d, struct client *c, const struct tcprule *rule, struct err *e)
+{
+	long long maxperip = rule->maxperip >= 0 ? rule->maxperip : d->set.maxperip;
+	long long maxpernet = rule->maxpernet >= 0 ? rule->maxpernet : d->set.maxpernet;
+	if (limits_check(d->limits, &c->ip, maxperip, maxpernet, e) < 0)
+		return E_REFUSED;
+	if (limits_enter(d->limits, &c->ip) < 0)
+		return err_set(e, E_REFUSED, "no memory");
+	c->counted = true;
+	return 0;
+}
+
+/* GREETDELAY, or the second that DROP_PRE_GREET=1 alone means.  Without either the client is handed over at once. */
+static long long delay_of(const struct door *d, const struct tcprule *rule)
+{
+	long long sec = rule->greetdelay_sec >= 0 ? rule->greetdelay_sec : d->set.greetdelay;
+	return sec == 0 && rule->drop_pre_greet == 1 ? 1 : sec;
+}
+
+static void delay(struct door *d, struct client *c, const struct tcprule *rule, long long sec)
+{
+	c->state = CLIENT_GREET;
+	c->tolerated = rule->drop_pre_greet == 0;
+	if (door_watch(d, &c->watch, c->tolerated ? 0 : EPOLLIN) < 0 || door_timer_set(d, c, d->now + sec * 1000) < 0)
+		door_client_refuse(d, c, "421 4.3.2 out of memory, try again later");
+}
+
+void door_client_admit(struct door *d, struct client *c)
+{
+	struct err why;
+	const struct tcprule *rule = tcprules_find(d->set.rules, &c->ip);
+	if (rule->deny) {
+		client_log(d, c, EV_door_deny, NULL, NULL);
+		door_client_close(d, c);
+		return;
+	}
+	if (count(d, c, rule, &why) < 0) {
+		over(d, c, &why);
+		return;
+	}
+	long long sec = delay_of(d, rule);
+	if (rule->rblsmtpd.n)
+		door_talk_begin(d, c, rule->rblsmtpd);
+	else if (sec)
+		delay(d, c, rule, sec);
+	else
+		door_ready(d, c);
+}
+
+/* What waits in the socket: 1 octets, 0 nothing yet, -1 the client is gone. */
+static int pending(int fd)
+{
+	char one;
+	ssize_t n = recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n > 0 ? 1 : n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+static void greet_event(struct door *d, struct client *c, uint32_t events)
+{
+	int octets = pending(c->watch.fd);
+	if (octets < 0 || events & (EPOLLHUP | EPOLLERR)) {
+		door_client_close(d, c);
+	} else if (octets > 0) {
+		client_log(d, c, EV_door_early, "action", "refused");
+		door_client_linger(d, c, "554 5.5.1 SMTP protocol violation");
+	}
+}
+
+/* One that is ready need not be told from one that has hung up its half: those who sent something may still want the answer. */
+static void ready_event(struct door *d, struct client *c, uint32_t events)
+{
+	if (events & (EPOLLHUP | EPOLLERR) || pending(c->watch.fd) < 0 || door_watch(d, &c->watch, 0) < 0)
+		door_client_close(d, c);
+}
+
+void door_client_event(struct door *d, struct client *c, uint32_t events)
+{
+	switch (c->state) {
+	case CLIENT_PROXY:
+		door_proxy_event(d, c, events);
+		break;
+	case CLIENT_GREET:
+		greet_event(d, c, events);
+		break;
+	case CLIENT_READY:
+		ready_event(d, c, events);
+		break;
+	case CLIENT_BLOCKED:
+		door_talk_event(d, c);
+		break;
+	case CLIENT_LINGER:
+		if (!drain(c->watch.fd))
+			door_client_close(d, c);
+		break;
+	case CLIENT_SESSION:
+		door_session_event(d, c, events);
+		break;
+	}
+}
+
+static void greeted(struct door *d, struct client *c)
+{
+	if (c->tolerated && pending(c->watch.fd) > 0)
+		client_log(d, c, EV_door_early, "action", "tolerated");
+	door_ready(d, c);
+}
+
+void door_client_timeout(struct door *d, struct client *c)
+{
+	switch (c->state) {
+	case CLIENT_GREET:
+		greeted(d, c);
+		break;
+	case CLIENT_PROXY:
+		client_log(d, c, EV_door_proxy, "error", "no PROXY header in time");
+		door_client_close(d, c);
+		break;
+	case CLIENT_READY:
+		client_log(d, c, EV_door_refused, "reason", "no session became free in time");
+		door_client_refuse(d, c, "421 4.3.2 all sessions are busy, try again later");
+		break;
+	case CLIENT_BLOCKED:
+		door_client_refuse(d, c, "421 4.4.2 timeout, closing connection");
+		break;
+	default:
+		door_client_close(d, c);
+	}
+}

@@ -1,0 +1,45 @@
+/* The door's control files: tcp.smtp and the limits.  Part of postern-door; the administrator's own files, faults are named and the
+ * former settings stay. */
+#include "smtpd-outside/door.h"
+
+static int read_rules(struct tcprules **rules, const struct control *c, struct err *e)
+{
+	struct err why;
+	int line;
+	*rules = NULL;
+	if (!control_present(c, C_tcp_smtp))
+		return 0;
+	int r = tcprules_parse(rules, &line, control_blob(c, C_tcp_smtp), NULL, NULL, &why);
+	return r < 0 ? (control_fault(e, c, C_tcp_smtp, line, "%s", why.text), r) : 0;
+}
+
+/* What follows "220 "; it names this host even where smtpgreeting does not begin with it (RFC 5321 4.2). */
+static void read_greeting(char *out, size_t size, const struct control *c)
+{
+	struct slice text = control_word(c, C_smtpgreeting);
+	if (!slice_printable(text) || text.n == 0 || slice_copy(out, size, text) < 0)
+		(void)!slice_copy(out, size, slice_upto(control_word(c, C_me), size - 1));
+}
+
+int door_settings_read(struct door_settings *out, const struct control *c, struct err *e)
+{
+	struct door_settings s = {
+		.incoming = control_number(c, C_concurrencyincoming),
+		.waiting = control_number(c, C_concurrencywaiting),
+		.maxperip = control_number(c, C_maxperip),
+		.maxpernet = control_number(c, C_maxpernet),
+		.greetdelay = control_number(c, C_greetdelay),
+	};
+	int r = read_rules(&s.rules, c, e);
+	if (r < 0)
+		return r;
+	read_greeting(s.greeting, sizeof s.greeting, c);
+	*out = s;
+	return 0;
+}
+
+void door_settings_free(struct door_settings *s)
+{
+	tcprules_free(s->rules);
+	s->rules = NULL;
+}

@@ -1,0 +1,490 @@
+"""postern-door by itself: the test is the supervisor, the clients and smtpd."""
+import resource
+import socket
+import struct
+import time
+
+import pytest
+
+from alone import Alone, netstring, netstrings, readable
+
+BASE = {"me": "mx.test", "maxperip": "5000", "maxpernet": "5000"}
+
+
+class Session:
+    """What smtpd holds of a connection that was handed over."""
+
+    def __init__(self, text, fds):
+        parts = [p.decode() for p in netstrings(text)]
+        self.listener, self.ip, self.port, self.local_ip, self.local_port = parts[:5]
+        self.vars = dict(zip(parts[5::2], parts[6::2]))
+        self.client = socket.socket(fileno=fds[0])
+        self.token = socket.socket(fileno=fds[1])
+
+    def end(self):
+        self.client.close()
+        self.token.close()
+
+
+class Door(Alone):
+    def __init__(self, folder, files=None, listen=("",), **kw):
+        self.listeners = [self._listener(s) for s in listen]
+        lines = [f"smtp {'[::1]' if s.family == socket.AF_INET6 else '127.0.0.1'}:{s.getsockname()[1]} {'proxy' if 'proxy' in w else ''}"
+                 for s, w in zip(self.listeners, listen)]
+        self.smtpd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.command = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.command.bind(str(folder / "door.sock"))
+        self.command.listen(5)
+        self.fixed = {"listen": "\n".join(lines)}
+        self.address = self.listeners[0].getsockname()
+        super().__init__("door", folder, {**BASE, **self.fixed, **(files or {})}, [theirs, self.command, *self.listeners], **kw)
+
+    @staticmethod
+    def _listener(what):
+        six = "6" in what
+        s = socket.socket(socket.AF_INET6 if six else socket.AF_INET)
+        s.bind(("::1" if six else "127.0.0.1", 0))
+        s.listen(4096)
+        return s
+
+    def set(self, **files):
+        before = len(self.log("door-settings", 0)) + len(self.log("control-fault", 0))
+        files = {k.replace("_", "."): v for k, v in files.items()}
+        self.reload({**BASE, **self.fixed, **files})
+        end = time.monotonic() + 5
+        while len(self.log("door-settings", 0)) + len(self.log("control-fault", 0)) == before:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def connect(self, source="127.0.0.1", listener=0, send=b""):
+        s = socket.create_connection(self.listeners[listener].getsockname()[:2], 10, (source, 0))
+        if send:
+            s.sendall(send)
+        return s
+
+    def session(self, seconds=5):
+        assert readable(self.smtpd, seconds), f"nothing was handed over; log: {self.lines}"
+        text, fds, flags, _ = socket.recv_fds(self.smtpd, 8192, 4)
+        assert len(fds) == 2 and not flags & socket.MSG_CTRUNC
+        return Session(text, fds)
+
+    def none(self, seconds=0.3):
+        return not readable(self.smtpd, seconds)
+
+
+@pytest.fixture
+def door(tmp_path):
+    made = []
+
+    def make(files=None, **kw):
+        if files:
+            files = {k.replace("_", "."): v for k, v in files.items()}
+        d = Door(tmp_path, files, **kw)
+        made.append(d)
+        return d.start()
+    yield make
+    for d in made:
+        d.stop()
+
+
+def rest(s, seconds=5):
+    """All that the server says until it closes."""
+    s.settimeout(seconds)
+    out = b""
+    while True:
+        try:
+            got = s.recv(4096)
+        except ConnectionResetError:
+            return out + b"<reset>"
+        if not got:
+            return out
+        out += got
+
+
+def test_hands_over(door):
+    d = door({"tcp_smtp": '127.0.0.1:allow,RELAYCLIENT="",DATABYTES="1000"\n:allow'})
+    c = d.connect()
+    s = d.session()
+    assert (s.listener, s.ip, s.port) == ("smtp", "127.0.0.1", str(c.getsockname()[1]))
+    assert (s.local_ip, s.local_port) == ("127.0.0.1", str(d.address[1]))
+    assert s.vars == {"RELAYCLIENT": "", "DATABYTES": "1000"}
+    s.client.sendall(b"220 hello\r\n")
+    assert c.recv(100) == b"220 hello\r\n"
+    c.sendall(b"QUIT\r\n")
+    assert s.client.recv(100) == b"QUIT\r\n"
+    s.end()
+    assert rest(c) == b""
+    assert d.connect("127.0.0.9") and d.session().vars == {}
+
+
+def test_ipv6(door):
+    d = door({"tcp_smtp": '::1:allow,A="six"\n:deny'}, listen=("6",))
+    d.connect("::1")
+    s = d.session()
+    assert (s.ip, s.local_ip, s.vars) == ("::1", "::1", {"A": "six"})
+
+
+def test_deny_closes_at_once(door):
+    d = door({"tcp_smtp": "127.0.0.2:deny\n:allow"})
+    assert rest(d.connect("127.0.0.2")) == b""
+    assert d.none() and "ip=127.0.0.2" in d.log("door-deny")[0]
+    d.connect("127.0.0.3")
+    d.session()
+
+
+def test_maxperip_counts_sessions_by_their_token(door):
+    d = door({"maxperip": "2", "tcp_smtp": '127.0.0.7:allow,MAXPERIP="1"\n:allow'})
+    clients = [d.connect() for _ in range(2)]
+    sessions = [d.session() for _ in clients]
+    over = d.connect()
+    assert rest(over) == (b"421 4.7.0 too many connections from your address or network (maxperip 3 of 2), try again later\r\n")
+    assert 'reason="maxperip 3 of 2"' in d.log("door-refused")[0]
+    d.connect("127.0.0.2")
+    d.session()
+    first = d.connect("127.0.0.7")
+    d.session()
+    assert b"maxperip 2 of 1" in rest(d.connect("127.0.0.7"))
+    first.close()  # the client's own end does not count: the session may live on
+    assert b"maxperip 2 of 1" in rest(d.connect("127.0.0.7"))
+    sessions[0].client.close()
+    assert b"maxperip 3 of 2" in rest(d.connect())
+    sessions[0].token.close()
+    deadline = time.monotonic() + 5
+    while True:
+        c = d.connect()
+        if not d.none(0.2):
+            d.session()
+            break
+        assert time.monotonic() < deadline
+        c.close()
+
+
+def test_token_shut_down_is_still_counted(door):
+    d = door({"maxperip": "1"})
+    d.connect()
+    s = d.session()
+    s.token.shutdown(socket.SHUT_WR)
+    time.sleep(0.1)
+    used = d.cpu_seconds()
+    assert b"maxperip 2 of 1" in rest(d.connect())
+    time.sleep(0.5)
+    assert d.cpu_seconds() - used < 0.2, "the door spins on a token that was shut down"
+
+
+def test_maxpernet(door):
+    d = door({"maxpernet": "3"})
+    for i in range(3):
+        d.connect(f"127.0.0.{i + 1}")
+        d.session()
+    assert b"421 4.7.0" in rest(d.connect("127.0.0.200"))
+    assert "maxpernet 4 of 3" in d.log("door-refused")[0]
+    d.connect("127.0.1.1")
+    d.session()
+
+
+def test_sessions_full_then_waiting_then_421(door):
+    d = door({"concurrencyincoming": "2", "concurrencywaiting": "3"})
+    running = [d.connect() for _ in range(2)]
+    sessions = [d.session() for _ in running]
+    waiting = [d.connect(f"127.0.0.{i + 2}") for i in range(3)]
+    assert d.none()
+    assert rest(d.connect("127.0.0.99")) == \
+        b"421 4.3.2 too many clients are waiting (concurrencywaiting 4 of 3), try again later\r\n"
+    assert d.log("door-full")
+    waiting[1].close()
+    for who in (0, 2):  # first come, first served; the one who left is passed over
+        sessions.pop(0).end()
+        s = d.session()
+        assert s.ip == f"127.0.0.{who + 2}"
+        sessions.append(s)
+    assert d.none()
+
+
+def test_greetdelay_silent_wait_then_session(door):
+    d = door({"greetdelay": "1", "tcp_smtp": '127.0.0.2:allow,GREETDELAY="2"\n127.0.0.3:allow,GREETDELAY="0"\n'
+              '127.0.0.4:allow,SMTPD_GREETDELAY="0"'})
+    for source, least, most in (("127.0.0.1", 0.95, 1.9), ("127.0.0.2", 1.95, 2.9), ("127.0.0.3", 0, 0.5), ("127.0.0.4", 0, 0.5)):
+        start = time.monotonic()
+        c = d.connect(source)
+        s = d.session()
+        assert least <= time.monotonic() - start <= most, source
+        assert not readable(c, 0)
+        s.end()
+
+
+@pytest.mark.parametrize("rule, answer", [
+    ("", b"554 5.5.1 SMTP protocol violation\r\n"),
+    ('GREETDELAY="1",DROP_PRE_GREET="1"', b"554 5.5.1 SMTP protocol violation\r\n"),
+    ('GREETDELAY="0",DROP_PRE_GREET="1"', b"554 5.5.1 SMTP protocol violation\r\n"),
+    ('DROPRUSHGREET="1"', b"554 5.5.1 SMTP protocol violation\r\n"),
+    ('DROP_PRE_GREET="0"', None),
+    ('GREETDELAY="0"', None),
+])
+def test_early_talkers(door, rule, answer):
+    d = door({"greetdelay": "1", "tcp_smtp": f":allow{',' + rule if rule else ''}"})
+    c = d.connect(send=b"EHLO early\r\nMAIL FROM:<>\r\n" * 50)
+    if answer:
+        assert rest(c) == answer
+        assert "action=refused" in d.log("door-early")[0] and d.none()
+    else:
+        s = d.session()
+        assert s.client.recv(10) == b"EHLO early"
+        if rule.startswith("DROP"):
+            assert "action=tolerated" in d.log("door-early")[0]
+
+
+def test_drop_pre_greet_alone_waits_a_second(door):
+    d = door({"tcp_smtp": '127.0.0.2:allow,DROP_PRE_GREET="1"'})
+    start = time.monotonic()
+    d.connect("127.0.0.2")
+    d.session()
+    assert 0.95 < time.monotonic() - start < 1.9
+    start = time.monotonic()
+    d.connect("127.0.0.1")
+    d.session()
+    assert time.monotonic() - start < 0.5
+
+
+def test_client_that_leaves_while_it_waits(door):
+    d = door({"greetdelay": "1", "maxperip": "1"})
+    d.connect().close()
+    time.sleep(0.2)
+    d.connect()  # is not over the limit
+    assert d.session(3)
+    assert not d.log("door-refused", 0)
+
+
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+@pytest.mark.parametrize("header, ip", [
+    (b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\n", "192.0.2.7"),
+    (b"PROXY TCP6 2001:db8::7 2001:db8::8 4000 25\r\n", "2001:db8::7"),
+    (V2 + b"\x21\x11" + struct.pack(">H", 15) + socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.8")
+     + struct.pack(">HH", 4000, 25) + b"\4\0\0", "192.0.2.7"),
+    (V2 + b"\x21\x21" + struct.pack(">H", 36) + socket.inet_pton(socket.AF_INET6, "2001:db8::7")
+     + socket.inet_pton(socket.AF_INET6, "2001:db8::8") + struct.pack(">HH", 4000, 25), "2001:db8::7"),
+    (b"PROXY UNKNOWN\r\n", None),
+    (V2 + b"\x20\0\0\0", None),
+])
+def test_proxy(door, header, ip):
+    d = door({"tcp_smtp": '192.0.2.7:allow,A="behind"\n2001:db8::/32:allow,A="behind"\n:allow,A="balancer"'}, listen=("proxy",))
+    c = d.connect()
+    for i in range(len(header)):  # octet by octet
+        assert d.none(0)
+        c.sendall(header[i:i + 1])
+        if i % 7 == 0:
+            time.sleep(0.01)
+    c.sendall(b"EHLO follows\r\n")
+    s = d.session()
+    if ip:
+        assert (s.ip, s.port, s.local_port, s.vars) == (ip, "4000", "25", {"A": "behind"})
+    else:
+        assert (s.ip, s.port, s.vars) == ("127.0.0.1", str(c.getsockname()[1]), {"A": "balancer"})
+    s.client.settimeout(5)
+    assert s.client.recv(100) == b"EHLO follows\r\n"
+    once = d.connect(send=header + b"EHLO at once\r\n")
+    assert d.session().client.recv(100) == b"EHLO at once\r\n" and once
+
+
+def test_proxy_faults(door):
+    d = door({}, listen=("proxy", ""))
+    for text in (b"EHLO x\r\n", b"PROXY TCP4 192.0.2.7\r\n", V2 + b"\x21\x11\xff\xff", b"PROXY UNKNOWN " + b"x" * 200):
+        assert rest(d.connect(send=text)) in (b"", b"<reset>")
+    half = d.connect(send=b"PROXY TCP4")
+    half.shutdown(socket.SHUT_WR)
+    assert rest(half) == b""
+    assert len(d.log("door-proxy", count=5)) == 5 and d.none()
+    plain = d.connect(listener=1, send=b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\n")
+    assert d.session().ip == "127.0.0.1" and plain  # a header is believed only where the line says so
+
+
+def test_proxy_deadline(door):
+    d = door({}, listen=("proxy",))
+    start = time.monotonic()
+    c = d.connect(send=b"PROXY ")
+    assert rest(c, 15) in (b"", b"<reset>")
+    assert 9 < time.monotonic() - start < 12
+
+
+def test_proxy_limits_count_the_client_behind(door):
+    d = door({"maxperip": "1"}, listen=("proxy",))
+    d.connect(send=b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\n")
+    d.session()
+    assert b"maxperip 2 of 1" in rest(d.connect(send=b"PROXY TCP4 192.0.2.7 192.0.2.8 4001 25\r\n"))
+    d.connect(send=b"PROXY TCP4 192.0.2.9 192.0.2.8 4001 25\r\n")
+    assert d.session().ip == "192.0.2.9"
+
+
+def talk(c, *lines):
+    f = c.makefile("rb")
+    out = [f.readline()]
+    for line in lines:
+        c.sendall(line.encode() + b"\r\n")
+        out.append(f.readline())
+    return [x.decode().rstrip("\r\n") for x in out]
+
+
+def test_rblsmtpd_conversation(door):
+    d = door({"tcp_smtp": '127.0.0.2:allow,RBLSMTPD="-Blocked, see %IP%"\n127.0.0.3:allow,RBLSMTPD="not now"\n'
+              '127.0.0.4:allow,RBLSMTPD=""'})
+    c = d.connect("127.0.0.2")
+    got = talk(c, "EHLO spam er", "MAIL FROM:<a@b.test> SIZE=1", "RCPT TO:<c@d.test>", "rcpt to:<e@f.test>", "DATA", "STARTTLS", "", "NOOP",
+               "RSET", "x" * 3000, "QUIT")
+    refusal = "553 5.7.1 Blocked, see 127.0.0.2"
+    assert got == ["220 mx.test", "250 mx.test", "250 2.1.0 ok", refusal, refusal, refusal, refusal, refusal, "250 2.0.0 ok", "250 2.0.0 ok",
+                   "500 5.5.2 line too long", "221 2.0.0 mx.test"]
+    assert rest(c) == b""
+    lines = d.log("door-blocked", count=2)
+    assert len(lines) == 2
+    assert 'helo="spam er"' in lines[0] and 'sender="<a@b.test> SIZE\\x3d1"' in lines[0].replace("SIZE=1", "SIZE\\x3d1")
+    assert "rcpt=<c@d.test>" in lines[0] and "rcpt=<e@f.test>" in lines[1]
+    c = d.connect("127.0.0.3")
+    assert talk(c, "HELO x", "MAIL FROM:<>", "RCPT TO:<c@d.test>")[3] == "451 4.7.1 not now"
+    c.sendall(b"NOOP\r\n" * 150)
+    assert rest(c).endswith((b"421 4.7.0 too many commands\r\n", b"<reset>"))
+    d.connect("127.0.0.3").close()
+    assert d.log("rcpt=\"\"") or d.log("rcpt= ") or d.log("door-blocked", count=4)
+    assert d.none()
+    d.connect("127.0.0.4")
+    d.session()
+
+
+def test_waiting_clients_cost_little(door):
+    d = door({"greetdelay": "120"})
+    base = d.memory_kib("Pss_Anon")
+    clients = [d.connect(f"127.0.{i % 7}.{i % 250 + 1}") for i in range(2000)]
+    end = time.monotonic() + 20
+    while d.descriptors() < 2000:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    grown = d.memory_kib("Pss_Anon") - base
+    print(f"2000 waiting clients: {grown} KiB")
+    assert grown < 2000
+    idle = d.cpu_seconds()
+    time.sleep(1)
+    assert d.cpu_seconds() - idle < 0.1
+    for c in clients:
+        c.close()
+    while d.descriptors() > 50:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def few_descriptors(n):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+
+
+def test_as_many_clients_as_descriptors_allow(door):
+    d = door({"greetdelay": "2"}, preexec=few_descriptors(64))
+    clients = [d.connect(f"127.0.0.{i + 1}") for i in range(60)]
+    time.sleep(0.5)
+    told = [c for c in clients if readable(c, 0)]
+    assert 20 < len(told) < 40
+    assert rest(told[0]).startswith(b"421 4.3.2 too many clients are waiting (descriptors 32 of 31)")
+    assert {d.session().ip for _ in range(60 - len(told))}  # and all others get through
+
+
+def test_out_of_descriptors(door):
+    d = door({"greetdelay": "2"}, preexec=few_descriptors(11))
+    clients = [d.connect(f"127.0.0.{i + 1}") for i in range(20)]
+    start = d.cpu_seconds()
+    time.sleep(1)
+    assert d.cpu_seconds() - start < 0.3, "the loop spins"
+    told = [rest(c) for c in clients if readable(c, 0)]
+    assert told and any(b"421 4.3.2 out of descriptors" in t for t in told), (told, d.lines)
+    assert d.log("out of descriptors")
+    for c in clients:
+        c.close()
+    time.sleep(2)
+    again = d.connect("127.0.0.100")
+    assert not readable(again, 0.5)  # it is let in and waits
+
+
+def test_smtpd_full_keeps_clients_and_the_loop_goes_on(door):
+    d = door({"tcp_smtp": '127.0.0.200:allow,RBLSMTPD="no"\n:allow'})
+    clients = [d.connect(f"127.0.1.{i + 1}") for i in range(200)]
+    start = d.cpu_seconds()
+    time.sleep(0.5)
+    assert talk(d.connect("127.0.0.200"), "HELO x")[1] == "250 mx.test"  # the loop is not blocked
+    assert d.cpu_seconds() - start < 0.3, "the loop spins"
+    got = {d.session().ip for _ in clients}
+    assert len(got) == 200 and d.none()
+
+
+def test_reload_counts_at_once_and_drops_nobody(door):
+    d = door({"greetdelay": "2", "tcp_smtp": ":allow"})
+    kept, barred = d.connect("127.0.0.1"), d.connect("127.0.0.2")
+    time.sleep(0.2)
+    d.set(greetdelay="0", tcp_smtp='127.0.0.2:deny\n:allow,N="new"')
+    d.connect("127.0.0.3")
+    assert d.session().vars == {"N": "new"}
+    s = d.session()
+    assert (s.ip, s.vars) == ("127.0.0.1", {"N": "new"}) and kept
+    assert rest(barred) == b""
+
+
+def test_reload_with_a_fault_keeps_the_old(door):
+    d = door({"tcp_smtp": ':allow,N="old"'})
+    d.set(tcp_smtp="# x\n127.0.0.1:permit\n")
+    assert "tcp.smtp:2: after the address comes :allow or :deny" in d.log("control-fault")[0]
+    d.connect()
+    assert d.session().vars == {"N": "old"}
+
+
+def test_stop_leaves_sessions_and_tells_those_who_wait(door):
+    d = door({"tcp_smtp": '127.0.0.2:allow,GREETDELAY="60"\n127.0.0.3:allow,RBLSMTPD="no"\n:allow', "concurrencyincoming": "1"})
+    running = d.connect("127.0.0.1")
+    s = d.session()
+    greet, blocked, ready = d.connect("127.0.0.2"), d.connect("127.0.0.3"), d.connect("127.0.0.4")
+    time.sleep(0.3)
+    assert d.stop() == 0
+    assert rest(greet).startswith(b"421 4.3.2 the service is being restarted")
+    assert b"421 4.3.2" in rest(blocked)
+    assert d.session().ip == "127.0.0.4" and ready
+    s.client.sendall(b"220 still here\r\n")
+    assert running.recv(100) == b"220 still here\r\n"
+
+
+def test_session_reports_are_bounded(door):
+    d = door()
+    d.connect()
+    s = d.session()
+    for text in (b"badrcpt 3", b"messages 1", b"nonsense"):
+        s.token.send(text)
+    assert d.log("bad-question")
+    s.token.setblocking(False)
+    used = d.cpu_seconds()
+    sent = 0
+    try:
+        while sent < 100000:
+            s.token.send(b"errors 1")
+            sent += 1
+    except BlockingIOError:
+        pass
+    time.sleep(0.5)
+    assert d.cpu_seconds() - used < 0.3
+    d.connect()
+    d.session()
+
+
+def test_status_command(door, tmp_path):
+    d = door({"tcp_smtp": '127.0.0.2:allow,GREETDELAY="60"\n:allow'})
+    d.connect()
+    d.session()
+    waits = d.connect("127.0.0.2")
+    time.sleep(0.2)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(str(tmp_path / "door.sock"))
+    s.send(netstring("status"))
+    row = netstrings(s.recv(32768))
+    got = dict(zip(row[::2], row[1::2]))
+    assert (got[b"sessions"], got[b"waiting"]) == (b"1", b"1") and waits
+    assert netstrings(s.recv(100))[:1] == [b"."]
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(str(tmp_path / "door.sock"))
+    s.send(b"\xff\xff")
+    s.settimeout(5)
+    s.recv(100)
+    d.connect()
+    d.session()
