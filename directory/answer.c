@@ -1,0 +1,256 @@
+/* Questions to answers: see answer.h.
+ *
+ * Runs in postern-directory.  Questions come from programs that read the network and may have been taken over: names and
+ * passwords in them are any octets.  What cannot be found out is DIRECTORY_TEMPORARY.  Stored passwords never leave, and no
+ * password is logged. */
+#include "directory/answer.h"
+
+#include <stdlib.h>
+
+#include "directory/candidates.h"
+#include "lib/addr.h"
+#include "lib/fields.h"
+#include "lib/log.h"
+
+#define PASSWORD_FIELD_MAX (64 * 1024)
+#define LOGIN_MAX 512
+#define CHECK_SECONDS 60 /* a password check ends by then, whatever the LDAP server does */
+
+enum verb { VERB_RCPT, VERB_ROUTE, VERB_AUTH };
+
+struct request {
+	struct lookup lookup;    /* first: .done gets it back */
+	struct check check;
+	struct question question;
+	enum verb verb;
+	struct candidates keys;
+	size_t at;               /* the key being looked up */
+	struct buf login;        /* auth: the key */
+	struct buf answer;       /* auth: what YES will say */
+};
+
+static const struct control *control;
+static const struct backend *backend;
+static size_t waiting;
+
+void answer_start(const struct control *c, const struct backend *b)
+{
+	control = c;
+	backend = b;
+}
+
+size_t answer_waiting(void)
+{
+	return waiting;
+}
+
+static void end(struct request *r, struct slice answer)
+{
+	question_answer(&r->question, answer, NULL, 0);
+	explicit_bzero(&r->check, sizeof r->check);
+	buf_free(&r->login);
+	buf_free(&r->answer);
+	free(r);
+	waiting--;
+}
+
+static void end_with(struct request *r, enum directory_verdict verdict, const char *text, const struct directory_entry *entry)
+{
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	directory_encode(&b, verdict, text, r->verb == VERB_RCPT ? NULL : entry);
+	if (b.overflow) {
+		buf_reset(&b);
+		directory_encode(&b, DIRECTORY_TEMPORARY, "this entry is too large for an answer", NULL);
+	}
+	end(r, buf_slice(&b));
+	buf_free(&b);
+}
+
+static void look_up_next(struct request *r)
+{
+	r->lookup.key = r->keys.key[r->at];
+	backend->lookup(&r->lookup);
+}
+
+/* The domain of <postmaster> (RFC 5321 4.5.1) and of a control/postmaster without one: the first in locals. */
+static void add_home(struct buf *b)
+{
+	struct control_line line = {0};
+	while (control_next(control, C_locals, &line))
+		if (!slice_starts(line.text, ".")) {
+			buf_add_slice(b, line.text);
+			return;
+		}
+	buf_add_slice(b, control_word(control, C_me));
+}
+
+/* control/postmaster as an entry that forwards. */
+static void end_postmaster(struct request *r)
+{
+	struct directory_entry e = {.uid_number = -1, .gid_number = -1, .forward = true, .forward_count = 1};
+	struct slice to = control_word(control, C_postmaster);
+	struct buf address = BUF_INIT(ADDRESS_MAX);
+	buf_add_slice(&address, to);
+	if (slice_find(to, '@') == to.n) {
+		buf_add_char(&address, '@');
+		add_home(&address);
+	}
+	e.forwards[0] = buf_slice(&address);
+	end_with(r, DIRECTORY_YES, "", &e);
+	buf_free(&address);
+}
+
+static bool is_postmaster(const struct request *r)
+{
+	return slice_starts(r->keys.key[0], "postmaster@") && control_present(control, C_postmaster);
+}
+
+static void address_done(struct lookup *l, const struct found *f)
+{
+	struct request *r = (struct request *)l;
+	if (f->exists || f->verdict == DIRECTORY_TEMPORARY)
+		end_with(r, f->verdict, f->text, f->entry);
+	else if (r->at == 0 && is_postmaster(r))
+		end_postmaster(r);
+	else if (++r->at < r->keys.count)
+		look_up_next(r);
+	else
+		end_with(r, DIRECTORY_NO, "no mailbox here by that name", NULL);
+}
+
+static bool domain_is_local(struct slice domain)
+{
+	if (!control_present(control, C_locals))
+		return slice_case_eq(domain, control_word(control, C_me));
+	return control_has_domain(control, C_locals, domain);
+}
+
+/* The key of ADDRESS.  0, or E_SYNTAX: it is none. */
+static int make_key(struct buf *key, struct slice address)
+{
+	struct addr parsed;
+	struct buf full = BUF_INIT(2 * ADDRESS_MAX);
+	buf_add_slice(&full, address);
+	if (slice_case_eq_str(address, "postmaster")) {
+		buf_add_char(&full, '@');
+		add_home(&full);
+	}
+	int rc = full.overflow ? E_TOO_LONG : addr_parse_mailbox(&parsed, buf_slice(&full), true);
+	if (rc == 0)
+		addr_lookup_key(key, &parsed);
+	buf_free(&full);
+	return rc < 0 || key->overflow || slice_find(buf_slice(key), '@') == key->n ? E_SYNTAX : 0;
+}
+
+static void start_address(struct request *r, struct slice address)
+{
+	struct buf key = BUF_INIT(ADDRESS_MAX);
+	if (make_key(&key, address) < 0)
+		end_with(r, DIRECTORY_NO, "not an address", NULL);
+	else if (!domain_is_local(addr_domain_of(buf_slice(&key))))
+		end_with(r, DIRECTORY_NO, "not a domain of this site", NULL);
+	else {
+		candidates_make(&r->keys, buf_slice(&key));
+		r->lookup.kind = LOOKUP_ADDRESS;
+		r->lookup.done = address_done;
+		look_up_next(r);
+	}
+	buf_free(&key);
+}
+
+static void check_done(struct work *w)
+{
+	struct request *r = (struct request *)((char *)w - offsetof(struct request, check));
+	backend->finish_check(&r->check);
+	if (r->check.verdict == DIRECTORY_YES && !r->answer.overflow)
+		end(r, buf_slice(&r->answer));
+	else if (r->check.verdict == DIRECTORY_NO)
+		end_with(r, DIRECTORY_NO, "wrong name or password", NULL);
+	else
+		end_with(r, DIRECTORY_TEMPORARY, r->check.text[0] ? r->check.text : "this entry is too large for an answer", NULL);
+}
+
+/* noaccess: gets mail, may not log in; said only to whoever knows the password, as all that is said about an account. */
+static void prepare_yes(struct request *r, const struct directory_entry *entry)
+{
+	bool shut = slice_eq_str(entry->account_status, "disabled") || slice_eq_str(entry->account_status, "noaccess");
+	directory_encode(&r->answer, shut ? DIRECTORY_DISABLED : DIRECTORY_YES, shut ? "this account may not log in" : "", entry);
+}
+
+static void start_check(struct request *r, const struct found *f)
+{
+	bool usable = f->exists && f->entry && f->verdict != DIRECTORY_NO && f->verdict != DIRECTORY_TEMPORARY;
+	struct found nothing = {.verdict = DIRECTORY_NO, .text = ""};
+	if (usable)
+		prepare_yes(r, f->entry);
+	r->check.work.done = check_done;
+	backend->prepare_check(&r->check, usable ? f : &nothing);
+	if (work_submit(&r->check.work))
+		return;
+	backend->finish_check(&r->check);
+	end_with(r, DIRECTORY_TEMPORARY, "too many passwords are being checked", NULL);
+}
+
+/* First as a uid; what has an "@" then as an address of the account (no extensions, no catchall). */
+static void login_done(struct lookup *l, const struct found *f)
+{
+	struct request *r = (struct request *)l;
+	struct slice login = buf_slice(&r->login);
+	if (f->verdict == DIRECTORY_TEMPORARY) {
+		end_with(r, DIRECTORY_TEMPORARY, f->text, NULL);
+	} else if (!f->exists && l->kind == LOOKUP_LOGIN && slice_find(login, '@') < login.n) {
+		l->kind = LOOKUP_ADDRESS;
+		backend->lookup(l);
+	} else {
+		start_check(r, f);
+	}
+}
+
+static void start_auth(struct request *r, struct slice user, struct slice password)
+{
+	account_login_key(&r->login, user);
+	if (user.n == 0 || password.n == 0 || r->login.overflow || slice_copy(r->check.password, sizeof r->check.password, password) < 0) {
+		end_with(r, DIRECTORY_NO, "wrong name or password", NULL);
+		return;
+	}
+	r->lookup.kind = LOOKUP_LOGIN;
+	r->lookup.key = buf_slice(&r->login);
+	r->lookup.done = login_done;
+	backend->lookup(&r->lookup);
+}
+
+static struct request *make_request(struct question *q)
+{
+	struct request *r = calloc(1, sizeof *r);
+	if (!r)
+		return NULL;
+	r->question = *q;
+	r->login = BUF_INIT(LOGIN_MAX);
+	r->answer = BUF_INIT(QUESTION_MAX);
+	r->lookup.deadline = deadline_in(control_number(control, C_ldaptimeout) * 1000);
+	waiting++;
+	return r;
+}
+
+void answer_question(struct question *q)
+{
+	struct fields f = {.rest = q->text};
+	struct slice verb = fields_take(&f, 5), name = fields_take(&f, LOGIN_MAX), password = {0};
+	bool auth = slice_eq_str(verb, "auth");
+	if (auth) {
+		password = fields_take(&f, PASSWORD_FIELD_MAX);
+		fields_take_text(&f, 64);
+	}
+	bool known = auth || slice_eq_str(verb, "rcpt") || slice_eq_str(verb, "route");
+	struct request *r = known && fields_done(&f) ? make_request(q) : NULL;
+	if (!r) {
+		LOG(EV_bad_question, NULL, F_STR("error", known && fields_done(&f) ? "no memory" : "a question that the directory does not know"));
+		question_drop(q);
+		return;
+	}
+	r->verb = auth ? VERB_AUTH : slice_eq_str(verb, "rcpt") ? VERB_RCPT : VERB_ROUTE;
+	if (auth)
+		start_auth(r, name, password);
+	else
+		start_address(r, name);
+}

@@ -1,0 +1,14 @@
+/* Questions to answers: takes a question apart, walks through the keys of its address, has passwords checked.  postern-directory(8). */
+#ifndef POSTERN_DIRECTORY_ANSWER_H
+#define POSTERN_DIRECTORY_ANSWER_H
+#include "directory/backend.h"
+#include "lib/control.h"
+
+#define QUESTIONS_MAX 2000 /* in hand at once; more wait in the socket */
+
+void answer_start(const struct control *c, const struct backend *b);
+/* Take charge of Q (whose text need not stay): it is answered before long. */
+void answer_question(struct question *q);
+/* Questions in hand. */
+size_t answer_waiting(void);
+#endif
