@@ -128,8 +128,6 @@ void logfile_flush(struct logfile *l)
 		settle_short(l, put < 0 ? 0 : (size_t)put);
 	}
 	buf_reset(&l->waiting);
-	if (l->fd >= 0 && l->size >= l->size_most)
-		rotate(l);
 }
 
 bool logfile_full(const struct logfile *l, size_t n)
@@ -141,6 +139,8 @@ void logfile_add(struct logfile *l, struct slice line)
 {
 	if (logfile_full(l, line.n))
 		logfile_flush(l);
+	if (l->fd >= 0 && l->size > 0 && l->waiting.n == 0 && l->size + (long long)line.n > l->size_most)
+		rotate(l);
 	buf_add_slice(&l->waiting, line);
 }
 

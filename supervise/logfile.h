@@ -1,4 +1,4 @@
-/* The log folder: STATE/log/current, renamed to the time when it is full; the newest files are kept. */
+/* The log folder: STATE/log/current, renamed to the time when a line no longer fits; the newest files are kept. */
 #ifndef POSTERN_SUPERVISE_LOGFILE_H
 #define POSTERN_SUPERVISE_LOGFILE_H
 #include "lib/buf.h"
