@@ -5,10 +5,12 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "control/privileges.h"
 #include "lib/program.h"
 
 static int cmd_help(const struct options *o);
 static int cmd_version(const struct options *o);
+static int run_privileges(const struct options *o);
 
 static const struct subcommand {
 	const char *name, *usage, *what;
@@ -19,6 +21,7 @@ static const struct subcommand {
 	{"serve", "", "run the whole suite in the foreground", cmd_serve, 0, 0, false},
 	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
 	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
+	{"privileges", "", "what each program may do, and whether the running ones hold to it", run_privileges, 0, 0, false},
 	{"defaults", "DIR", "write commented default control files where there are none", cmd_defaults, 1, 1, false},
 	{"help", "", "this list", cmd_help, 0, 0, false},
 	{"version", "", "the version", cmd_version, 0, 0, false},
@@ -49,6 +52,11 @@ static int cmd_help(const struct options *o)
 	(void)o;
 	list(stdout);
 	return 0;
+}
+
+static int run_privileges(const struct options *o)
+{
+	return cmd_privileges(o->control, o->state, o->json);
 }
 
 static int cmd_version(const struct options *o)
