@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "directory/candidates.h"
+#include "fixup/rules.h"
 #include "lib/addr.h"
 #include "lib/fields.h"
 #include "lib/log.h"
@@ -31,12 +32,14 @@ struct request {
 
 static const struct control *control;
 static const struct backend *backend;
+static struct rules rules; /* fixup's, so that an old address is found before the message is rewritten */
 static size_t waiting;
 
-void answer_start(const struct control *c, const struct backend *b)
+int answer_start(const struct control *c, const struct backend *b, struct err *e)
 {
 	control = c;
 	backend = b;
+	return rules_read(&rules, c, e);
 }
 
 size_t answer_waiting(void)
@@ -125,7 +128,16 @@ static bool domain_is_local(struct slice domain)
 	return control_has_domain(control, C_locals, domain);
 }
 
-/* The key of ADDRESS.  0, or E_SYNTAX: it is none. */
+static int add_rewritten(struct buf *key, const struct addr *a)
+{
+	struct rewrite w;
+	int rc = rules_apply(&w, &rules, a);
+	if (rc >= 0)
+		addr_lookup_key(key, &(struct addr){w.local, w.domain});
+	return rc < 0 ? rc : 0;
+}
+
+/* The key of ADDRESS as fixup would rewrite it.  0, or E_SYNTAX: it is none. */
 static int make_key(struct buf *key, struct slice address)
 {
 	struct addr parsed;
@@ -137,7 +149,7 @@ static int make_key(struct buf *key, struct slice address)
 	}
 	int rc = full.overflow ? E_TOO_LONG : addr_parse_mailbox(&parsed, buf_slice(&full), true);
 	if (rc == 0)
-		addr_lookup_key(key, &parsed);
+		rc = add_rewritten(key, &parsed);
 	buf_free(&full);
 	return rc < 0 || key->overflow || slice_find(buf_slice(key), '@') == key->n ? E_SYNTAX : 0;
 }

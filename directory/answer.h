@@ -6,7 +6,8 @@
 
 #define QUESTIONS_MAX 2000 /* in hand at once; more wait in the socket */
 
-void answer_start(const struct control *c, const struct backend *b);
+/* 0, or E_SYNTAX, E_SYS as rules_read(). */
+MUST_CHECK int answer_start(const struct control *c, const struct backend *b, struct err *e);
 /* Take charge of Q (whose text need not stay): it is answered before long. */
 void answer_question(struct question *q);
 /* Questions in hand. */

@@ -52,9 +52,8 @@ int main(int argc, char **argv)
 	program_start(P_DIRECTORY, argc, argv);
 	const struct control *c = program_control();
 	const struct backend *b = control_present(c, C_ldapserver) ? ldap_backend(c, &e) : embedded_backend(c, &e);
-	if (!b)
+	if (!b || answer_start(c, b, &e) < 0)
 		program_fatal(&e);
-	answer_start(c, b);
 	program_confine();
 	if (work_start(THREADS, &e) < 0)
 		program_fatal(&e);

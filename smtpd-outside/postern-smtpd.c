@@ -9,7 +9,8 @@ int main(int argc, char **argv)
 	static struct smtpd d;
 	struct err e;
 	program_start(P_SMTPD, argc, argv);
-	smtpd_settings_read(&d.set, program_control());
+	if (smtpd_settings_read(&d.set, program_control(), &e) < 0)
+		program_fatal(&e);
 	id_set_host(d.set.me);
 	d.in_port = program_port(PORT_IN);
 	d.next_port = program_port(PORT_NEXT);

@@ -3,7 +3,7 @@
 
 #include "lib/job.h"
 
-void smtpd_settings_read(struct smtpd_settings *s, const struct control *c)
+int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struct err *e)
 {
 	*s = (struct smtpd_settings){
 		.control = c,
@@ -17,6 +17,7 @@ void smtpd_settings_read(struct smtpd_settings *s, const struct control *c)
 		.maxhops = control_number(c, C_maxhops),
 		.inflightbytes = control_number(c, C_inflightbytes),
 	};
+	return fixupdomains_parse(&s->rewritten, c, e);
 }
 
 static bool number_var(long long *out, const struct handover *h, const char *name, long long most, struct err *e)
@@ -45,11 +46,18 @@ bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, 
 	return true;
 }
 
-enum smtpd_domain smtpd_settings_domain(const struct smtpd_settings *s, struct slice domain)
+static enum smtpd_domain listed(const struct smtpd_settings *s, struct slice domain)
 {
 	bool local = control_present(s->control, C_locals) ? control_has_domain(s->control, C_locals, domain) :
 		slice_case_eq(domain, s->me);
 	if (local)
 		return DOMAIN_LOCAL;
 	return control_has_domain(s->control, C_rcpthosts, domain) ? DOMAIN_RELAYED : DOMAIN_FOREIGN;
+}
+
+/* A domain that fixup rewrites is what it becomes. */
+enum smtpd_domain smtpd_settings_domain(const struct smtpd_settings *s, struct slice domain)
+{
+	const struct map_entry *to = map_find_domain(&s->rewritten, domain);
+	return listed(s, to ? map_to(&s->rewritten, to) : domain);
 }

@@ -1,6 +1,7 @@
 /* What postern-smtpd takes from its control files, and what a rule of tcp.smtp changes for one session. */
 #ifndef POSTERN_SMTPD_SETTINGS_H
 #define POSTERN_SMTPD_SETTINGS_H
+#include "fixup/rules.h"
 #include "lib/control.h"
 #include "smtpd-outside/handover.h"
 
@@ -12,8 +13,10 @@ struct smtpd_settings {
 	bool tls;                      /* STARTTLS may be offered */
 	bool relay;                    /* RELAYCLIENT is set */
 	struct slice relay_suffix;     /* its value */
+	struct map rewritten;          /* fixupdomains: what is local or relayed after the rewriting is so before it */
 };
-void smtpd_settings_read(struct smtpd_settings *s, const struct control *c);
+/* 0, or E_SYNTAX, E_SYS as fixupdomains_parse(). */
+MUST_CHECK int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struct err *e);
 /* S as H's variables change it: DATABYTES, MAXRCPT, DENY_TLS, RELAYCLIENT.  Returns false and names the variable in *E when a value
  * is not a number in its range: the session must then not begin, since a limit would silently be another. */
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e);
