@@ -41,7 +41,7 @@ FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
 .SECONDEXPANSION:
 
 # Manual pages made from the tables of the code.
-GENERATED_MAN := $(BUILD)/man/postern-control.5
+GENERATED_MAN := $(BUILD)/man/postern-control.5 $(BUILD)/man/postern-log.5
 
 all: $(PROGRAMS) $(GENERATED_MAN)
 

@@ -33,6 +33,11 @@ int cmd_user(const struct options *o);
 int cmd_manpage(const struct options *o);
 int cmd_defaults(const struct options *o);
 
+/* TEXT as mdoc text lines: escaped, filled, each sentence on a line of its own. */
+void manpage_text(FILE *out, const char *text);
+/* postern-log(5), from lib/events.def. */
+void manpage_log(FILE *out);
+
 /* Say TEXT on standard error, "postern VERB: TEXT". */
 int cmd_fail(const struct options *o, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The short usage of one subcommand, on standard error; returns EXIT_USAGE. */

@@ -2,6 +2,7 @@
  * programs accept. */
 #include "control/lint.h"
 #include "lib/addr.h"
+#include "fixup/rules.h"
 #include "scanner-bridge/banned.h"
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"
@@ -63,6 +64,26 @@ static int check_banned(const struct control *c, struct err *e)
 	return banned_parse(&out, c, e);
 }
 
+static int check_fixupdomains(const struct control *c, struct err *e)
+{
+	struct map domains;
+	int rc = fixupdomains_parse(&domains, c, e);
+	map_free(&domains);
+	return rc;
+}
+
+/* A fault in fixupdomains is told of for that file. */
+static int check_canonical(const struct control *c, struct err *e)
+{
+	struct map domains, addresses;
+	if (fixupdomains_parse(&domains, c, NULL))
+		return 0;
+	int rc = canonical_parse(&addresses, &domains, c, e);
+	map_free(&addresses);
+	map_free(&domains);
+	return rc;
+}
+
 static const struct {
 	enum control_id id;
 	check_line *line;
@@ -77,6 +98,8 @@ static const struct {
 	{C_bouncehost, check_host, NULL},
 	{C_doublebounceto, check_local_part, NULL},
 	{C_doublebouncehost, check_host, NULL},
+	{C_fixupdomains, NULL, check_fixupdomains},
+	{C_canonical, NULL, check_canonical},
 	{C_scanners, NULL, scanners_check},
 	{C_scanpolicy, NULL, check_scanpolicy},
 	{C_banned, NULL, check_banned},

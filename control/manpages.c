@@ -15,7 +15,7 @@
 #define ROFF_PLACES 76
 
 /* mdoc: a backslash anywhere, and a dot or quote at the beginning of a line, mean something; each sentence begins a line. */
-static void roff(FILE *out, const char *text)
+void manpage_text(FILE *out, const char *text)
 {
 	struct slice word, rest = slice_str(text);
 	size_t at = 0;
@@ -65,7 +65,7 @@ static void readers(FILE *out, const struct control_file *f)
 static void file_entry(FILE *out, const struct control_file *f)
 {
 	fprintf(out, ".It Pa %s\n", f->name);
-	roff(out, f->help);
+	manpage_text(out, f->help);
 	fprintf(out, "%s", kind_words(f));
 	if (f->kind == CONTROL_NUMBER)
 		fprintf(out, " of %s, %lld to %lld", f->unit, f->least, f->most);
@@ -102,6 +102,7 @@ static const struct {
 	void (*print)(FILE *out);
 } pages[] = {
 	{"control", page_control},
+	{"log", manpage_log},
 };
 
 int cmd_manpage(const struct options *o)

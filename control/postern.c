@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "control/privileges.h"
+#include "fixup/explain.h"
 #include "lib/program.h"
 
 static int cmd_help(const struct options *o);
 static int cmd_version(const struct options *o);
+static int run_fixup(const struct options *o);
 static int run_privileges(const struct options *o);
 
 static const struct subcommand {
@@ -22,6 +24,7 @@ static const struct subcommand {
 	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
 	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
 	{"privileges", "", "what each program may do, and whether the running ones hold to it", run_privileges, 0, 0, false},
+	{"fixup", "ADDRESS", "what an address is rewritten to, and by which line", run_fixup, 1, 1, false},
 	{"defaults", "DIR", "write commented default control files where there are none", cmd_defaults, 1, 1, false},
 	{"help", "", "this list", cmd_help, 0, 0, false},
 	{"version", "", "the version", cmd_version, 0, 0, false},
@@ -64,6 +67,11 @@ static int cmd_version(const struct options *o)
 	(void)o;
 	printf("postern %s\n", POSTERN_VERSION);
 	return 0;
+}
+
+static int run_fixup(const struct options *o)
+{
+	return cmd_fixup(o->control, o->arg[0], o->json);
 }
 
 int cmd_usage(const struct options *o)

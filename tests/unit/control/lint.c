@@ -112,6 +112,11 @@ static const struct {
 	{{"listen", "smtp 127.0.0.1:25\nsmtp 127.0.0.1\nhttp [::1]:80\n", 0}, "F listen:2:", 2, 0},
 	{{"listen", "smtp 127.0.0.1:25\nsmtp 127.0.0.1:25 proxy\n", 0}, "F listen:2: the same address", 1, 0},
 	{{"bouncefrom", "a@b\n", 0}, "F bouncefrom:1:", 1, 0},
+	{{"fixupdomains", "old.edu:example.edu\n.old.edu example.edu\n", 0}, "F fixupdomains:2: old.domain:new.domain is wanted", 1, 0},
+	{{"fixupdomains", "a.edu:b.edu\nb.edu:example.edu\n", 0}, "F fixupdomains:1: b.edu is itself rewritten", 1, 0},
+	{{"fixupdomains", "old.edu:example.edu\n", 0}, "", 0, 0},
+	{{"canonical", "a@example.edu:b@example.edu\na@example.edu:c@example.edu\n", 0}, "F canonical:2: a@example.edu leads to b@example.edu by line 1", 1, 0},
+	{{"canonical", "a@example.edu:b@example.edu\n", 0}, "", 0, 0},
 	/* across */
 	{{"me", NULL, 0}, "F me: missing", 1, 0},
 	{{"locals", NULL, 0}, "W locals: absent: only the domain mx.example.edu is local", 0, 1},
