@@ -3,13 +3,15 @@
 #include "scanner-bridge/engine.h"
 
 #include <clamav.h>
+#include <dirent.h>
 #include <stdlib.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 struct engine {
 	struct cl_engine *cl;
-	struct cl_stat stat;
-	bool stat_valid;
+	char dir[256];
+	uint64_t state; /* of the folder when the signatures were loaded */
 };
 
 /* libclamav tells of errors by a callback without context: one scan at a time in a process. */
@@ -41,15 +43,37 @@ static int set_limits(struct cl_engine *cl, const struct engine_limits *l)
 	return cl_engine_set_str(cl, CL_ENGINE_TMPDIR, l->tmp) == CL_SUCCESS ? 0 : -1;
 }
 
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 29;
+}
+
+/* Changes with each file that is new, gone or written to.  (libclamav's own cl_statchkdir() misses what happens within a second.) */
+static int folder_state(uint64_t *state, const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct stat st;
+	*state = 0;
+	if (!d)
+		return -1;
+	for (struct dirent *f; (f = readdir(d)); ) {
+		if (f->d_name[0] == '.' || fstatat(dirfd(d), f->d_name, &st, 0) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		*state += mix(mix(mix(st.st_ino, (uint64_t)st.st_size), (uint64_t)st.st_mtim.tv_sec), (uint64_t)st.st_mtim.tv_nsec);
+	}
+	closedir(d);
+	return 0;
+}
+
 static int load(struct engine *g, const char *dir, const struct engine_limits *l, unsigned *signatures, struct err *e)
 {
 	int rc;
 	message[0] = '\0';
 	if (!g->cl || set_limits(g->cl, l) < 0)
 		return err_set(e, E_SYS, "libclamav refuses its settings");
-	if (cl_statinidir(dir, &g->stat) != CL_SUCCESS)
+	if (slice_copy(g->dir, sizeof g->dir, slice_str(dir)) < 0 || folder_state(&g->state, dir) < 0)
 		return err_set(e, E_SYS, "%s: cannot be read", dir);
-	g->stat_valid = true;
 	rc = cl_load(dir, g->cl, signatures, CL_DB_STDOPT);
 	if (rc != CL_SUCCESS)
 		return err_set(e, E_SYS, "%s: %s%s%s", dir, cl_strerror((cl_error_t)rc), message[0] ? ": " : "", message);
@@ -81,7 +105,8 @@ struct engine *engine_load(const char *dir, const struct engine_limits *limits, 
 
 bool engine_stale(const struct engine *g)
 {
-	return cl_statchkdir(&g->stat) == 1;
+	uint64_t now;
+	return folder_state(&now, g->dir) == 0 && now != g->state;
 }
 
 int engine_set_tmp(struct engine *g, const char *tmp, struct err *e)
@@ -154,8 +179,6 @@ void engine_free(struct engine *g)
 {
 	if (!g)
 		return;
-	if (g->stat_valid)
-		cl_statfree(&g->stat);
 	if (g->cl)
 		cl_engine_free(g->cl);
 	free(g);

@@ -68,8 +68,8 @@ static void split_name(struct mime_param *p, struct slice name, unsigned *malfor
 		rest.n--;
 	if (star == name.n || !rest.n)
 		return;
-	if (slice_number(&section, rest, 0, MIME_PARAMS_MAX - 1) < 0)
-		*malformed |= MALFORMED_PARAMETER_TWICE;
+	if (slice_number(&section, rest, 0, MIME_PARAMS_MAX - 1) < 0 || (rest.p[0] == '0' && rest.n > 1))
+		*malformed |= MALFORMED_PARAMETER_TWICE; /* then the value counts as a whole one */
 	else
 		p->section = (int)section;
 }

@@ -47,11 +47,11 @@ struct decision decide(const struct scanpolicy *p, const struct facts *f)
 
 void malformed_text(struct buf *b, unsigned malformed)
 {
+	const char *comma = "";
 	for (int i = 0; i < MALFORMED_KINDS; i++)
 		if (malformed & 1u << i) {
-			if (b->n)
-				buf_add_char(b, ',');
-			buf_add_str(b, malformed_words[i]);
+			buf_add_format(b, "%s%s", comma, malformed_words[i]);
+			comma = ",";
 		}
 }
 
