@@ -149,7 +149,7 @@ static void percent(struct buf *b, struct slice value)
 	for (size_t i = 0; i < value.n; i++) {
 		const char *high = value.p[i] == '%' && i + 2 < value.n ? memchr(digits, value.p[i + 1], 32) : NULL;
 		const char *low = high ? memchr(digits, value.p[i + 2], 32) : NULL;
-		buf_add_char(b, low ? (char)((high - digits) % 16 << 4 | (low - digits) % 16) : value.p[i]);
+		buf_add_char(b, low ? (char)(unsigned char)((high - digits) % 16 << 4 | (low - digits) % 16) : value.p[i]);
 		i += low ? 2 : 0;
 	}
 }

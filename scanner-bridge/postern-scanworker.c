@@ -7,7 +7,6 @@
 #include "scanner-bridge/workers.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -37,18 +36,13 @@ static void read_settings(void)
 
 static void prepare_folders(void)
 {
-	char path[300], user[64];
+	char user[64];
 	uid_t uid = 0;
 	gid_t gid = 0;
 	bool root = geteuid() == 0;
 	struct err e;
 	if (root)
 		must(confine_user(&uid, &gid, graph_user(graph_of(P_SCANWORKER), user), &e), &e);
-	snprintf(path, sizeof path, "%s/scan", program_state());
-	if (mkdir(path, 0711) < 0 && access(path, F_OK) < 0)
-		must(err_sys(&e, "%s", path), &e);
-	if (root && lchown(path, uid, gid) < 0)
-		must(err_sys(&e, "%s", path), &e);
 	must(workers_prepare(&settings, root ? (long)uid : -1, (long)gid, &e), &e);
 }
 
