@@ -15,6 +15,7 @@ enum message_flag {
 };
 
 struct work;
+struct replay;
 struct message {
 	char id[ID_LEN];
 	unsigned char flags;
@@ -26,7 +27,10 @@ struct message {
 	uint32_t heap_at;         /* 1 and up; 0: not in the heap */
 	uint32_t open;            /* recipients not done; not exact before the first attempt after a restart */
 	uint32_t self;            /* number in the arena */
-	struct work *work;        /* while an attempt goes on */
+	union {
+		struct work *work;     /* while an attempt goes on */
+		struct replay *replay; /* during start-up: notes after the last STATE */
+	};
 };
 
 struct index {

@@ -384,3 +384,10 @@ void store_dead(struct store *s, struct store_at at, uint32_t octets)
 	if (g)
 		g->live -= record_size(octets) < g->live ? record_size(octets) : g->live;
 }
+
+void store_superseded(struct store *s, struct store_at at)
+{
+	struct segment *g = segment_of(&s->seg, at.seq);
+	if (g)
+		g->evacuate = true;
+}

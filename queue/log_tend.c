@@ -67,6 +67,7 @@ int store_open(struct store **out, int dir_fd, const struct store_options *o, st
 	*s = (struct store){
 		.o = *o, .seg = {.dir_fd = dir_fd, .sys = o->sys}, .lock_fd = -1, .batch = 1, .keep = BUF_INIT(KEEP_MAX),
 		.batch_octets = malloc(LOG_BUFFER), .window = malloc(SCAN_WINDOW)};
+	*out = s;
 	int rc = s->batch_octets && s->window ? lock_folder(s, e) : err_sys(e, "store");
 	if (rc == 0)
 		rc = segments_open(&s->seg, e);
@@ -75,11 +76,11 @@ int store_open(struct store **out, int dir_fd, const struct store_options *o, st
 	if (rc == 0)
 		rc = sync_all(s, e);
 	if (rc < 0) {
+		*out = NULL;
 		store_close(s);
 		return rc;
 	}
 	resume(s, report);
-	*out = s;
 	return 0;
 }
 

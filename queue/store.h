@@ -99,7 +99,8 @@ struct store_report {
 };
 
 struct store;
-/* Open the folder DIR_FD (borrowed until store_close()), lock it, read all segments.  0; E_REFUSED: locked by another instance or
+/* *OUT is set before the handler found is called, for store_live() and its like.
+ * Open the folder DIR_FD (borrowed until store_close()), lock it, read all segments.  0; E_REFUSED: locked by another instance or
  * written by a later version; E_SYS. */
 MUST_CHECK int store_open(struct store **out, int dir_fd, const struct store_options *o, struct store_report *report, struct err *e);
 void store_close(struct store *s);
@@ -133,6 +134,9 @@ MUST_CHECK int store_read_end(struct store_reader *r, struct err *e);
 /* A message copy at AT with OCTETS of payload counts as live (start-up) or no longer does. */
 void store_live(struct store *s, struct store_at at, uint32_t octets);
 void store_dead(struct store *s, struct store_at at, uint32_t octets);
+
+/* Start-up: the copy at AT was superseded by a later one; its segment is to be emptied before any newer one. */
+void store_superseded(struct store *s, struct store_at at);
 
 /* Housekeeping, a slice of about a millisecond: prepares the next segment, frees dead ones, moves survivors.  Call it when nothing is
  * pending; it may commit.  True when there is more to do at once. */

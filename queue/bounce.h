@@ -1,0 +1,35 @@
+/* Delivery status notifications (RFC 3464 in an RFC 6522 multipart/report). */
+#ifndef POSTERN_QUEUE_BOUNCE_H
+#define POSTERN_QUEUE_BOUNCE_H
+#include "lib/buf.h"
+#include "lib/envelope.h"
+
+struct bounce_rcpt {
+	struct slice address;  /* final recipient */
+	struct slice original; /* what the client gave; the same where nothing was expanded */
+	struct slice orcpt;    /* RFC 3461 ORCPT (xtext), or empty */
+	bool delivered;        /* a success that NOTIFY asked for; else a failure */
+	const char *enhanced;
+	struct slice host;     /* the far side, or empty */
+	struct slice text;
+};
+struct bounce {
+	const char *id;               /* of the report */
+	const char *me, *from;        /* host; local@domain of the From */
+	struct slice to;              /* without <> */
+	int64_t wall_usec;
+	const struct envelope *env;   /* of the message that is reported */
+	struct slice header;
+	int body_fd;                  /* its body, read only for RET=FULL */
+	size_t body_octets;
+	const struct bounce_rcpt *rcpt;
+	size_t rcpts;
+	size_t most;                  /* octets of the original in the report, and of the list of recipients */
+	bool to_postmaster;           /* a double bounce */
+};
+/* The report's header into HEADER and the rest into BODY (check .overflow).  Whatever came from outside is made printable and cut, so that it can neither
+ * begin a field nor a part. */
+void bounce_make(struct buf *header, struct buf *body, const struct bounce *b);
+/* xtext (RFC 3461 4) decoded and appended where it is valid and comes to printable ASCII; else nothing. */
+void bounce_xtext(struct buf *b, struct slice xtext);
+#endif

@@ -1,0 +1,42 @@
+/* Held messages: see queue.h.  A hold has a reason, an owner, a deadline and what happens then; all of it stands in the envelope or the last STATE. */
+#include "lib/log.h"
+#include "queue/queue.h"
+
+#define LATER_SEC 3600
+
+static void begin(struct queue *q, struct work *w)
+{
+	w->m->flags &= (unsigned char)~MESSAGE_HELD;
+	w->state.held = false;
+	attempt_start(q, w);
+}
+
+static void bounce_held(struct queue *q, struct work *w)
+{
+	for (uint32_t i = 0; i < w->rcpts; i++)
+		if (w->rcpt[i].state == RCPT_OPEN)
+			rcpt_text(&w->rcpt[i], RCPT_FAILED, "5.7.1", "the message was held and nobody released it in time");
+	w->cursor = w->rcpts;
+	begin(q, w);
+}
+
+void hold_due(struct queue *q, struct message *m)
+{
+	struct err e;
+	struct work *w = work_load(q, m, true, &e);
+	if (!w) {
+		LOG(EV_fault, NULL, F_ERR(&e));
+		index_wait(&q->index, m, (uint32_t)(queue_now_sec() + LATER_SEC));
+		return;
+	}
+	char then = w->state.hold_then ? w->state.hold_then : 'r';
+	LOG(EV_queue_hold_over, w->job.id, F_SLICE("then", slice_make(&then, 1)));
+	if (then == 'd') {
+		work_free(q, w);
+		queue_finish(q, m, true);
+	} else if (then == 'b') {
+		bounce_held(q, w);
+	} else {
+		begin(q, w);
+	}
+}

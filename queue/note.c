@@ -1,0 +1,86 @@
+/* Notes on a message: see note.h.  Read from the spool, whose checksums were right; a wrong value is refused all the same. */
+#include "queue/note.h"
+
+static const char then_letters[] = "rbd-";
+
+void note_state_put(struct buf *b, const struct note_state *s)
+{
+	netstring_add_str(b, "1");
+	netstring_add_number(b, s->attempts);
+	netstring_add_number(b, s->next_sec);
+	netstring_add_number(b, s->next_number);
+	netstring_add_number(b, s->held);
+	netstring_add(b, s->hold_reason);
+	netstring_add(b, s->hold_owner);
+	netstring_add_number(b, s->hold_until_sec);
+	netstring_add(b, slice_make(s->hold_then ? &s->hold_then : "-", 1));
+	netstring_add_number(b, s->open);
+}
+
+int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
+{
+	*f = (struct fields){.rest = payload};
+	fields_take_number(f, 1, 1);
+	s->attempts = fields_take_number(f, 0, UINT16_MAX);
+	s->next_sec = fields_take_number(f, 0, UINT32_MAX);
+	s->next_number = fields_take_number(f, 1, NUMBERS_MAX);
+	s->held = fields_take_number(f, 0, 1);
+	s->hold_reason = fields_take(f, HOLD_REASON_MAX);
+	s->hold_owner = fields_take(f, ADDRESS_MAX);
+	s->hold_until_sec = fields_take_number(f, 0, UINT32_MAX);
+	s->hold_then = fields_take_letter(f, then_letters);
+	if (s->hold_then == '-')
+		s->hold_then = 0;
+	s->open = fields_take_number(f, 0, NUMBERS_MAX);
+	return f->bad ? E_SYNTAX : 0;
+}
+
+void note_recipient_put(struct buf *b, const struct note_recipient *r)
+{
+	netstring_add_number(b, r->number);
+	netstring_add_number(b, r->origin);
+	netstring_add_number(b, r->doubt);
+	netstring_add(b, r->address);
+	netstring_add(b, r->target);
+	netstring_add_str(b, r->enhanced);
+	netstring_add(b, r->host);
+	netstring_add(b, r->text);
+}
+
+int note_recipient_get(struct note_recipient *r, struct fields *f)
+{
+	r->number = fields_take_number(f, 0, NUMBERS_MAX);
+	r->origin = fields_take_number(f, 0, RECIPIENTS_MAX);
+	r->doubt = fields_take_number(f, 0, 1);
+	r->address = fields_take(f, ADDRESS_MAX);
+	r->target = fields_take(f, QUESTION_MAX);
+	fields_take_copy(f, r->enhanced, sizeof r->enhanced);
+	r->host = fields_take(f, DELIVERY_TEXT_MAX);
+	r->text = fields_take(f, DELIVERY_TEXT_MAX);
+	return f->bad ? E_SYNTAX : 0;
+}
+
+void note_result_put(struct buf *b, long long number)
+{
+	netstring_add_number(b, number);
+}
+
+void note_expand_put(struct buf *b, const struct note_expand *x)
+{
+	netstring_add_number(b, x->number);
+	netstring_add_number(b, x->origin);
+	netstring_add_number(b, x->first);
+	netstring_add_number(b, x->count);
+	netstring_add_number(b, x->kept);
+}
+
+int note_expand_get(struct note_expand *x, struct fields *f, struct slice payload)
+{
+	*f = (struct fields){.rest = payload};
+	x->number = fields_take_number(f, 0, NUMBERS_MAX);
+	x->origin = fields_take_number(f, 0, RECIPIENTS_MAX);
+	x->first = fields_take_number(f, 1, NUMBERS_MAX);
+	x->count = fields_take_number(f, 1, ROUTE_TARGETS_MAX);
+	x->kept = fields_take_number(f, -1, x->count - 1);
+	return f->bad ? E_SYNTAX : 0;
+}

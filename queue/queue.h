@@ -1,0 +1,170 @@
+/* The running queue: what the modules of postern-queue share.  One process, one thread, one event loop; everything here belongs to it. */
+#ifndef POSTERN_QUEUE_QUEUE_H
+#define POSTERN_QUEUE_QUEUE_H
+#include "deliver/delivery.h"
+#include "lib/job.h"
+#include "lib/program.h"
+#include "queue/index.h"
+#include "queue/loop.h"
+#include "queue/note.h"
+
+#define BATCH_MOST 256            /* jobs taken in before a commit */
+#define BATCH_OCTETS (8u << 20)   /* and their octets */
+#define HAND_MOST 4000            /* messages kept with their memfds for the first delivery */
+#define WORKS_MOST 8000           /* attempts going on at once */
+#define ASKS_MOST 96              /* route questions waiting for their answers: fewer than a socket holds */
+#define RESULT_MSEC 50            /* notes that nobody waits for are made durable after this */
+
+/* One recipient in an attempt. */
+enum rcpt_state {
+	RCPT_OPEN,     /* to be routed */
+	RCPT_ASKED,    /* route has the question */
+	RCPT_EXPANDED, /* its expansion is being made durable */
+	RCPT_READY,    /* in a unit that waits for its turn */
+	RCPT_SENT,     /* an agent has it */
+	RCPT_DONE, RCPT_REPLACED, RCPT_DEFERRED, RCPT_FAILED, RCPT_UNKNOWN, /* decided */
+};
+struct work_rcpt {
+	uint32_t number, origin;
+	enum rcpt_state state;
+	bool doubt;
+	bool remote;      /* waits for another host: the slower curve */
+	char enhanced[12];
+	char *address;    /* of a member, owned; NULL: the envelope's of .origin */
+	char *target;     /* one encoded target, owned, or NULL */
+	uint32_t target_octets;
+	bool target_holds; /* it is kept for the next attempt */
+	char *host, *text; /* of the last result, owned */
+};
+
+/* A message while an attempt is made. */
+struct work {
+	struct message *m;
+	struct work *next;      /* in one list at a time */
+	struct job job;         /* head (mapped, decoded) and body; reply only until it is answered */
+	bool in_hand, answered, dropped;
+	struct note_state state; /* hold fields borrow from .kept */
+	char *kept;
+	struct work_rcpt *rcpt;
+	uint32_t rcpts, room;
+	uint32_t next_number;
+	uint32_t cursor;        /* recipients before it were asked */
+	uint32_t window;        /* recipients before it are in units or decided */
+	bool listed;            /* in .to_ask or .ended */
+	uint32_t asking, sent;  /* recipients in that state */
+	uint32_t units;         /* units that wait for their turn */
+	bool expanded;          /* in the list of those that wait for a commit */
+	bool cancelled;         /* deleted or held meanwhile: ends with what is under way */
+	bool delete_then;
+	uint32_t done_here;     /* delivered in this attempt */
+};
+struct work_list {
+	struct work *first, **last;
+};
+void work_push(struct work_list *l, struct work *w);
+struct work *work_pop(struct work_list *l);
+
+/* Some recipients of one message that go out in one delivery. */
+struct unit {
+	struct unit *next;
+	struct work *w;
+	size_t n;
+	uint32_t rcpt[DELIVERY_RECIPIENTS_MAX];
+};
+/* The way to one agent: so many at once, the others in a line in which messages take turns. */
+struct channel {
+	enum agent agent;
+	int port;           /* -1: no such program */
+	unsigned limit, in_flight;
+	struct unit *first, **last;
+	int64_t pause_until; /* its socket was full */
+};
+
+struct queue {
+	struct index index;
+	struct store *store;
+	int dir_fd;
+	struct loop loop;
+	struct settings {
+		int64_t lifetime_sec;
+		uint64_t reserve, memory;
+		size_t bounce_octets;
+		char me[256], bounce_from[ADDRESS_MAX + 1], double_to[ADDRESS_MAX + 1];
+	} set;
+	/* intake */
+	struct work_list batch;      /* added, not yet durable */
+	struct work_list fresh;      /* durable, with their memfds, to be started */
+	unsigned hands, works;
+	uint64_t hand_octets;
+	struct space {
+		int64_t checked_msec;
+		bool full;
+		uint64_t room;
+	} space;
+	/* delivery */
+	struct work_list to_ask;     /* have recipients to be routed; take turns */
+	struct work_list expanded;   /* wait for a commit */
+	struct work_list ended;      /* all recipients decided */
+	unsigned asks;
+	struct channel local;
+	struct watch in, lifeline, command;
+	int64_t commit_at;           /* notes are pending since; 0: none */
+	bool urgent;                 /* somebody waits for the commit */
+	bool in_closed, stopping;
+	struct counts {
+		uint64_t accepted, refused, delivered, deferred, bounced, commits;
+	} counts;
+};
+
+int64_t queue_now_sec(void);
+
+/* recover.c: the handlers of the store; start-up. */
+void recover_handlers(struct store_handlers *on, struct queue *q);
+MUST_CHECK int recover_open(struct queue *q, uint64_t segment_octets, struct err *e);
+/* intake.c */
+void intake_ready(struct watch *watch);
+/* After a commit: answer those who wait. */
+void intake_answer(struct queue *q);
+/* work.c */
+/* A work for M from the store: head and (BODY) body in fresh memfds, recipients as its STATE says.  NULL with *E. */
+struct work *work_load(struct queue *q, struct message *m, bool body, struct err *e);
+/* The recipients of a message that was just taken in. */
+MUST_CHECK int work_recipients(struct work *w, struct err *e);
+MUST_CHECK int work_apply_state(struct work *w, struct slice payload, struct err *e);
+MUST_CHECK int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e);
+/* The STATE that describes it now. */
+void work_state(struct buf *b, struct work *w, int64_t next_sec);
+MUST_CHECK int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struct note_expand *x, struct err *e);
+struct work_rcpt *work_find(struct work *w, long long number);
+void work_free(struct queue *q, struct work *w);
+struct slice work_address(const struct work *w, const struct work_rcpt *r);
+void rcpt_result(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, struct slice host, struct slice text);
+void rcpt_text(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, const char *text);
+/* attempt.c: starts what is due, ends what is decided. */
+void attempt_start(struct queue *q, struct work *w);
+void attempt_due(struct queue *q);
+void attempt_end_all(struct queue *q);
+/* Give the message up now: STATE as it is, or nothing left. */
+void attempt_stop_all(struct queue *q);
+/* dispatch.c: routing and deliveries. */
+void dispatch(struct queue *q);
+/* After a commit: expansions are durable. */
+void dispatch_expanded(struct queue *q);
+/* The work has nothing under way: the next window of recipients, or its end. */
+void dispatch_next(struct queue *q, struct work *w);
+/* notes.c: records to the store. */
+void queue_note(struct queue *q, const struct message *m, enum record_kind kind, struct slice payload, bool urgent);
+/* Forget M: FINISH; its space is dead. */
+void queue_finish(struct queue *q, struct message *m, bool urgent);
+/* The same after its FINISH was added in a group. */
+void queue_forget(struct queue *q, struct message *m);
+/* Something was added to the store; urgent: somebody waits for the commit. */
+void queue_added(struct queue *q, bool urgent);
+void queue_commit(struct queue *q);
+/* commands.c */
+void commands_ready(struct watch *watch);
+/* run.c: the whole program. */
+int queue_run(int argc, char **argv);
+/* hold.c */
+void hold_due(struct queue *q, struct message *m);
+#endif

@@ -1,0 +1,264 @@
+/* Start-up and the store's questions: see queue.h.  The index is built from the records in the order of the log; notes after a message's last STATE are
+ * kept aside and become one STATE at the end, so that while the queue runs a STATE is all that is known. */
+#include <stdlib.h>
+
+#include "lib/log.h"
+#include "queue/queue.h"
+
+#define SPARES 2
+#define SNAPSHOT_MAX ((size_t)64 << 20)
+
+/* A note after the last STATE, during start-up. */
+struct replay {
+	struct replay *next;
+	enum record_kind kind;
+	size_t n;
+	char payload[];
+};
+
+static void forget_replay(struct message *m)
+{
+	while (m->replay) {
+		struct replay *r = m->replay;
+		m->replay = r->next;
+		free(r);
+	}
+	m->flags &= (unsigned char)~MESSAGE_NOTES;
+}
+
+static void found_message(struct queue *q, const struct store_found *f)
+{
+	struct prologue p;
+	struct message *m = index_find(&q->index, f->id);
+	if (prologue_get(&p, f->payload) < 0)
+		return;
+	if (m) {
+		store_superseded(q->store, m->at);
+		store_dead(q->store, m->at, m->octets);
+	} else if (!(m = index_add(&q->index, f->id))) {
+		struct err e;
+		err_sys(&e, "%zu messages do not fit into memory", (size_t)q->index.count);
+		program_fatal(&e);
+	} else {
+		m->flags = p.held ? MESSAGE_HELD : 0;
+		m->next_sec = p.held ? (uint32_t)p.hold_until_sec : 0;
+		m->open = p.rcpts;
+	}
+	m->flags |= f->flags & RECORD_LAST_BOUNCE ? MESSAGE_LAST_BOUNCE : 0;
+	m->at = f->at;
+	m->octets = f->octets;
+	store_live(q->store, f->at, f->octets);
+}
+
+static void found_state(struct message *m, const struct store_found *f)
+{
+	struct note_state s;
+	struct fields fields;
+	if (note_state_get(&s, &fields, f->payload) < 0)
+		return;
+	forget_replay(m);
+	m->state = f->at;
+	m->attempts = (unsigned short)s.attempts;
+	m->open = (uint32_t)s.open;
+	m->flags = (unsigned char)((m->flags & ~MESSAGE_HELD) | (s.held ? MESSAGE_HELD : 0));
+	m->next_sec = (uint32_t)(s.held ? s.hold_until_sec : s.next_sec);
+}
+
+static void found_note(struct message *m, const struct store_found *f)
+{
+	struct replay *r = malloc(sizeof *r + f->payload.n), **last = &m->replay;
+	if (!r) {
+		struct err e;
+		err_sys(&e, "notes");
+		program_fatal(&e);
+	}
+	r->next = NULL;
+	r->kind = f->kind;
+	r->n = f->payload.n;
+	if (r->n)
+		memcpy(r->payload, f->payload.p, r->n);
+	while (*last)
+		last = &(*last)->next;
+	*last = r;
+	m->flags |= MESSAGE_NOTES;
+}
+
+static void found(void *ctx, const struct store_found *f)
+{
+	struct queue *q = ctx;
+	if (f->kind == RECORD_MESSAGE) {
+		found_message(q, f);
+		return;
+	}
+	struct message *m = index_find(&q->index, f->id);
+	if (!m)
+		return;
+	if (f->kind == RECORD_STATE) {
+		found_state(m, f);
+	} else if (f->kind == RECORD_RESULT || f->kind == RECORD_EXPAND) {
+		found_note(m, f);
+	} else if (f->kind == RECORD_FINISH && m->at.seq <= f->bound) {
+		forget_replay(m);
+		store_dead(q->store, m->at, m->octets);
+		index_remove(&q->index, m);
+	}
+}
+
+static void placed(void *ctx, const struct store_found *f)
+{
+	struct queue *q = ctx;
+	struct message *m = f->kind == RECORD_MESSAGE || f->kind == RECORD_STATE ? index_find(&q->index, f->id) : NULL;
+	if (!m)
+		return;
+	if (f->kind == RECORD_STATE) {
+		m->state = f->at;
+		return;
+	}
+	if (m->at.seq)
+		store_dead(q->store, m->at, m->octets);
+	m->at = f->at;
+	m->octets = f->octets;
+	if (m->flags & MESSAGE_PENDING && !m->work)
+		index_wait(&q->index, m, (uint32_t)queue_now_sec());
+	m->flags &= (unsigned char)~MESSAGE_PENDING;
+}
+
+static void dropped(void *ctx, const char *id)
+{
+	struct queue *q = ctx;
+	struct message *m = index_find(&q->index, id);
+	if (m && m->work)
+		m->work->dropped = true;
+}
+
+/* What must be known of M beside the message itself, into B; false when nothing. */
+static bool snapshot(struct queue *q, struct message *m, struct buf *b)
+{
+	struct err e;
+	struct store_reader r;
+	if (m->work && !(m->work->in_hand && !m->state.seq && !m->attempts)) {
+		work_state(b, m->work, m->next_sec);
+		return !b->overflow;
+	}
+	if (!m->state.seq)
+		return false;
+	int rc = store_read(&r, q->store, m->state, &e);
+	size_t n = rc == 0 ? (size_t)r.left : 0;
+	char *p = rc == 0 ? buf_room(b, n) : NULL;
+	if (!p || store_read_next(&r, p, n, &e) < 0 || store_read_end(&r, &e) < 0) {
+		LOG(EV_fault, r.h.id, F_ERR(&e));
+		return false;
+	}
+	b->n += n;
+	return true;
+}
+
+static struct buf *snapshot_space(void)
+{
+	static struct buf b = BUF_INIT(SNAPSHOT_MAX);
+	buf_reset(&b);
+	return &b;
+}
+
+static bool wanted(void *ctx, const struct store_found *f)
+{
+	struct queue *q = ctx;
+	struct message *m = index_find(&q->index, f->id);
+	if (!m)
+		return false;
+	if (f->kind == RECORD_MESSAGE)
+		return store_at_eq(m->at, f->at);
+	struct buf *b = snapshot_space();
+	if ((m->work || store_at_eq(m->state, f->at)) && snapshot(q, m, b))
+		queue_note(q, m, RECORD_STATE, buf_slice(b), false);
+	return false;
+}
+
+static bool moving(void *ctx, const char *id, struct store_record *note)
+{
+	struct queue *q = ctx;
+	struct message *m = index_find(&q->index, id);
+	struct buf *b = snapshot_space();
+	if (!m || !snapshot(q, m, b))
+		return false;
+	*note = (struct store_record){.kind = RECORD_STATE, .id = id, .piece[0] = {.p = b->p, .n = b->n}, .pieces = 1};
+	return true;
+}
+
+static void alarm_log(void *ctx, const struct err *e)
+{
+	(void)ctx;
+	LOG(EV_queue_alarm, NULL, F_ERR(e));
+}
+
+void recover_handlers(struct store_handlers *on, struct queue *q)
+{
+	*on = (struct store_handlers){
+		.ctx = q, .found = found, .placed = placed, .dropped = dropped, .wanted = wanted, .moving = moving, .alarm = alarm_log};
+}
+
+static void log_damage(const struct store_report *r)
+{
+	unsigned named = sizeof r->damage / sizeof *r->damage;
+	for (unsigned i = 0; i < r->damaged && i < named; i++)
+		LOG(EV_queue_damage, r->damage[i].id, F_NUM("segment", r->damage[i].seq), F_NUM("offset", r->damage[i].offset),
+			F_NUM("octets", r->damage[i].octets));
+}
+
+/* The notes after the last STATE become a STATE.  Where the message itself cannot be read, it waits and says so when its turn comes. */
+static void settle_notes(struct queue *q, struct message *m)
+{
+	struct err e;
+	struct replay *notes = m->replay;
+	m->replay = NULL;
+	struct work *w = work_load(q, m, false, &e);
+	int rc = w ? 0 : E_SYS;
+	for (struct replay *r = notes; r && rc == 0; r = r->next)
+		rc = work_apply_note(w, r->kind, slice_make(r->payload, r->n), &e);
+	if (rc == 0) {
+		struct buf b = BUF_INIT(SNAPSHOT_MAX);
+		work_state(&b, w, m->next_sec);
+		queue_note(q, m, RECORD_STATE, buf_slice(&b), false);
+		buf_free(&b);
+	} else {
+		LOG(EV_fault, w ? w->job.id : NULL, F_ERR(&e));
+	}
+	m->replay = notes;
+	forget_replay(m);
+	if (w)
+		work_free(q, w);
+}
+
+static void begin_waiting(struct queue *q, bool doubt)
+{
+	for (uint32_t i = 0; i < q->index.used; i++) {
+		struct message *m = index_nth(&q->index, i);
+		if (!m)
+			continue;
+		m->flags |= doubt ? MESSAGE_DOUBT : 0;
+		if (m->flags & MESSAGE_NOTES)
+			settle_notes(q, m);
+		if (!(m->flags & MESSAGE_HELD) || m->next_sec)
+			index_wait(&q->index, m, m->next_sec);
+	}
+}
+
+int recover_open(struct queue *q, uint64_t segment_octets, struct err *e)
+{
+	struct store_options o = {.segment_octets = segment_octets, .spares_most = SPARES, .sys = &store_sys_real};
+	struct store_report report;
+	struct err space;
+	recover_handlers(&o.on, q);
+	int rc = store_open(&q->store, q->dir_fd, &o, &report, e);
+	if (rc < 0)
+		return rc;
+	log_damage(&report);
+	LOG(EV_queue_recovered, NULL, F_NUM("messages", q->index.count), F_NUM("segments", report.segments), F_NUM("records", report.records),
+		F_NUM("octets", report.octets), F_NUM("torn", report.torn_octets), F_NUM("damaged", report.damaged), F_NUM("clean", report.clean));
+	begin_waiting(q, !report.clean && report.records > 0);
+	rc = store_commit(q->store, e);
+	/* The first segment is written with zeros now, not while the first client waits; a full disk is said with each refusal. */
+	if (store_room(q->store, 1, &space) < 0)
+		LOG(EV_fault, NULL, F_ERR(&space));
+	return rc;
+}

@@ -1,0 +1,335 @@
+/* A message while an attempt is made: see queue.h.  Loaded from the store, whose octets are checked on the way; the head is decoded as if it came from
+ * outside. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "queue/queue.h"
+
+#define COPY (128u * 1024)
+#define STATE_MAX ((size_t)64 << 20)
+
+struct slice work_address(const struct work *w, const struct work_rcpt *r)
+{
+	return r->address ? slice_str(r->address) : w->job.env.rcpt[r->origin].address;
+}
+
+static char *copy(struct slice s)
+{
+	char *p = s.n ? malloc(s.n + 1) : NULL;
+	if (p) {
+		memcpy(p, s.p, s.n);
+		p[s.n] = 0;
+	}
+	return p;
+}
+
+void rcpt_result(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, struct slice host, struct slice text)
+{
+	r->state = state;
+	if (slice_copy(r->enhanced, sizeof r->enhanced, slice_str(enhanced)) < 0)
+		r->enhanced[0] = 0;
+	free(r->host);
+	free(r->text);
+	r->host = copy(slice_upto(host, DELIVERY_TEXT_MAX));
+	r->text = copy(slice_upto(text, DELIVERY_TEXT_MAX));
+}
+
+void rcpt_text(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, const char *text)
+{
+	rcpt_result(r, state, enhanced, slice_make(NULL, 0), slice_str(text));
+}
+
+static struct work_rcpt *add_rcpt(struct work *w, struct err *e)
+{
+	if (w->rcpts == w->room) {
+		uint32_t room = w->room * 2 + 8;
+		struct work_rcpt *r = reallocarray(w->rcpt, room, sizeof *r);
+		if (!r) {
+			err_sys(e, "recipients");
+			return NULL;
+		}
+		w->rcpt = r;
+		w->room = room;
+	}
+	w->rcpt[w->rcpts] = (struct work_rcpt){.number = w->rcpts};
+	return &w->rcpt[w->rcpts++];
+}
+
+int work_recipients(struct work *w, struct err *e)
+{
+	uint32_t n = (uint32_t)w->job.env.rcpts;
+	w->rcpt = calloc(n, sizeof *w->rcpt);
+	if (!w->rcpt)
+		return err_sys(e, "recipients");
+	for (uint32_t i = 0; i < n; i++)
+		w->rcpt[i] = (struct work_rcpt){.number = i, .origin = i};
+	w->rcpts = w->room = w->next_number = n;
+	return 0;
+}
+
+struct work_rcpt *work_find(struct work *w, long long number)
+{
+	uint32_t from = 0, to = w->rcpts;
+	while (from < to) {
+		uint32_t mid = (from + to) / 2;
+		if (w->rcpt[mid].number < number)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < w->rcpts && w->rcpt[from].number == number ? &w->rcpt[from] : NULL;
+}
+
+static void set_target(struct work_rcpt *r, struct slice encoded, bool holds)
+{
+	free(r->target);
+	r->target = copy(encoded);
+	r->target_octets = r->target ? (uint32_t)encoded.n : 0;
+	r->target_holds = holds && r->target;
+}
+
+static int apply_recipient(struct work *w, const struct note_recipient *n, struct err *e)
+{
+	struct work_rcpt *r = work_find(w, n->number);
+	if (n->origin >= (long long)w->job.env.rcpts || (n->number < (long long)w->job.env.rcpts && !r))
+		return err_set(e, E_PEER, "a note speaks of a recipient that is not there");
+	if (!r && !(r = add_rcpt(w, e)))
+		return E_SYS;
+	r->number = (uint32_t)n->number;
+	r->origin = (uint32_t)n->origin;
+	r->doubt = n->doubt;
+	free(r->address);
+	r->address = copy(n->address);
+	set_target(r, n->target, true);
+	rcpt_result(r, RCPT_OPEN, n->enhanced, n->host, n->text);
+	return 0;
+}
+
+int work_apply_state(struct work *w, struct slice payload, struct err *e)
+{
+	struct fields f;
+	struct note_recipient n;
+	long long last = -1;
+	free(w->kept);
+	w->kept = copy(payload);
+	if (!w->kept)
+		return err_sys(e, "state");
+	if (note_state_get(&w->state, &f, slice_make(w->kept, payload.n)) < 0)
+		return err_set(e, E_PEER, "a STATE record breaks its grammar");
+	for (uint32_t i = 0; i < w->rcpts; i++)
+		w->rcpt[i].state = RCPT_REPLACED;
+	for (long long i = 0; i < w->state.open; i++) {
+		if (note_recipient_get(&n, &f) < 0 || n.number <= last)
+			return err_set(e, E_PEER, "a STATE record breaks its grammar");
+		int rc = apply_recipient(w, &n, e);
+		if (rc < 0)
+			return rc;
+		last = n.number;
+	}
+	w->next_number = (uint32_t)w->state.next_number;
+	return 0;
+}
+
+/* A member of an expansion: where it goes holds for all attempts, unless it goes nowhere yet. */
+static void set_member(struct work_rcpt *r, const struct target *t, struct slice encoded)
+{
+	bool known = t->agent != AGENT_NONE;
+	free(r->address);
+	r->address = copy(t->address);
+	if (known)
+		set_target(r, encoded, true);
+}
+
+int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struct note_expand *x, struct err *e)
+{
+	uint32_t origin = w->rcpt[rcpt].origin, number = (uint32_t)x->first;
+	bool doubt = w->rcpt[rcpt].doubt;
+	if (x->kept < 0)
+		w->rcpt[rcpt].state = RCPT_REPLACED;
+	for (long long i = 0; i < x->count; i++) {
+		struct target t;
+		struct slice before = targets;
+		if (target_decode(&t, &targets) < 0)
+			return err_set(e, E_PEER, "an expansion breaks its grammar");
+		struct slice encoded = slice_upto(before, before.n - targets.n);
+		if (i == x->kept) {
+			set_member(&w->rcpt[rcpt], &t, encoded);
+			continue;
+		}
+		struct work_rcpt *r = add_rcpt(w, e);
+		if (!r)
+			return E_SYS;
+		r->number = number++;
+		r->origin = origin;
+		r->doubt = doubt;
+		set_member(r, &t, encoded);
+	}
+	w->next_number = number > w->next_number ? number : w->next_number;
+	return 0;
+}
+
+static int apply_expand(struct work *w, struct slice payload, struct err *e)
+{
+	struct note_expand x;
+	struct fields f;
+	if (note_expand_get(&x, &f, payload) < 0)
+		return err_set(e, E_PEER, "an EXPAND record breaks its grammar");
+	struct work_rcpt *r = work_find(w, x.number);
+	return r ? work_expand(w, (uint32_t)(r - w->rcpt), f.rest, &x, e) : 0;
+}
+
+int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e)
+{
+	struct fields f = {.rest = payload};
+	if (kind == RECORD_EXPAND)
+		return apply_expand(w, payload, e);
+	while (f.rest.n && !f.bad) {
+		struct work_rcpt *r = work_find(w, fields_take_number(&f, 0, NUMBERS_MAX));
+		if (r && !f.bad)
+			r->state = RCPT_REPLACED;
+	}
+	return f.bad ? err_set(e, E_PEER, "a RESULT record breaks its grammar") : 0;
+}
+
+static bool is_open(const struct work_rcpt *r)
+{
+	return r->state != RCPT_DONE && r->state != RCPT_REPLACED && r->state != RCPT_FAILED;
+}
+
+static void put_open(struct buf *b, const struct work_rcpt *r)
+{
+	struct note_recipient n = {
+		.number = r->number, .origin = r->origin, .doubt = r->doubt || r->state == RCPT_SENT || r->state == RCPT_UNKNOWN,
+		.address = slice_str(r->address), .target = r->target_holds ? slice_make(r->target, r->target_octets) : slice_make(NULL, 0),
+		.host = slice_str(r->host), .text = slice_str(r->text)};
+	memcpy(n.enhanced, r->enhanced, sizeof n.enhanced);
+	note_recipient_put(b, &n);
+}
+
+void work_state(struct buf *b, struct work *w, int64_t next_sec)
+{
+	struct note_state s = w->state;
+	s.attempts = w->m->attempts;
+	s.next_sec = next_sec;
+	s.next_number = w->next_number;
+	s.open = 0;
+	for (uint32_t i = 0; i < w->rcpts; i++)
+		s.open += is_open(&w->rcpt[i]);
+	note_state_put(b, &s);
+	for (uint32_t i = 0; i < w->rcpts; i++)
+		if (is_open(&w->rcpt[i]))
+			put_open(b, &w->rcpt[i]);
+}
+
+/* N octets of the record into a sealed memfd. */
+static int read_memfd(struct store_reader *r, const char *name, uint64_t n, struct err *e)
+{
+	static char space[COPY];
+	int fd = memfd_make(name, e);
+	int rc = fd < 0 ? fd : 0;
+	for (uint64_t at = 0; at < n && rc == 0;) {
+		size_t part = n - at < COPY ? (size_t)(n - at) : COPY;
+		rc = store_read_next(r, space, part, e);
+		if (rc == 0)
+			rc = io_pwrite_all(fd, space, part, (off_t)at, e);
+		at += part;
+	}
+	if (rc == 0)
+		rc = memfd_seal(fd, e);
+	if (rc == 0)
+		return fd;
+	close_fd(&fd);
+	return rc;
+}
+
+static int load_message(struct work *w, struct queue *q, bool body, struct err *e)
+{
+	unsigned char octets[PROLOGUE];
+	struct store_reader r;
+	struct prologue p = {0};
+	int rc = store_read(&r, q->store, w->m->at, e);
+	if (rc == 0)
+		rc = store_read_next(&r, octets, sizeof octets, e);
+	if (rc == 0 && prologue_get(&p, slice_make(octets, sizeof octets)) < 0)
+		rc = err_set(e, E_PEER, "a message record breaks its grammar");
+	int head = rc == 0 ? read_memfd(&r, "head", p.head_octets, e) : rc;
+	if (head < 0)
+		return head;
+	rc = job_replace_head(&w->job, head, e);
+	if (rc < 0 || !body)
+		return rc;
+	w->job.body_fd = read_memfd(&r, "body", p.body_octets, e);
+	if (w->job.body_fd < 0)
+		return w->job.body_fd;
+	w->job.body_octets = (size_t)p.body_octets;
+	return store_read_end(&r, e);
+}
+
+static int load_state(struct work *w, struct queue *q, struct err *e)
+{
+	struct store_reader r;
+	struct envelope *env = &w->job.env;
+	if (!w->m->state.seq) {
+		w->state = (struct note_state){
+			.held = env->hold_reason.n > 0, .hold_reason = env->hold_reason, .hold_owner = env->hold_owner,
+			.hold_until_sec = env->hold_until_sec, .hold_then = env->hold_then};
+		return 0;
+	}
+	int rc = store_read(&r, q->store, w->m->state, e);
+	if (rc < 0)
+		return rc;
+	if (r.left > STATE_MAX)
+		return err_set(e, E_PEER, "a STATE record is too large");
+	struct slice payload = {NULL, (size_t)r.left};
+	char *p = malloc(payload.n + 1);
+	if (!p)
+		return err_sys(e, "state");
+	payload.p = p;
+	rc = store_read_next(&r, p, payload.n, e);
+	if (rc == 0)
+		rc = store_read_end(&r, e);
+	if (rc == 0)
+		rc = work_apply_state(w, payload, e);
+	free(p);
+	return rc;
+}
+
+struct work *work_load(struct queue *q, struct message *m, bool body, struct err *e)
+{
+	struct work *w = calloc(1, sizeof *w);
+	if (!w) {
+		err_sys(e, "work");
+		return NULL;
+	}
+	w->job = JOB_INIT;
+	w->m = m;
+	memcpy(w->job.id, m->id, ID_LEN);
+	int rc = load_message(w, q, body, e);
+	if (rc == 0)
+		rc = work_recipients(w, e);
+	if (rc == 0)
+		rc = load_state(w, q, e);
+	if (rc == 0)
+		return w;
+	work_free(q, w);
+	return NULL;
+}
+
+void work_free(struct queue *q, struct work *w)
+{
+	if (w->in_hand) {
+		q->hands--;
+		q->hand_octets -= w->job.head_octets + w->job.body_octets;
+	}
+	job_close(&w->job);
+	for (uint32_t i = 0; i < w->rcpts; i++) {
+		struct work_rcpt *r = &w->rcpt[i];
+		free(r->address);
+		free(r->target);
+		free(r->host);
+		free(r->text);
+	}
+	free(w->rcpt);
+	free(w->kept);
+	free(w);
+}
