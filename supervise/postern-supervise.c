@@ -101,8 +101,7 @@ static void set_up_process(void)
 	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
 		;
 	must(fd < 0 ? err_sys(&e, "/dev/null") : 0, &e);
-	must(dup2(fd, 0) < 0 ? err_sys(&e, "/dev/null") : 0, &e);
-	close(fd);
+	must(dup2(fd, 0) < 0 || close_range(3, ~0u, 0) < 0 ? err_sys(&e, "/dev/null") : 0, &e);
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
 		r.rlim_cur = r.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &r);
@@ -160,6 +159,7 @@ static void prepare(struct suite *s, const char *state)
 	snprintf(ready, sizeof ready, "%s/ready", s->state);
 	snprintf(log, sizeof log, "%s/log", s->state);
 	(void)unlink(ready);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* useradd was the last program of others */
 	must(suite_listen(s, &s->control, &changed, &e), &e);
 	must(suite_sockets(s, &e), &e);
 	must(logfile_open(&s->log, log, control_number(&s->control, C_logbytes), control_number(&s->control, C_logfiles), &e), &e);

@@ -293,3 +293,19 @@ def test_state_folder_out_of_reach(suite):
     suite.state = hidden / "state"
     said = start_fails(suite)
     assert "chmod o+x it" in said and str(hidden) in said
+
+
+@AS_ROOT
+def test_foreign_descriptors_reach_nobody(suite):
+    """What the caller left open is in no program."""
+    with open("/etc/hostname") as secret, open(suite.err, "ab") as err:
+        os.set_inheritable(secret.fileno(), True)
+        suite.process = subprocess.Popen(suite.command("serve"), stdout=subprocess.PIPE, stderr=err, stdin=secret, pass_fds=[secret.fileno()],
+                                         start_new_session=True)
+        wait_for(lambda: (suite.state / "ready").exists())
+        pids = suite.pids() + [suite.process.pid]
+        assert len(pids) >= 10
+        for pid in pids:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                assert os.readlink(f"/proc/{pid}/fd/{fd}") != "/etc/hostname", f"process {pid} has it as {fd}"
+    assert suite.stop() == 0
