@@ -143,14 +143,21 @@ static void unescape(struct buf *b, struct slice value)
 	}
 }
 
-static void percent(struct buf *b, struct slice value)
+/* "%41" at the start of S: its octet, else -1. */
+static int percent_octet(struct slice s)
 {
 	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-	for (size_t i = 0; i < value.n; i++) {
-		const char *high = value.p[i] == '%' && i + 2 < value.n ? memchr(digits, value.p[i + 1], 32) : NULL;
-		const char *low = high ? memchr(digits, value.p[i + 2], 32) : NULL;
-		buf_add_char(b, low ? (char)(unsigned char)((high - digits) % 16 << 4 | (low - digits) % 16) : value.p[i]);
-		i += low ? 2 : 0;
+	const char *high = s.n > 2 && s.p[0] == '%' ? memchr(digits, s.p[1], 32) : NULL;
+	const char *low = high ? memchr(digits, s.p[2], 32) : NULL;
+	return low ? (int)((high - digits) % 16 * 16 + (low - digits) % 16) : -1;
+}
+
+static void percent(struct buf *b, struct slice value)
+{
+	while (value.n) {
+		int octet = percent_octet(value);
+		buf_add_char(b, octet < 0 ? value.p[0] : (char)octet);
+		value = slice_from(value, octet < 0 ? 1 : 3);
 	}
 }
 

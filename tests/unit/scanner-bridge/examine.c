@@ -16,6 +16,11 @@ const char *__lsan_default_suppressions(void)
 {
 	return "leak:libclamav";
 }
+const char *__lsan_default_options(void);
+const char *__lsan_default_options(void)
+{
+	return "print_suppressions=0";
+}
 
 static char dir[] = "/tmp/postern-examine-XXXXXX", tmp[64], db[64];
 static struct engine *engine;
