@@ -15,7 +15,6 @@
 
 #define PASSWORD_FIELD_MAX (64 * 1024)
 #define LOGIN_MAX 512
-#define CHECK_SECONDS 60 /* a password check ends by then, whatever the LDAP server does */
 
 enum verb { VERB_RCPT, VERB_ROUTE, VERB_AUTH };
 
@@ -196,6 +195,7 @@ static void start_check(struct request *r, const struct found *f)
 	if (usable)
 		prepare_yes(r, f->entry);
 	r->check.work.done = check_done;
+	r->check.deadline = r->lookup.deadline;
 	backend->prepare_check(&r->check, usable ? f : &nothing);
 	if (work_submit(&r->check.work))
 		return;

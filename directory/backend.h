@@ -38,6 +38,7 @@ struct check {
 	size_t stored_count;
 	char dn[BACKEND_DN_MAX + 1];
 	void *connection;                /* LDAP */
+	int64_t deadline;                /* not begun later */
 	enum directory_verdict verdict;
 	char text[DIRECTORY_TEXT_MAX];
 };

@@ -28,6 +28,11 @@ static void run_check(struct work *w)
 {
 	struct check *c = (struct check *)w;
 	bool match = false;
+	if (clock_msec() >= c->deadline) {
+		c->verdict = DIRECTORY_TEMPORARY;
+		memcpy(c->text, "too many passwords are being checked", sizeof "too many passwords are being checked");
+		return;
+	}
 	for (size_t i = 0; i < c->stored_count; i++)
 		match |= password_matches(slice_str(c->stored[i]), slice_str(c->password));
 	c->verdict = match && c->dn[0] ? DIRECTORY_YES : DIRECTORY_NO;

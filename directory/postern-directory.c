@@ -10,7 +10,7 @@
 #include "directory/answer.h"
 #include "lib/program.h"
 
-#define THREADS 2
+#define THREADS 4
 #define QUESTIONS_IN_A_ROW 64
 
 static void take_questions(int sock)
