@@ -98,6 +98,14 @@ class Program:
     def log(self):
         return self.lines.decode(errors="replace")
 
+    def wait_log(self, text, seconds=5):
+        """The log reaches the test by a pipe, perhaps after the answer."""
+        end = time.monotonic() + seconds
+        while text not in self.log() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert text in self.log(), self.log()
+        return self.log()
+
     def send(self, *question):
         """Ask without waiting; returns the socket on which the answer comes."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,0 +1,78 @@
+"""A real slapd in a temporary folder, with the schema of directory/qmail.schema."""
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+from conftest import ROOT, free_port
+
+BASE = "dc=campus,dc=test"
+ADMIN, SECRET = "cn=admin," + BASE, "secret"
+TREE = f"""dn: {BASE}
+objectClass: dcObject
+objectClass: organization
+o: Campus
+dc: campus
+
+dn: ou=people,{BASE}
+objectClass: organizationalUnit
+ou: people
+
+"""
+CONF = """include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/nis.schema
+include {root}/directory/qmail.schema
+pidfile {d}/slapd.pid
+modulepath /usr/lib/ldap
+moduleload back_mdb
+{tls}
+sizelimit unlimited
+database mdb
+suffix "{base}"
+rootdn "{admin}"
+rootpw {secret}
+directory {d}/db
+maxsize 1073741824
+dbnosync
+index objectClass,uid,mail,mailAlternateAddress eq
+access to attrs=userPassword by self write by anonymous auth by * none
+access to * by * read
+"""
+
+
+class Slapd:
+    def __init__(self, folder, ldif, tls=""):
+        self.folder, self.port, self.tls_port, self.process = pathlib.Path(folder), free_port(), free_port(), None
+        (self.folder / "db").mkdir(parents=True)
+        self.conf = self.folder / "slapd.conf"
+        self.conf.write_text(CONF.format(root=ROOT, d=self.folder, base=BASE, admin=ADMIN, secret=SECRET, tls=tls))
+        self.tls = bool(tls)
+        (self.folder / "load.ldif").write_bytes(ldif if isinstance(ldif, bytes) else ldif.encode())
+        p = subprocess.run(["/usr/sbin/slapadd", "-q", "-f", self.conf, "-l", self.folder / "load.ldif"], capture_output=True, text=True)
+        assert p.returncode == 0, p.stderr
+
+    def start(self):
+        urls = f"ldap://127.0.0.1:{self.port}/" + (f" ldaps://127.0.0.1:{self.tls_port}/" if self.tls else "")
+        self.process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", self.conf, "-h", urls],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            assert self.process.poll() is None, "slapd ended"
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError("slapd does not listen")
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def modify(self, text):
+        subprocess.run(["ldapmodify", "-x", "-H", f"ldap://127.0.0.1:{self.port}", "-D", ADMIN, "-w", SECRET],
+                       input=text, text=True, check=True, capture_output=True, env={**os.environ, "LDAPNOINIT": "1"})
