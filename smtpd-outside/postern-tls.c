@@ -1,0 +1,23 @@
+/* postern-tls: terminates TLS for sessions.  See tls.h, postern-tls(8).
+ *
+ * User postern-tls, empty root.  Holds the certificate's key and no authority over mail. */
+#include "lib/program.h"
+#include "smtpd-outside/tls.h"
+
+int main(int argc, char **argv)
+{
+	struct err e, why;
+	program_start(P_TLS, argc, argv);
+	const struct control *c = program_control();
+	SSL_CTX *ctx = tls_context(control_blob(c, C_servercert), &why);
+	if (!ctx || tls_rehearse(ctx, &why) < 0) {
+		control_fault(&e, c, C_servercert, 0, "%s", why.text);
+		program_fatal(&e);
+	}
+	if (tls_prepare(&e) < 0)
+		program_fatal(&e);
+	program_confine();
+	program_ready();
+	tls_run(ctx, program_port(PORT_IN), program_lifeline(), (unsigned)control_number(c, C_concurrencyincoming));
+	return 0;
+}

@@ -1,0 +1,374 @@
+"""postern-tls by itself: the test is the supervisor, the session and the client."""
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from alone import Alone, netstring, netstrings, readable
+
+
+def make_cert(folder, name="mx.test", kind="ec", days=30):
+    key, cert = folder / f"{name}.key", folder / f"{name}.crt"
+    algo = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else ["-newkey", "rsa:2048"]
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-subj", f"/CN={name}", "-days", str(days), "-addext", f"subjectAltName=DNS:{name}",
+                    "-keyout", key, "-out", cert, *algo], check=True, capture_output=True)
+    return cert.read_bytes() + key.read_bytes()
+
+
+class Tls(Alone):
+    def __init__(self, folder, pem, files=None):
+        self.ask, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        super().__init__("tls", folder, {"me": "mx.test", "servercert.pem": pem, **(files or {})}, [theirs], lane="-")
+
+    def pair(self):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(1)
+            client = socket.create_connection(listener.getsockname())
+            server, _ = listener.accept()
+        client.settimeout(10)
+        return client, server
+
+    def question(self, server, text=netstring(30000)):
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        socket.send_fds(self.ask, [text], [server.fileno(), theirs.fileno()])
+        server.close()
+        theirs.close()
+        mine.settimeout(10)
+        return mine
+
+    def answer(self, reply):
+        text, fds, _, _ = socket.recv_fds(reply, 4096, 4)
+        clear = socket.socket(fileno=fds[0]) if fds else None
+        if clear:
+            clear.settimeout(10)
+        return [p.decode() for p in netstrings(text)], clear
+
+    def connect(self, context=None, name="mx.test"):
+        client, server = self.pair()
+        reply = self.question(server)
+        if not context:
+            context = client_context()
+        tls = context.wrap_socket(client, server_hostname=name, suppress_ragged_eofs=False)
+        facts, clear = self.answer(reply)
+        assert facts[0] == "ok", facts
+        return tls, clear, facts
+
+    def children(self):
+        return [int(p) for p in pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+
+
+def client_context():
+    c = ssl.create_default_context()
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    return c
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory):
+    return make_cert(tmp_path_factory.mktemp("cert"))
+
+
+@pytest.fixture
+def tls(tmp_path, pem):
+    t = Tls(tmp_path, pem).start()
+    yield t
+    t.stop()
+
+
+def all_of(s):
+    out = b""
+    while got := s.recv(65536):
+        out += got
+    return out
+
+
+def gone(t, seconds=5):
+    end = time.monotonic() + seconds
+    while t.children():
+        assert time.monotonic() < end, "the connection's process is still there"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("version, name", [(ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")])
+def test_facts_and_octets(tls, version, name):
+    c = client_context()
+    c.minimum_version = c.maximum_version = version
+    client, clear, facts = tls.connect(c)
+    assert facts[1] == name and facts[2] == client.cipher()[0] and facts[3] == "mx.test"
+    client.sendall(b"EHLO x\r\n")
+    assert clear.recv(100) == b"EHLO x\r\n"
+    clear.sendall(b"250 ok\r\n")
+    assert client.recv(100) == b"250 ok\r\n"
+    assert f"version={name}" in tls.log("tls-started")[0]
+    assert client.compression() is None
+    clear.sendall(b"221 bye\r\n")
+    clear.close()
+    assert all_of(client) == b"221 bye\r\n"  # close_notify: no ragged end
+    gone(tls)
+
+
+def test_old_versions_and_foreign_protocols_are_refused(tls):
+    old = client_context()
+    old.minimum_version = ssl.TLSVersion.TLSv1
+    old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    web = client_context()
+    web.set_alpn_protocols(["h2", "http/1.1"])
+    for context in (old, web):
+        client, server = tls.pair()
+        reply = tls.question(server)
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            context.wrap_socket(client)
+        answer, clear = tls.answer(reply)
+        assert answer[0] == "failed" and clear is None
+    mail = client_context()
+    mail.set_alpn_protocols(["x", "smtp"])
+    client, _, _ = tls.connect(mail)
+    assert client.selected_alpn_protocol() == "smtp"
+
+
+@pytest.mark.parametrize("what", [b"", b"EHLO not tls\r\n", b"\x16\x03\x01\xff\xff" + b"x" * 70000, os.urandom(5000)])
+def test_bad_client_ends_its_own_process_alone(tls, what):
+    client, server = tls.pair()
+    reply = tls.question(server)
+    client.sendall(what)
+    client.shutdown(socket.SHUT_WR)
+    answer, clear = tls.answer(reply)
+    assert answer[0] == "failed" and answer[1] and clear is None
+    assert tls.log("tls-failed")
+    tls.connect()
+
+
+def test_handshake_deadline(tls):
+    client, server = tls.pair()
+    start = time.monotonic()
+    answer, _ = tls.answer(tls.question(server, netstring(700)))
+    assert answer[0] == "failed" and "too long" in answer[1] and 0.6 < time.monotonic() - start < 2
+    assert client.recv(10) == b""
+
+
+def test_malformed_questions(tls):
+    for text in (b"", b"x", netstring(-1), netstring(1) + b"x", netstring(700000)):
+        _, server = tls.pair()
+        assert tls.question(server, text).recv(100) == b""
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    socket.send_fds(tls.ask, [netstring(1000)], [theirs.fileno()])
+    theirs.close()
+    mine.settimeout(5)
+    assert mine.recv(100) == b""
+    assert len(tls.log("bad-question", count=6)) == 6
+    tls.connect()
+
+
+@pytest.mark.parametrize("notify", [True, False])
+def test_client_end_of_file(tls, notify):
+    client, clear, _ = tls.connect()
+    client.sendall(b"last words\r\n" * 1000)
+    if notify:
+        client.settimeout(0.2)
+        with pytest.raises(OSError):
+            client.unwrap()  # sends close_notify, waits for ours
+    else:
+        raw = socket.socket(fileno=os.dup(client.fileno()))
+        raw.shutdown(socket.SHUT_WR)
+    assert all_of(clear) == b"last words\r\n" * 1000
+    clear.sendall(b"221 still heard\r\n")
+    clear.close()
+    if not notify:
+        assert all_of(client) == b"221 still heard\r\n"
+    gone(tls)
+
+
+def test_clear_octets_after_close_notify_never_arrive(tls):
+    client, clear, _ = tls.connect()
+    client.sendall(b"inside\r\n")
+    raw = socket.socket(fileno=os.dup(client.fileno()))
+    client.settimeout(1)
+    with pytest.raises((ssl.SSLError, OSError)):
+        client.unwrap()  # sends close_notify, waits in vain for ours
+    raw.sendall(b"MAIL FROM:<injected@x>\r\n")
+    assert all_of(clear) == b"inside\r\n"
+    clear.close()
+    gone(tls)
+
+
+def test_clear_octets_inside_tls_end_the_connection(tls):
+    client, clear, _ = tls.connect()
+    client.sendall(b"inside\r\n")
+    raw = socket.socket(fileno=os.dup(client.fileno()))
+    raw.sendall(b"MAIL FROM:<injected@x>\r\n")
+    assert all_of(clear) == b"inside\r\n"
+    gone(tls)
+
+
+def test_session_dies(tls):
+    client, clear, _ = tls.connect()
+    clear.close()
+    assert all_of(client) == b""
+    gone(tls)
+
+
+def test_much_both_ways_at_once(tls):
+    client, clear, _ = tls.connect()
+    data = os.urandom(1 << 20) * 8
+    got = {}
+
+    def read(name, s):
+        out = bytearray()
+        while len(out) < len(data):
+            out += s.recv(65536)
+        got[name] = bytes(out)
+    readers = [threading.Thread(target=read, args=("clear", clear))]
+    for r in readers:
+        r.start()
+    client.sendall(data)
+    readers[0].join(30)
+    assert got["clear"] == data
+    sender = threading.Thread(target=clear.sendall, args=(data,))
+    sender.start()
+    read("client", client)
+    sender.join(30)
+    assert got["client"] == data
+
+
+def test_slow_reader_is_no_spin(tls):
+    client, clear, _ = tls.connect()
+    clear.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            clear.send(b"x" * 65536)
+    pid = tls.children()[0]
+
+    def cpu():
+        f = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(f[11]) + int(f[12])
+    time.sleep(0.3)
+    before = cpu()
+    time.sleep(1)
+    assert cpu() - before <= 2
+    client.shutdown(socket.SHUT_RDWR)
+    client.close()
+    gone(tls)
+
+
+def test_half_closed_is_no_spin(tls):
+    client, clear, _ = tls.connect()
+    raw = socket.socket(fileno=os.dup(client.fileno()))
+    client.close()
+    raw.shutdown(socket.SHUT_RDWR)
+    raw.close()
+    assert clear.recv(10) == b""
+    pid = tls.children()[0]
+    f = lambda: sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+    before = f()
+    time.sleep(1)
+    assert f() - before <= 2
+    clear.close()
+    gone(tls)
+
+
+def test_tickets_resume(tls):
+    c = client_context()
+    client, clear, _ = tls.connect(c)
+    clear.sendall(b"x")
+    assert client.recv(1) == b"x"
+    session = client.session
+    again, server = tls.pair()
+    reply = tls.question(server)
+    again = c.wrap_socket(again, server_hostname="mx.test", session=session)
+    facts, _ = tls.answer(reply)
+    assert facts[0] == "ok" and again.session_reused
+    assert "resumed=1" in tls.log("tls-started", count=2)[1]
+
+
+def test_bounded(tmp_path, pem):
+    t = Tls(tmp_path, pem, {"concurrencyincoming": "3"}).start()
+    try:
+        kept = [t.connect() for _ in range(3)]
+        _, server = t.pair()
+        answer, clear = t.answer(t.question(server))
+        assert answer == ["failed", "too many TLS connections"] and clear is None
+        assert t.log("tls-full")
+        kept.pop()[1].close()
+        end = time.monotonic() + 5
+        while len(t.children()) == 3:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        t.connect()
+    finally:
+        t.stop()
+
+
+def test_stop_leaves_connections(tmp_path, pem):
+    t = Tls(tmp_path, pem).start()
+    client, clear, _ = t.connect()
+    child = t.children()[0]
+    os.kill(child, signal.SIGTERM)  # the supervisor's goes to the whole process group
+    assert t.stop() == 0
+    client.sendall(b"still here\r\n")
+    assert clear.recv(100) == b"still here\r\n"
+    clear.close()
+    assert all_of(client) == b""
+
+
+def test_memory_of_a_connection(tls):
+    kept = [tls.connect() for _ in range(20)]
+    for client, clear, _ in kept:
+        client.sendall(b"x" * 20000)
+        n = 0
+        while n < 20000:
+            n += len(clear.recv(20000))
+    time.sleep(0.2)
+    pss = []
+    for pid in tls.children():
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_Dirty:"):
+                pss.append(int(line.split()[1]))
+    print("private KiB per connection:", sorted(pss))
+    assert len(pss) == 20 and max(pss) < 700
+
+
+def test_child_keeps_nothing_it_does_not_need(tls):
+    kept = tls.connect()
+    pid = tls.children()[0]
+    time.sleep(0.2)
+    fds = {int(n): os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")}
+    sockets = [n for n, to in fds.items() if to.startswith("socket:")]
+    assert len(sockets) == 2, fds  # the client and the session; no lifeline, no questions
+    assert "Seccomp:\t2" in pathlib.Path(f"/proc/{pid}/status").read_text() and kept
+
+
+@pytest.mark.parametrize("what, reason", [
+    (b"nonsense", "no certificate"), ("key", "no private key"), ("cert", "no certificate"), ("other", "does not belong"),
+    ("passphrase", "passphrase"), ("damaged", "damaged"),
+])
+def test_certificate_faults_name_the_file(tmp_path, pem, what, reason):
+    at = pem.index(b"-----BEGIN PRIVATE KEY")
+    other = make_cert(tmp_path, "other.test")
+    if what == "key":
+        pem = pem[:at]
+    elif what == "cert":
+        pem = pem[at:]
+    elif what == "other":
+        pem = pem[:at] + other[other.index(b"-----BEGIN PRIVATE KEY"):]
+    elif what == "passphrase":
+        (tmp_path / "k").write_bytes(pem[at:])
+        pem = pem[:at] + subprocess.run(["openssl", "pkey", "-in", tmp_path / "k", "-aes128", "-passout", "pass:x"], check=True,
+                                        capture_output=True).stdout
+    elif what == "damaged":
+        pem = pem + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    else:
+        pem = what
+    t = Tls(tmp_path, pem)
+    t.start(wait=False)
+    assert t.process.wait(10) == 111
+    line = t.log("fatal")[0]
+    assert "servercert.pem: " in line and reason in line
