@@ -6,7 +6,7 @@
 
 int main(int argc, char **argv)
 {
-	static struct smtpd d;
+	static struct smtpd d __attribute__((aligned(4096)));
 	struct err e;
 	program_start(P_SMTPD, argc, argv);
 	if (smtpd_settings_read(&d.set, program_control(), &e) < 0)

@@ -35,11 +35,10 @@ static const struct row {
 
 void session_reply(struct session *s, enum reply which, struct slice detail)
 {
-	char space[1024];
-	struct buf b = BUF_OVER(space);
+	struct buf b = session_room(&s->io);
 	reply_line(&b, which, detail, reply_rows[which].code >= 400 ? s->id : "");
 	buf_add_str(&b, "\r\n");
-	session_write(&s->io, buf_slice(&b));
+	s->io.out_n += b.n;
 }
 
 void session_decline(struct session *s, enum reply which, struct slice detail)

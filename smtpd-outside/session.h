@@ -14,6 +14,7 @@
 #define SESSION_JUNK_MAX 100   /* NOOP, RSET, VRFY, HELP, EHLO without a message between them; each further one is an error */
 #define SESSION_IN_OCTETS (128 * 1024) /* pages that are not used cost nothing */
 #define SESSION_OUT_OCTETS 2048
+#define SESSION_REPLY_OCTETS 1024 /* the longest reply, with room */
 #define SESSION_READ_OCTETS 4096       /* commands are read in this many at once */
 #define SESSION_SKIP_MAX (1 << 20)     /* octets of an overlong command line that are skipped */
 
@@ -83,6 +84,8 @@ struct slice session_rcpt(const struct session *s, size_t number);
 /* Send all replies that wait. */
 void session_flush(struct session_io *io);
 void session_write(struct session_io *io, struct slice text);
+/* An empty buffer over the space for replies, at least SESSION_REPLY_OCTETS; what was put there counts with .out_n += b.n. */
+struct buf session_room(struct session_io *io);
 /* The next command line, without CR LF; borrows from the buffer until the next call.  Waiting replies are sent before it waits.
  * 0; E_SYNTAX (line taken, has forbidden octets); E_TOO_LONG (skipped; over SESSION_SKIP_MAX .dead is not set but the rest is
  * unread: close); E_TIMEOUT; E_EOF (the client is gone); E_REFUSED (told to stop). */

@@ -23,8 +23,8 @@ static void keyword(struct buf *b, bool last, const char *text)
 
 static void ehlo_reply(struct session *s)
 {
-	char space[1024], size[32];
-	struct buf b = BUF_OVER(space);
+	char size[32];
+	struct buf b = session_room(&s->io);
 	snprintf(size, sizeof size, "SIZE %lld", s->set.databytes);
 	buf_add_format(&b, "250-%.*s\r\n", SLICE_FMT(s->set.me));
 	if (offers_tls(s))
@@ -33,7 +33,7 @@ static void ehlo_reply(struct session *s)
 	keyword(&b, false, "8BITMIME");
 	keyword(&b, false, "ENHANCEDSTATUSCODES");
 	keyword(&b, true, size);
-	session_write(&s->io, buf_slice(&b));
+	s->io.out_n += b.n;
 }
 
 void session_ehlo(struct session *s)

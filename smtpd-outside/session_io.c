@@ -38,6 +38,13 @@ void session_write(struct session_io *io, struct slice text)
 	io->out_n += text.n;
 }
 
+struct buf session_room(struct session_io *io)
+{
+	if (SESSION_OUT_OCTETS - io->out_n < SESSION_REPLY_OCTETS)
+		session_flush(io);
+	return (struct buf){io->out + io->out_n, 0, SESSION_OUT_OCTETS - io->out_n, SESSION_OUT_OCTETS - io->out_n, false};
+}
+
 static ssize_t receive(struct session_io *io, char *p, size_t room)
 {
 	ssize_t n;

@@ -51,7 +51,8 @@ static void complete(struct session *s, struct addr *a)
 void session_mail(struct session *s)
 {
 	struct smtpd_path path;
-	struct buf b = BUF_INIT(ADDRESS_MAX);
+	char space[ADDRESS_MAX];
+	struct buf b = BUF_OVER(space);
 	enum path_fault fault = smtpd_path_parse(&path, VERB_MAIL, s->command.argument);
 	if (fault == PATH_OK && path.addr.local.n) {
 		complete(s, &path.addr);
@@ -68,7 +69,6 @@ void session_mail(struct session *s)
 		s->state = STATE_MAIL;
 		session_reply(s, REPLY_mail_ok, none);
 	}
-	buf_free(&b);
 }
 
 /* Room for one more recipient. */
@@ -148,7 +148,7 @@ static void decide(struct session *s, struct buf *address)
 		refuse_recipient(s, REPLY_relaying, buf_slice(address));
 		return;
 	}
-	buf_add_slice(address, s->set.relay_suffix);
+	buf_add_str(address, s->set.relay_suffix);
 	if (address->overflow)
 		session_refuse(s, REPLY_recipient_syntax, none);
 	else
@@ -158,7 +158,8 @@ static void decide(struct session *s, struct buf *address)
 void session_rcpt_to(struct session *s)
 {
 	struct smtpd_path path;
-	struct buf b = BUF_INIT(ADDRESS_MAX);
+	char space[ADDRESS_MAX];
+	struct buf b = BUF_OVER(space);
 	enum path_fault fault = smtpd_path_parse(&path, VERB_RCPT, s->command.argument);
 	if (fault == PATH_OK && !path.addr.local.n)
 		fault = PATH_SYNTAX;
@@ -174,5 +175,4 @@ void session_rcpt_to(struct session *s)
 	complete(s, &path.addr);
 	addr_canonical(&b, &path.addr);
 	decide(s, &b);
-	buf_free(&b);
 }

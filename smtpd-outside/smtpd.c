@@ -6,6 +6,7 @@
 #include "smtpd-outside/smtpd.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -18,10 +19,11 @@
 
 #define REAP_MSEC 1000 /* how late a child's end may be seen while no connection comes */
 #define NUDGE_MSEC 200
+#define HEAP_PAD_OCTETS (128 * 1024)
 
-/* One for all: a session's process has its own copy of those pages that it writes to. */
-static struct session session __attribute__((aligned(4096)));
-static char input[SESSION_IN_OCTETS] __attribute__((aligned(4096)));
+/* The session's input; before the fork the door's datagram, which is used up when the session begins. */
+static char space[SESSION_IN_OCTETS] __attribute__((aligned(4096)));
+_Static_assert(HANDOVER_MAX <= SESSION_IN_OCTETS, "the datagram fits");
 
 static void reap(struct smtpd *d)
 {
@@ -58,12 +60,12 @@ static void copy_host(struct session *s, const struct handover *h)
 
 _Noreturn static void child(struct smtpd *d, const struct handover *h, int client_fd, int token_fd, int slot)
 {
-	struct err e;
-	struct session *s = &session;
+	struct err e = {0};
+	struct session *s = &d->session;
 	block_sigterm();
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* without a parent nobody would tell it to stop */
 	s->io.fd = client_fd;
-	s->io.in = input;
+	s->io.in = space;
 	s->token_fd = token_fd;
 	s->slots = d->slots.shared;
 	s->slot = slot;
@@ -85,8 +87,8 @@ _Noreturn static void child(struct smtpd *d, const struct handover *h, int clien
 /* No process can be had: the client is told so by the parent, in one write that cannot block. */
 static void no_room(int client_fd, const struct err *e)
 {
-	char space[512];
-	struct buf b = BUF_OVER(space);
+	char text[512];
+	struct buf b = BUF_OVER(text);
 	LOG(EV_smtpd_refused, "", F_ERR(e));
 	reply_line(&b, REPLY_no_room, slice_str(""), "");
 	buf_add_str(&b, "\r\n");
@@ -124,9 +126,19 @@ static void stop_sessions(struct smtpd *d)
 	}
 }
 
+/* What start-up freed lies scattered over the heap; the first larger request sorts it, and each child would do so in its own copy of all
+ * those pages.  And it would grow and shrink the heap by a system call for each question. */
+static void settle_heap(void)
+{
+	mallopt(M_TOP_PAD, HEAP_PAD_OCTETS);
+	mallopt(M_TRIM_THRESHOLD, 4 * HEAP_PAD_OCTETS);
+	void *volatile p = malloc(HEAP_PAD_OCTETS);
+	free(p);
+}
+
 void smtpd_run(struct smtpd *d)
 {
-	static char space[HANDOVER_MAX];
+	settle_heap();
 	while (!program_stopping()) {
 		struct handover h;
 		struct err e;

@@ -4,10 +4,13 @@
 #include "smtpd-outside/session.h"
 
 struct smtpd {
+	/* The session first and what the parent changes for each connection right behind it, so that both are on one page, which the child
+	 * copies anyway. */
+	struct session session;
 	int in_port, next_port, directory_port, tls_port;
 	struct smtpd_settings set;
 	struct slots slots;
 };
-/* Until told to stop; returns when the last session is gone. */
+/* D is aligned to pages.  Until told to stop; returns when the last session is gone. */
 void smtpd_run(struct smtpd *d);
 #endif

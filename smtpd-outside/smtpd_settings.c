@@ -34,6 +34,7 @@ static bool number_var(long long *out, const struct handover *h, const char *nam
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e)
 {
 	long long deny = 0;
+	struct slice suffix;
 	if (!number_var(&s->databytes, h, "DATABYTES", (long long)BODY_MAX, e) || !number_var(&s->maxrcpt, h, "MAXRCPT", RECIPIENTS_MAX, e) ||
 	    !number_var(&deny, h, "DENY_TLS", 1000, e))
 		return false;
@@ -42,7 +43,11 @@ bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, 
 	if (!s->maxrcpt)
 		s->maxrcpt = RECIPIENTS_MAX;
 	s->tls = s->tls && !deny;
-	s->relay = handover_var(h, "RELAYCLIENT", &s->relay_suffix);
+	s->relay = handover_var(h, "RELAYCLIENT", &suffix);
+	if (s->relay && slice_copy(s->relay_suffix, sizeof s->relay_suffix, suffix)) {
+		err_set(e, E_TOO_LONG, "tcp.smtp: RELAYCLIENT has more than %zu octets", sizeof s->relay_suffix - 1);
+		return false;
+	}
 	return true;
 }
 

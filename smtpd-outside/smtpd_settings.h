@@ -12,13 +12,13 @@ struct smtpd_settings {
 	long long databytes, maxrcpt, maxhops, inflightbytes;
 	bool tls;                      /* STARTTLS may be offered */
 	bool relay;                    /* RELAYCLIENT is set */
-	struct slice relay_suffix;     /* its value */
+	char relay_suffix[256];        /* its value */
 	struct map rewritten;          /* fixupdomains: what is local or relayed after the rewriting is so before it */
 };
 /* 0, or E_SYNTAX, E_SYS as fixupdomains_parse(). */
 MUST_CHECK int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struct err *e);
 /* S as H's variables change it: DATABYTES, MAXRCPT, DENY_TLS, RELAYCLIENT.  Returns false and names the variable in *E when a value
- * is not a number in its range: the session must then not begin, since a limit would silently be another. */
+ * is not a number in its range or too long: the session must then not begin, since a limit would silently be another. */
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e);
 enum smtpd_domain { DOMAIN_LOCAL, DOMAIN_RELAYED, DOMAIN_FOREIGN };
 enum smtpd_domain smtpd_settings_domain(const struct smtpd_settings *s, struct slice domain);
