@@ -53,8 +53,8 @@ const struct graph_row graph[] = {
 		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE), .workers = 1,
 		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS},
 		.root = ROOT_EMPTY,
-		.syscalls = CALLS(FORKS),
-		.files_most = 16384, .processes_most = 20100,
+		.syscalls = CALLS("clone", "wait4", "kill"),
+		.files_most = 16384, .memory_most = 64 * MIB, .processes_most = 20100,
 		.why = "One process per SMTP session; makes jobs in memfds.  Has no file, no key and no way to the queue but through the line.",
 	},
 	{
