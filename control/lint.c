@@ -51,6 +51,15 @@ void lint_fault_text(struct lint *l, const char *text)
 	tell(l, false, text);
 }
 
+void lint_fault_in(struct lint *l, enum control_id id, const char *text)
+{
+	struct buf b = BUF_INIT(TEXT_MAX);
+	buf_add_format(&b, "%s/%s:%s", l->c->dir, control_files[id].name, text);
+	buf_add_char(&b, 0);
+	tell(l, false, b.overflow ? text : b.p);
+	buf_free(&b);
+}
+
 void lint_warning(struct lint *l, const char *file, int line, const char *format, ...)
 {
 	va_list ap;

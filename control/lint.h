@@ -21,9 +21,11 @@ struct lint {
 	lint_report *report;
 	void *arg;
 	unsigned faults, warnings;
+	bool faulty[C_COUNT]; /* by lint_lines(): not to be believed by lint_across() */
 };
 void lint_fault(struct lint *l, enum control_id id, int line, const char *format, ...) __attribute__((format(printf, 4, 5)));
 void lint_fault_text(struct lint *l, const char *text); /* with "FOLDER/FILE:LINE: " already in it */
+void lint_fault_in(struct lint *l, enum control_id id, const char *text); /* with "LINE: " or " " already at its beginning */
 void lint_warning(struct lint *l, const char *file, int line, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* The parts, in the order in which they run. */

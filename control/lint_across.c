@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "directory/ldif.h"
+#include "lib/addr.h"
+
 /* One that is there but faulty was told of when it was read. */
 static void check_me(struct lint *l)
 {
@@ -21,6 +24,13 @@ static void check_locals(struct lint *l)
 			SLICE_FMT(slice_upto(control_word(l->c, C_me), 100)));
 	else if (!control_next(l->c, C_locals, &line))
 		lint_warning(l, "locals", 0, "has no domain: no recipient is local and nothing is delivered here");
+}
+
+static bool is_local(const struct lint *l, struct slice domain)
+{
+	if (control_present(l->c, C_locals))
+		return control_has_domain(l->c, C_locals, domain);
+	return slice_case_eq(domain, control_word(l->c, C_me));
 }
 
 /* A domain in both would be relayed to its MX, which is this host, if the directory did not come first. */
@@ -54,6 +64,74 @@ static void check_postmaster(struct lint *l)
 			"absent: unless the directory has postmaster@ each local domain, mail for it is refused (RFC 5321 4.5.1)");
 }
 
+/* Domains told of already, so that each is told once. */
+#define DOMAINS_MAX 20
+struct told {
+	struct slice domain[DOMAINS_MAX]; /* in .text, whose memory is there from the start */
+	char text[DOMAINS_MAX][256];
+	size_t count;
+};
+
+static bool told_before(struct told *t, struct slice domain)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (slice_case_eq(t->domain[i], domain))
+			return true;
+	if (t->count == DOMAINS_MAX || slice_copy(t->text[t->count], sizeof t->text[0], domain) < 0)
+		return true;
+	t->domain[t->count] = slice_str(t->text[t->count]);
+	t->count++;
+	return false;
+}
+
+/* Nobody gets mail at an address whose domain is not local, whatever the directory says. */
+static void check_address(struct lint *l, struct told *t, struct slice address, int line)
+{
+	struct slice domain = addr_domain_of(slice_trim(address));
+	if (domain.n == 0 || is_local(l, domain) || told_before(t, domain))
+		return;
+	lint_warning(l, "directory.ldif", line, "the domain %.*s of this address is not in locals: no mail reaches it here",
+		SLICE_FMT(slice_upto(domain, 100)));
+}
+
+static void check_entry(struct lint *l, struct told *t, struct ldif_entry *entry)
+{
+	static char space[4096];
+	struct ldif_line line;
+	struct slice value;
+	struct err e;
+	size_t used;
+	while (ldif_attribute(&line, entry, &e) == 0)
+		if ((slice_case_eq_str(line.name, "mail") || slice_case_eq_str(line.name, "mailAlternateAddress")) && line.raw.n <= sizeof space &&
+		    ldif_value(&value, &used, space, &line, &e) == 0)
+			check_address(l, t, value, line.number);
+}
+
+static void check_domains_of_people(struct lint *l)
+{
+	struct ldif all = {.rest = control_blob(l->c, C_directory_ldif)};
+	struct ldif_entry entry;
+	struct told t = {.count = 0};
+	struct err e;
+	if (control_present(l->c, C_ldapserver) || !control_present(l->c, C_locals) || l->faulty[C_locals] || l->faulty[C_directory_ldif])
+		return;
+	while (all.rest.n && ldif_next(&entry, &all, &e) == 0)
+		check_entry(l, &t, &entry);
+}
+
+/* Old names are rewritten to a domain that must be ours for the mail to stay here. */
+static void check_fixup_targets(struct lint *l)
+{
+	struct control_line line = {0};
+	struct told t = {.count = 0};
+	while (!l->faulty[C_fixupdomains] && control_next(l->c, C_fixupdomains, &line)) {
+		struct slice target = slice_trim(slice_from(line.text, slice_rfind(line.text, ':') + 1));
+		if (!is_local(l, target) && !control_has_domain(l->c, C_rcpthosts, target) && !told_before(&t, target))
+			lint_warning(l, "fixupdomains", line.number, "%.*s is neither in locals nor in rcpthosts: mail rewritten to it is refused",
+				SLICE_FMT(slice_upto(target, 100)));
+	}
+}
+
 void lint_across(struct lint *l)
 {
 	check_me(l);
@@ -61,4 +139,6 @@ void lint_across(struct lint *l)
 	check_rcpthosts(l);
 	check_directory(l);
 	check_postmaster(l);
+	check_domains_of_people(l);
+	check_fixup_targets(l);
 }

@@ -1,12 +1,14 @@
 /* Every line of every control file by the parser of the program that reads it, so that what `postern check` accepts is what the
  * programs accept. */
 #include "control/lint.h"
+#include "directory/embedded.h"
 #include "lib/addr.h"
 #include "fixup/rules.h"
 #include "scanner-bridge/banned.h"
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"
 #include "smtpd-outside/listen.h"
+#include "smtpd-outside/tcprules.h"
 
 /* Each takes one line or word; 0, or E_SYNTAX with the reason in *E. */
 typedef int check_line(const struct control *c, struct slice text, struct err *e);
@@ -33,6 +35,13 @@ static int check_local_part(const struct control *c, struct slice text, struct e
 	if (text.n <= 64 && text.n > 0 && slice_find(text, '@') == text.n && slice_printable(text))
 		return 0;
 	return err_set(e, E_SYNTAX, "a name of at most 64 characters without @ and domain is wanted");
+}
+
+static int check_mailbox(const struct control *c, struct slice text, struct err *e)
+{
+	struct addr a;
+	(void)c;
+	return addr_parse_mailbox(&a, text, true) == 0 ? 0 : err_set(e, E_SYNTAX, "an address is wanted, local@domain without brackets");
 }
 
 static int check_listen(const struct control *c, struct slice text, struct err *e)
@@ -84,6 +93,12 @@ static int check_canonical(const struct control *c, struct err *e)
 	return rc;
 }
 
+static int check_ldif(const struct control *c, struct err *e)
+{
+	struct slice text = control_blob(c, C_directory_ldif);
+	return text.n ? directory_ldif_check(text, e) : 0;
+}
+
 static const struct {
 	enum control_id id;
 	check_line *line;
@@ -92,7 +107,9 @@ static const struct {
 	{C_me, check_host, NULL},
 	{C_locals, check_domain, NULL},
 	{C_rcpthosts, check_domain, NULL},
+	{C_postmaster, check_mailbox, NULL},
 	{C_listen, check_listen, check_listen_all},
+	{C_directory_ldif, NULL, check_ldif},
 	{C_ldapclusterhosts, check_host, NULL},
 	{C_bouncefrom, check_local_part, NULL},
 	{C_bouncehost, check_host, NULL},
@@ -125,15 +142,47 @@ static void whole_file(struct lint *l, enum control_id id, check_file *check)
 	struct err e;
 	if (!check || check(l->c, &e) == 0)
 		return;
+	l->faulty[id] = true;
+	const char *name = control_files[id].name;
 	if (slice_starts(slice_str(e.text), l->c->dir))
 		lint_fault_text(l, e.text);
+	else if (slice_starts(slice_str(e.text), name) && e.text[strlen(name)] == ':')
+		lint_fault_in(l, id, e.text + strlen(name) + 1);
 	else
 		lint_fault(l, id, 0, "%s", e.text);
 }
 
+static void rules_warn(void *arg, int line, const char *text)
+{
+	lint_warning(arg, control_files[C_tcp_smtp].name, line, "%s", text);
+}
+
+/* The parser stops at the first fault; line by line, it finds all.  What lines mean to each other shows in the whole. */
+static void tcp_rules(struct lint *l, enum control_id id)
+{
+	struct control_line line = {0};
+	struct tcprules *rules;
+	struct err e;
+	int at, bad = 0;
+	while (control_next(l->c, id, &line))
+		if (tcprules_parse(&rules, &at, line.text, NULL, NULL, &e) == 0)
+			tcprules_free(rules);
+		else
+			bad++, lint_fault(l, id, line.number, "%s", e.text);
+	if (bad || !control_present(l->c, id))
+		return;
+	if (tcprules_parse(&rules, &at, control_blob(l->c, id), rules_warn, l, &e) == 0)
+		tcprules_free(rules);
+	else
+		lint_fault(l, id, at, "%s", e.text);
+}
+
 void lint_lines(struct lint *l)
 {
+	tcp_rules(l, C_tcp_smtp);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (each_line(l, table[i].id, table[i].line) == 0)
 			whole_file(l, table[i].id, table[i].file);
+		else
+			l->faulty[table[i].id] = true;
 }

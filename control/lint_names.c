@@ -37,8 +37,6 @@ static const struct {
 	{"badrcptto", "not used: the directory decides which recipients exist"},
 	{"bigbrother", "not used"},
 	{"custombouncetext", "not used: bounces have the form of RFC 3464"},
-	{"defaultquotacount", "not used yet: give mailQuotaCount in the directory"},
-	{"defaultquotasize", "not used yet: give mailQuotaSize in the directory"},
 	{"dirmaker", "not used: no program is run; a missing Maildir is made at the first delivery"},
 	{"goodmailaddr", "not used: the directory decides which recipients exist"},
 	{"goodmailfrom", "not used: senders are not refused by list yet"},
