@@ -29,7 +29,7 @@ static const char *const forbidden[] = {
 	"fsopen", "fsmount", "pivot_root", "chroot", "unshare", "setns", "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load",
 	"reboot", "swapon", "swapoff", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "sethostname", "setdomainname", "personality",
 	"modify_ldt", "iopl", "ioperm", "syslog", "acct", "quotactl", "mknod", "mknodat", "name_to_handle_at", "open_by_handle_at", "vmsplice", "pidfd_getfd",
-	"setrlimit", NULL,
+	NULL,
 };
 
 #define NEW_NAMESPACES ((scmp_datum_t)(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP))
@@ -53,7 +53,7 @@ static const struct condition {
 	{"ioctl", 1, SCMP_CMP_EQ, FIONBIO, 0},
 	{"ioctl", 1, SCMP_CMP_EQ, SIOCOUTQ, 0},
 	{"ioctl", 1, SCMP_CMP_EQ, TCGETS, 0}, /* isatty(), of standard I/O */
-	{"prlimit64", 2, SCMP_CMP_EQ, 0, 0},  /* asking alone */
+	{"prlimit64", 0, SCMP_CMP_EQ, 0, 0},  /* one's own limits, which can only be lowered */
 	{"prctl", 0, SCMP_CMP_EQ, PR_SET_NAME, 0},
 	{"prctl", 0, SCMP_CMP_EQ, PR_GET_NAME, 0},
 	{"prctl", 0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0},

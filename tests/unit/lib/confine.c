@@ -57,6 +57,8 @@ static void allowed_calls(void)
 	int pair[2];
 	expect(getpid() > 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0 && close(pair[0]) == 0);
 	expect(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) >= 0);
+	struct rlimit r = {1, 1};
+	expect(setrlimit(RLIMIT_CPU, &r) == 0);
 	int n;
 	expect(ioctl(pair[1], FIONREAD, &n) == 0);
 }
@@ -69,7 +71,7 @@ static void call_ptrace(void) { filtered(); syscall(SYS_ptrace, PTRACE_TRACEME, 
 static void call_io_uring(void) { filtered(); syscall(SYS_io_uring_setup, 1, 0); }
 static void call_dumpable(void) { filtered(); prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); }
 static void call_ioctl(void) { filtered(); ioctl(0, TIOCSTI, "x"); }
-static void call_setrlimit(void) { filtered(); struct rlimit r = {1, 1}; syscall(SYS_prlimit64, 0, RLIMIT_CORE, &r, NULL); }
+static void call_prlimit(void) { filtered(); struct rlimit r = {1, 1}; syscall(SYS_prlimit64, 1, RLIMIT_CORE, &r, NULL); }
 static void replace_handler(void) { filtered(); signal(SIGSYS, SIG_IGN); }
 static void block_signal(void)
 {
@@ -85,7 +87,7 @@ static const struct {
 	void (*act)(void);
 } refused[] = {
 	{"open", call_open}, {"socket", call_socket}, {"fork", call_fork}, {"execve", call_execve}, {"ptrace", call_ptrace},
-	{"io_uring_setup", call_io_uring}, {"dumpable again", call_dumpable}, {"ioctl TIOCSTI", call_ioctl}, {"raise a limit", call_setrlimit},
+	{"io_uring_setup", call_io_uring}, {"dumpable again", call_dumpable}, {"ioctl TIOCSTI", call_ioctl}, {"another's limit", call_prlimit},
 	{"another SIGSYS handler", replace_handler}, {"SIGSYS blocked", block_signal},
 };
 
