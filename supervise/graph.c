@@ -70,8 +70,8 @@ const struct graph_row graph[] = {
 		.ports = {PORT_IN, PORT_NEXT},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS(),
-		.files_most = 1024,
-		.why = "Rewrites addresses in envelope and header; parses hostile headers, holds nothing.",
+		.files_most = 128,
+		.why = "Rewrites addresses in envelope and header; parses hostile headers, holds nothing but the job in hand.",
 	},
 	{
 		.program = P_SCAN, .name = "scan", .lanes = BIT(LANE_OUTSIDE), .workers = 8, .stage = true,
