@@ -74,18 +74,6 @@ static void look_up_next(struct request *r)
 	backend->lookup(&r->lookup);
 }
 
-/* The domain of <postmaster> (RFC 5321 4.5.1) and of a control/postmaster without one: the first in locals. */
-static void add_home(struct buf *b)
-{
-	struct control_line line = {0};
-	while (control_next(control, C_locals, &line))
-		if (!slice_starts(line.text, ".")) {
-			buf_add_slice(b, line.text);
-			return;
-		}
-	buf_add_slice(b, control_word(control, C_me));
-}
-
 /* control/postmaster as an entry that forwards. */
 static void end_postmaster(struct request *r)
 {
@@ -95,7 +83,7 @@ static void end_postmaster(struct request *r)
 	buf_add_slice(&address, to);
 	if (slice_find(to, '@') == to.n) {
 		buf_add_char(&address, '@');
-		add_home(&address);
+		buf_add_slice(&address, control_home(control));
 	}
 	e.forwards[0] = buf_slice(&address);
 	end_with(r, DIRECTORY_YES, "", &e);
@@ -144,7 +132,7 @@ static int make_key(struct buf *key, struct slice address)
 	buf_add_slice(&full, address);
 	if (slice_case_eq_str(address, "postmaster")) {
 		buf_add_char(&full, '@');
-		add_home(&full);
+		buf_add_slice(&full, control_home(control));
 	}
 	int rc = full.overflow ? E_TOO_LONG : addr_parse_mailbox(&parsed, buf_slice(&full), true);
 	if (rc == 0)

@@ -389,3 +389,15 @@ bool control_has_domain(const struct control *c, enum control_id id, struct slic
 	}
 	return false;
 }
+
+struct slice control_home(const struct control *c)
+{
+	struct control_line line = {0};
+	struct slice me = control_word(c, C_me);
+	if (!control_present(c, C_locals) || control_has_domain(c, C_locals, me))
+		return me;
+	while (control_next(c, C_locals, &line))
+		if (line.text.p[0] != '.')
+			return line.text;
+	return me;
+}

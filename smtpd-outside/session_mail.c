@@ -32,13 +32,13 @@ static void refuse_size(struct session *s)
 	session_decline(s, REPLY_too_large, slice_str(text));
 }
 
-/* <postmaster> is postmaster of this host; [ip] of the socket that the client came to is this host. */
+/* <postmaster> is postmaster of this site; [ip] of the socket that the client came to is this host. */
 static void complete(struct session *s, struct addr *a)
 {
 	struct ip ip;
 	struct slice literal = a->domain;
 	if (a->local.n && !a->domain.n)
-		*a = (struct addr){slice_str("postmaster"), s->set.me};
+		*a = (struct addr){slice_str("postmaster"), control_home(s->set.control)};
 	if (literal.n < 2 || literal.p[0] != '[')
 		return;
 	literal = slice_upto(slice_from(literal, 1), literal.n - 2);

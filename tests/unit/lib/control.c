@@ -113,6 +113,25 @@ START_TEST(values)
 }
 END_TEST
 
+START_TEST(home)
+{
+	static const struct {
+		const char *locals, *home;
+	} rows[] = {{NULL, "mx1.campus.test"}, {".sub.test\ncampus.test\nother.test\n", "campus.test"}, {"a.test\nMX1.campus.test\n", "mx1.campus.test"},
+		{".campus.test\n", "mx1.campus.test"}, {".sub.test\n", "mx1.campus.test"}};
+	setup();
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct control c;
+		if (rows[i].locals)
+			put("locals", rows[i].locals);
+		ck_assert_int_eq(control_read(&c, dir, ~0ul, NULL), 0);
+		ck_assert_msg(slice_eq_str(control_home(&c), rows[i].home), "row %zu", i);
+		control_free(&c);
+	}
+	teardown();
+}
+END_TEST
+
 START_TEST(table_is_sound)
 {
 	for (size_t i = 0; i < C_COUNT; i++) {
@@ -139,5 +158,6 @@ END_TEST
 UNIT_MAIN("control",
 	tcase_add_loop_test(t, reading, 0, sizeof files / sizeof *files);
 	tcase_add_test(t, values);
+	tcase_add_test(t, home);
 	tcase_add_test(t, table_is_sound);
 	tcase_add_test(t, missing_folder);)
