@@ -63,6 +63,9 @@ _Noreturn static void child(struct smtpd *d, const struct handover *h, int clien
 	struct err e = {0};
 	struct session *s = &d->session;
 	block_sigterm();
+	/* whoever takes a session over must not be handed other clients, nor speak to the supervisor */
+	close(d->in_port);
+	close(program_lifeline());
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* without a parent nobody would tell it to stop */
 	s->io.fd = client_fd;
 	s->io.in = space;

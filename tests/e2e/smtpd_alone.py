@@ -3,6 +3,7 @@ each of them can die, hang, refuse or lie when the test wants it."""
 import array
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -97,7 +98,7 @@ class Smtpd:
     USERS = {"u1@campus.test": "Y", "u2@campus.test": "Y", "off@campus.test": "D", "soft@campus.test": "T", f"postmaster@{ME}": "Y",
              "postmaster@campus.test": "Y", "U1@campus.test": "Y", "o'neill+tag@campus.test": "Y", f"u1@{ME}": "Y"}
 
-    def __init__(self, tls=False, **control):
+    def __init__(self, tls=False, processes=None, **control):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="smtpd-"))
         self.folder.chmod(0o755)
         (self.folder / "empty").mkdir()
@@ -108,7 +109,7 @@ class Smtpd:
         self.lock = threading.Condition()
         self.kept = []
         self.pairs = {n: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for n in ("in", "next", "directory", "tls")}
-        self.has_tls = tls
+        self.has_tls, self.processes = tls, processes
         self.start()
 
     def start(self):
@@ -131,6 +132,8 @@ class Smtpd:
                 os.setgroups([])
                 os.setgid(NOBODY)
                 os.setuid(NOBODY)
+            if self.processes:
+                resource.setrlimit(resource.RLIMIT_NPROC, (self.processes, self.processes))
         self.process = subprocess.Popen([str(BIN / "postern-smtpd"), "outside", "0", str(self.folder)], preexec_fn=place, close_fds=False)
         for f in [*high, fds[4], log, null]:
             os.close(f)

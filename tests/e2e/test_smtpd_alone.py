@@ -4,8 +4,10 @@ import itertools
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -16,10 +18,26 @@ from smtpd_alone import ME, Smtpd, netstring
 MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
 
 
+M, R = "MAIL FROM:<a@far.test>", "RCPT TO:<u1@campus.test>"
+E = "EHLO client.test"
+
+
 @pytest.fixture(scope="module")
 def shared():
     d = Smtpd()
     yield d
+    d.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def old_session():
+    """A session that begins with this module and is looked at by its last test, so that nobody waits for sessionseconds alone."""
+    d = Smtpd(sessionseconds="30")
+    c = d.connect()
+    c.began = time.monotonic()
+    c.ehlo()
+    c.do(M)
+    yield c
     d.close()
 
 
@@ -35,8 +53,6 @@ def start():
         d.close()
 
 
-M, R = "MAIL FROM:<a@far.test>", "RCPT TO:<u1@campus.test>"
-E = "EHLO client.test"
 LONG = "x" * 64
 # (spec, setup commands, command, expected start of the reply)
 TABLE = [
@@ -770,3 +786,83 @@ def test_tls_fails(start):
     os.close(fds[0])
     reply.close()
     assert c.closed(), "nothing more is said in clear text"
+
+
+def test_no_process_for_a_session(start):
+    d = start(processes=1)
+    c = d.connect(greeting=False)
+    code, text = c.reply()
+    assert (code, text[:5]) == (421, "4.3.2") and c.closed()
+    assert "smtpd-refused" in d.log()
+
+
+def test_session_holds_its_edges_alone(start):
+    """Not PORT_IN (other clients), not the lifeline; the client, the token and three ways out."""
+    d = start(tls=True)
+    c = d.connect()
+    c.ehlo()
+    fds = {int(x): os.readlink(f"/proc/{d.children()[0]}/fd/{x}") for x in os.listdir(f"/proc/{d.children()[0]}/fd")}
+    sockets = [t for t in fds.values() if t.startswith("socket:")]
+    assert len(sockets) == 5, fds
+    assert f"socket:[{os.fstat(d.pairs['in'][1].fileno()).st_ino}]" not in fds.values()
+
+
+FAULTS = [
+    # (system call and fault, where the session notices, expected reply)
+    ("memfd_create:error=ENFILE:when=1", "DATA", "452 4.3.1"),
+    ("memfd_create:error=ENFILE:when=2", "end", "451 4.3.0"),
+    ("pwrite64:error=ENOSPC:when=1", "end", "452 4.3.1"),
+    ("pwrite64:error=ENOSPC:when=2", "end", "451 4.3.0"),
+    ("fcntl:error=EBUSY:when=1", "end", "451 4.3.0"),
+    ("fcntl:error=EBUSY:when=2", "end", "451 4.3.0"),
+    ("socketpair:error=EMFILE:when=1", "RCPT", "451 4.3.0"),
+    ("socketpair:error=EMFILE:when=2", "end", "451 4.3.0"),
+    ("sendmsg:error=ETOOMANYREFS:when=1", "RCPT", "451 4.3.0"),
+    ("sendmsg:error=ETOOMANYREFS:when=2", "end", "451 4.3.0"),
+    ("recvmsg:error=ECONNRESET:when=1", "RCPT", "451 4.3.0"),
+    ("recvmsg:error=ECONNRESET:when=2", "end", "451 4.3.0"),
+]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("fault,where,expected", FAULTS, ids=[f[0] for f in FAULTS])
+def test_faults_of_the_system(start, fault, where, expected):
+    """Each call that can fail on the way of a message fails once: a temporary refusal, and the next message of the session comes through."""
+    d = start()
+    c = d.connect()
+    c.ehlo()
+    pid = d.children()[0]
+    # syscall=getpid: a harmless call in its place; the usual number -1 would meet the program's seccomp filter
+    trace = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-e", f"trace={fault.split(':')[0]}", "-e", f"inject={fault}:syscall=getpid", "-p", str(pid)])
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status")
+        deadline = time.monotonic() + 5
+        while "TracerPid:\t0\n" in status.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(0.05)
+        got = {}
+        assert c.do(M)[0] == 250
+        got["RCPT"] = c.do(R)
+        if got["RCPT"][0] != 250:
+            assert c.do(R)[0] == 250
+        got["DATA"] = c.do("DATA")
+        if got["DATA"][0] == 354:
+            got["end"] = finish(c)
+        else:
+            c.do("RSET")
+        assert f"{got[where][0]} {got[where][1]}".startswith(expected), got
+        c.do("RSET")
+        assert finish(c.envelope())[0] == 250
+        assert len(d.jobs) == (2 if where == "RCPT" or fault.startswith("recvmsg") else 1)
+    finally:
+        trace.terminate()
+        trace.wait()
+
+
+def test_the_longest_session(old_session):
+    """Stands last: control/sessionseconds ends a session that would wait for a command for longer."""
+    old_session.sock.settimeout(40)
+    code, text = old_session.reply()
+    assert code == 421 and text.startswith("4.4.2 the session took too long") and old_session.closed()
+    assert 29 < time.monotonic() - old_session.began < 90
