@@ -321,3 +321,55 @@ def test_explain_with_faulty_rules(explain, folder):
     (folder / "canonical").write_text("# x\na@b\n")
     code, out, err = explain("u@far.test")
     assert code == 1 and out == "" and "canonical:2: old@domain:new@domain is wanted" in err
+
+
+# ---- in the whole suite
+
+def mail(to):
+    return b"From: a@far.test\r\nTo: " + to.encode() + b"\r\nSubject: x\r\n\r\nTo: " + to.encode() + b"\r\n"
+
+
+def test_id_tells_the_story_and_the_body_is_untouched(suite):
+    suite.control("fixupdomains", "mail.campus.test:campus.test")
+    suite.start()
+    code, text = suite.send("a@far.test", ["u1@mail.campus.test", "u1@campus.test"], mail("u1@mail.campus.test"))
+    assert code == 250
+    event = suite.wait_event("fixup-changed", text.split()[-1])[0]
+    assert event["program"] == "fixup"
+    assert (event["rcpts"], event["merged"], event["fields"], event["added"]) == ("1", "1", "1", "2")
+    content = suite.wait_mail("u1")[0]
+    header, _, body = content.partition(b"\n\n")
+    assert b"\nTo: u1@campus.test\n" in header and body == b"To: u1@mail.campus.test\n"
+    assert b"\nMessage-ID: <" + text.split()[-1].encode() + b"@mx1.campus.test>" in header
+    time.sleep(0.5)
+    assert len(suite.mails("u1")) == 1
+
+
+def test_reload_takes_new_rules_and_refuses_bad_ones(suite):
+    suite.control("fixupdomains", "mail.campus.test:campus.test")
+    suite.start()
+
+    def answered(to, code):
+        def check():
+            try:
+                return suite.send("a@far.test", to, mail(to))[0] == code
+            except OSError:
+                return False
+        wait_for(check, why=f"{to} is not answered {code}")
+
+    answered("u1@mail.campus.test", 250)
+    answered("u1@second.campus.test", 550)
+    suite.control("fixupdomains", "mail.campus.test:campus.test\nsecond.campus.test:campus.test")
+    suite.reload()
+    answered("u1@second.campus.test", 250)
+    suite.control("fixupdomains", "mail.campus.test:second.campus.test\nsecond.campus.test:campus.test")
+    suite.reload()
+    wait_for(lambda: "fixupdomains:1: second.campus.test is itself rewritten" in suite.log(), why="no word of the bad rule")
+    answered("u2@mail.campus.test", 250)
+    assert b"To: u2@campus.test\n" in suite.wait_mail("u2")[0]
+    suite.control("fixupdomains", None)
+    suite.reload()
+    answered("u1@mail.campus.test", 550)
+    wait_for(lambda: suite.pids("fixup") == [], why="fixup is still there")
+    suite.send("a@far.test", "u3@campus.test", mail("u3@mail.campus.test"))
+    assert b"To: u3@mail.campus.test\n" in suite.wait_mail("u3")[0]
