@@ -276,8 +276,8 @@ static void note_id(void *arg, const struct row *r)
 	}
 }
 
-/* The verb for each id of IDS, one a line.  One that is gone meanwhile is no failure of the rest, but told. */
-static int act_on_each(const struct options *o, const char *verb, struct slice ids, struct slice reason)
+/* The verb for each id of IDS, one a line.  Where they were found BY_CONDITION, one that has moved on meanwhile is no failure. */
+static int act_on_each(const struct options *o, const char *verb, struct slice ids, struct slice reason, bool by_condition)
 {
 	static char text[COMMAND_MAX];
 	struct slice id;
@@ -286,11 +286,12 @@ static int act_on_each(const struct options *o, const char *verb, struct slice i
 		struct slice args[3] = {slice_str(verb), id, reason};
 		if (id.n == 0)
 			continue;
-		text[0] = 0;
 		int code = ask_queue(o, args, reason.n ? 3 : 2, NULL, NULL, text);
 		if (code == 0)
 			done++;
-		else if (text[0])
+		if (code == 0 || (code == EXIT_FAULT && by_condition))
+			continue;
+		if (text[0])
 			cmd_fail(o, code, "%.*s: %s", SLICE_FMT(id), text);
 		worst = code > worst ? code : worst;
 	}
@@ -347,7 +348,7 @@ static int act(const struct options *o, const char *verb)
 	else if (by_condition)
 		code = ids_matching(&ids, o, conditions, count);
 	if (code == 0)
-		code = act_on_each(o, verb, buf_slice(&ids), reason);
+		code = act_on_each(o, verb, buf_slice(&ids), reason, by_condition);
 	buf_free(&ids);
 	return code;
 }

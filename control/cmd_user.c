@@ -87,17 +87,14 @@ static void stop_directory(struct user *u)
 }
 
 /* The address that mail for it would have after fixup. */
-static int rewrite(struct user *u, struct err *e)
+static int rewrite(struct user *u, const struct addr *a, struct err *e)
 {
-	struct addr a;
 	struct rules rules;
 	struct rewrite w;
-	if (addr_parse_mailbox(&a, u->asked, true) < 0)
-		return err_set(e, E_TOO_LONG, "not an address: give local@domain, without brackets");
 	int rc = rules_read(&rules, &u->control, e);
 	if (rc < 0)
 		return rc;
-	rc = rules_apply(&w, &rules, &a);
+	rc = rules_apply(&w, &rules, a);
 	addr_canonical(&u->address, &(struct addr){w.local, w.domain});
 	rules_free(&rules);
 	return rc < 0 ? err_set(e, E_SYS, "no memory") : 0;
@@ -293,9 +290,12 @@ static int exit_code(enum directory_verdict v)
 
 static int prepare(struct user *u, struct err *e)
 {
+	struct addr a;
+	if (addr_parse_mailbox(&a, u->asked, true) < 0)
+		return err_set(e, E_TOO_LONG, "not an address: give local@domain, without brackets");
 	int rc = control_read(&u->control, u->o->control, BIT(P_DIRECTORY) | BIT(P_ROUTE) | BIT(P_FIXUP) | BIT(P_SMTPD), e);
 	if (rc == 0)
-		rc = rewrite(u, e);
+		rc = rewrite(u, &a, e);
 	return rc == 0 ? start_directory(u, e) : rc;
 }
 
