@@ -6,9 +6,16 @@
 #include "lib/program.h"
 #include "scanner-bridge/workers.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
+
+#define MEMORY_SPARE ((size_t)512 << 20)
+#define UNPACKED_FACTOR 8   /* as engine.h: what is unpacked from one message */
+#define SIGNATURE_FACTOR 24 /* a .cvd is compressed and takes about 5 times its size in memory; and twice that while changed ones are loaded */
 
 static struct banned banned;
 static struct workers_settings settings;
@@ -34,6 +41,33 @@ static void read_settings(void)
 	snprintf(settings.tmp, sizeof settings.tmp, "%s/scan/%s", program_state(), graph_lane_name(program_lane()));
 }
 
+/* Octets of all files in the signature folder; 0 when it cannot be read, which engine_load() will say. */
+static size_t signature_octets(void)
+{
+	DIR *d = settings.scanners.embedded[0] ? opendir(settings.scanners.embedded) : NULL;
+	struct stat st;
+	size_t n = 0;
+	if (!d)
+		return 0;
+	for (struct dirent *f; (f = readdir(d)); )
+		if (fstatat(dirfd(d), f->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
+			n += (size_t)st.st_size;
+	closedir(d);
+	return n;
+}
+
+/* What messages can make a worker use: memory beside two sets of signatures (while changed ones are loaded), and one temporary file.  Set
+ * here, as the confined program can change no limit. */
+static void limit_resources(void)
+{
+	struct rlimit data, file;
+	struct err e;
+	file.rlim_cur = file.rlim_max = settings.octets_max * UNPACKED_FACTOR;
+	data.rlim_cur = data.rlim_max = MEMORY_SPARE + settings.octets_max * UNPACKED_FACTOR + SIGNATURE_FACTOR * signature_octets();
+	if (setrlimit(RLIMIT_FSIZE, &file) < 0 || setrlimit(RLIMIT_DATA, &data) < 0)
+		must(err_sys(&e, "setrlimit"), &e);
+}
+
 static void prepare_folders(void)
 {
 	char user[64];
@@ -52,6 +86,7 @@ int main(int argc, char **argv)
 	program_start(P_SCANWORKER, argc, argv);
 	read_settings();
 	prepare_folders();
+	limit_resources();
 	if (settings.scanners.embedded[0]) {
 		char rule[300];
 		snprintf(rule, sizeof rule, "r:%s", settings.scanners.embedded);

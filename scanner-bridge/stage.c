@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#define NEXT_MSEC 60000 /* longest wait for room in the next stage */
+
 /* One message on its way through. */
 struct scan {
 	const struct stage *s;
@@ -170,19 +172,19 @@ static int put_stamps(struct scan *m, struct err *e)
 	return rc;
 }
 
-static int pass_on(struct scan *m)
+static void pass_on(struct scan *m)
 {
 	struct err e;
 	int rc = put_stamps(m, &e);
-	if (rc == E_TOO_LONG)
-		return job_answer(m->job, "552 5.3.4 header too long (%s)", m->job->id);
 	if (rc == 0)
-		rc = job_send(m->s->next, m->job, DEADLINE_NEVER, &e);
-	if (rc < 0 && rc != E_EOF) {
-		LOG(EV_fault, m->job->id, F_ERR(&e));
+		rc = job_send(m->s->next, m->job, deadline_in(NEXT_MSEC), &e);
+	if (rc == 0)
+		return;
+	LOG(EV_fault, m->job->id, F_ERR(&e));
+	if (rc == E_TOO_LONG)
+		job_answer(m->job, "552 5.3.4 header too long (%s)", m->job->id);
+	else
 		job_answer(m->job, "451 4.3.0 temporary failure, try again later (%s)", m->job->id);
-	}
-	return rc == E_EOF ? E_EOF : 0;
 }
 
 static void finish(struct scan *m)
@@ -192,11 +194,10 @@ static void finish(struct scan *m)
 	buf_free(&m->answer);
 }
 
-int stage_handle(const struct stage *s, struct job *job)
+void stage_handle(const struct stage *s, struct job *job)
 {
 	struct scan m = {.s = s, .job = job, .begun = clock_msec(), .deadline = deadline_in(s->msec)};
 	char text[512];
-	int rc = 0;
 	m.answer = BUF_INIT(QUESTION_MAX);
 	m.decision = decide(&s->policy, &m.facts);
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && m.decision.action < ACTION_TEMPFAIL; i++) {
@@ -206,11 +207,10 @@ int stage_handle(const struct stage *s, struct job *job)
 	}
 	log_scan(&m);
 	if (m.decision.action < ACTION_TEMPFAIL) {
-		rc = pass_on(&m);
+		pass_on(&m);
 	} else {
 		verdict_answer(text, &m.decision, &m.facts, job->id);
 		job_answer(job, "%s", text);
 	}
 	finish(&m);
-	return rc;
 }

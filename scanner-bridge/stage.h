@@ -15,7 +15,6 @@ struct stage {
 	int64_t msec;                  /* for one message */
 	int next, worker;              /* sockets */
 };
-/* Scan, decide, answer or pass on.  The caller closes the job.  0, or E_EOF when told to stop while the next stage was full (the session
- * sees the end of file, a temporary failure). */
-int stage_handle(const struct stage *s, struct job *job);
+/* Scan, decide, answer or pass on.  The caller closes the job; without an answer the session sees the end of file, a temporary failure. */
+void stage_handle(const struct stage *s, struct job *job);
 #endif

@@ -14,17 +14,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LOOK_MSEC 1000           /* between looks at the workers */
 #define SIGNATURES_MSEC 60000    /* between looks at the signature folder */
-#define RETRY_MSEC 60000         /* after signatures that could not be loaded */
 #define CRASH_PAUSE_MSEC 100     /* a worker that ends within this time of its start is not replaced sooner */
 #define FOLDER_DEPTH 16          /* of temporary folders left by a killed worker */
-#define MEMORY_SPARE (512ul << 20)
 
 struct worker {
 	pid_t pid;                /* 0: none */
@@ -79,18 +76,6 @@ int workers_prepare(const struct workers_settings *s, long owner, long group, st
 	return rc;
 }
 
-/* What a message can make a worker use: memory beside the signatures, and one file. */
-static void limit_worker(void)
-{
-	struct rusage u;
-	struct rlimit file = {set->octets_max * 8, set->octets_max * 8}, data, core = {0, 0};
-	getrusage(RUSAGE_SELF, &u);
-	data.rlim_cur = data.rlim_max = (rlim_t)u.ru_maxrss * 1024 + set->octets_max * 8 + MEMORY_SPARE;
-	setrlimit(RLIMIT_FSIZE, &file);
-	setrlimit(RLIMIT_DATA, &data);
-	setrlimit(RLIMIT_CORE, &core);
-}
-
 static _Noreturn void worker_main(unsigned k, pid_t parent)
 {
 	char path[320];
@@ -98,8 +83,9 @@ static _Noreturn void worker_main(unsigned k, pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(0);
+	signal(SIGHUP, SIG_IGN);
+	close(program_lifeline());
 	worker_folder(path, set, k);
-	limit_worker();
 	if (engine && engine_set_tmp(engine, path, &e) < 0) {
 		LOG(EV_fault, NULL, F_ERR(&e));
 		_exit(EXIT_TEMPORARY);
@@ -141,12 +127,15 @@ static void note_end(const struct worker *w, int status)
 static void reap(void)
 {
 	int status;
-	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0; )
-		for (unsigned k = 0; k < set->count; k++)
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0; ) {
+		if (WIFSTOPPED(status)) /* it would hold its message to the deadline */
+			kill(pid, SIGKILL);
+		for (unsigned k = 0; k < set->count && !WIFSTOPPED(status); k++)
 			if (workers[k].pid == pid) {
 				note_end(&workers[k], status);
 				workers[k].pid = 0;
 			}
+	}
 }
 
 /* Returns how long until the next look: a worker that dies as soon as it starts must not make this loop spin. */
@@ -165,7 +154,7 @@ static int start_missing(void)
 	return wait;
 }
 
-/* A worker's own timer ends it at its limit; one that is stopped, or that took its timer away, is killed here. */
+/* A worker's own timer ends it at its limit; one that took its timer away is killed here. */
 static void kill_hung(void)
 {
 	int64_t limit = set->seconds * 1000 + WORKER_GRACE_MSEC;
@@ -232,6 +221,14 @@ static void on_sigchld(int sig)
 	(void)sig;
 }
 
+static volatile sig_atomic_t look_now;
+
+static void on_sighup(int sig)
+{
+	(void)sig;
+	look_now = 1;
+}
+
 static void watch(const sigset_t *open)
 {
 	int64_t check = deadline_in(SIGNATURES_MSEC);
@@ -239,7 +236,8 @@ static void watch(const sigset_t *open)
 		reap();
 		kill_hung();
 		int wait = start_missing();
-		if (engine && clock_msec() >= check) {
+		if (engine && (look_now || clock_msec() >= check)) {
+			look_now = 0;
 			if (engine_stale(engine))
 				reload();
 			check = deadline_in(SIGNATURES_MSEC);
@@ -262,7 +260,7 @@ static int share_stamps(struct err *e)
 
 int workers_run(const struct workers_settings *s, void (*ready)(void), struct err *e)
 {
-	struct sigaction chld = {.sa_handler = on_sigchld};
+	struct sigaction chld = {.sa_handler = on_sigchld}, hup = {.sa_handler = on_sighup};
 	sigset_t block, open;
 	set = s;
 	if (share_stamps(e) < 0)
@@ -270,6 +268,7 @@ int workers_run(const struct workers_settings *s, void (*ready)(void), struct er
 	if (s->scanners.embedded[0] && !(engine = load(e)))
 		return E_SYS;
 	sigaction(SIGCHLD, &chld, NULL);
+	sigaction(SIGHUP, &hup, NULL);
 	sigemptyset(&block);
 	sigaddset(&block, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &block, &open);
