@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -238,10 +239,16 @@ def test_no_program_logs_in_anothers_name(suite):
 @AS_ROOT
 def test_privileges_of_the_running_suite(suite):
     suite.control("fixupdomains", "old.test:campus.test")
+    suite.control("banned", "*.exe")
+    suite.control("servercert.pem", certificate(suite.folder))
     suite.start()
-    with suite.smtp() as client:  # with a forked session
+    with suite.smtp() as client:  # with a forked session and its TLS process
+        client.starttls(context=ssl._create_unverified_context())
         client.ehlo()
-        seen = suite.json("privileges")
+        seen = suite.json("privileges", check=None)
+        assert not [(row["program"], p) for row in seen["programs"] for p in row["processes"] if p["differences"]]
+        assert all(row["started"] for row in seen["programs"])
+        assert {row["program"] for row in seen["programs"] if any(p["child"] for p in row["processes"])} >= {"smtpd", "tls", "scanworker"}
         assert seen["running"] and seen["as_root"] and seen["differences"] == 0 and seen["unseen"] == 0
         for row in seen["programs"]:
             found = [p for p in row["processes"] if not p["child"]]
@@ -250,6 +257,13 @@ def test_privileges_of_the_running_suite(suite):
     assert "All processes are as the table says." in text
     assert suite.stop() == 0
     assert "does not run" in suite.postern("privileges", check=0).stdout
+
+
+def certificate(folder):
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                    "/CN=mx1.campus.test", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert.read_text() + key.read_text()
 
 
 ROGUE = """#!/usr/bin/python3 -I
