@@ -29,7 +29,7 @@ int ask_read(struct buf *b, int *fds, size_t *count, int *reply_fd, int64_t dead
 	size_t n = 0, got = 0;
 	buf_reset(b);
 	char *space = buf_room(b, b->max);
-	int rc = space ? pass_recv(*reply_fd, space, b->max, &n, fds ? fds : own, &got, deadline, e)
+	int rc = space ? pass_recv_answer(*reply_fd, space, b->max, &n, fds ? fds : own, &got, deadline, e)
 		       : err_set(e, E_SYS, "no memory for an answer");
 	close_fd(reply_fd);
 	if (rc < 0)

@@ -44,11 +44,17 @@ int deadline_left(int64_t deadline)
 	return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }
 
-int io_wait(int fd, short events, int64_t deadline, struct err *e)
+/* SIGTERM ends the wait for new work; work in hand is finished. */
+static bool stops(bool new_work)
+{
+	return new_work && program_stopping();
+}
+
+static int wait_for(int fd, short events, int64_t deadline, bool new_work, struct err *e)
 {
 	struct pollfd p = {fd, events, 0};
 	for (;;) {
-		if (program_stopping())
+		if (stops(new_work))
 			return err_set(e, E_EOF, "told to stop");
 		int n = poll(&p, 1, deadline_left(deadline));
 		if (n > 0)
@@ -60,13 +66,18 @@ int io_wait(int fd, short events, int64_t deadline, struct err *e)
 	}
 }
 
+int io_wait(int fd, short events, int64_t deadline, struct err *e)
+{
+	return wait_for(fd, events, deadline, deadline == DEADLINE_NEVER, e);
+}
+
 /* A socket call that would block or was interrupted: 0 to try again, or the error. */
-static int again(int fd, short events, int64_t deadline, struct err *e)
+static int again(int fd, short events, int64_t deadline, bool new_work, struct err *e)
 {
 	if (errno == EINTR)
-		return program_stopping() ? err_set(e, E_EOF, "told to stop") : 0;
+		return stops(new_work) ? err_set(e, E_EOF, "told to stop") : 0;
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
-		return io_wait(fd, events, deadline, e);
+		return wait_for(fd, events, deadline, new_work, e);
 	if (errno == EPIPE || errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOTCONN)
 		return err_set(e, E_EOF, "the other side is gone");
 	return err_sys(e, "%s", events & POLLIN ? "receive" : "send");
@@ -83,7 +94,7 @@ ssize_t io_read(int fd, void *p, size_t n, int64_t deadline, struct err *e)
 			return got;
 		if (errno == ECONNRESET)
 			return 0;
-		if ((rc = again(fd, POLLIN, deadline, e)) < 0)
+		if ((rc = again(fd, POLLIN, deadline, false, e)) < 0)
 			return rc;
 	}
 }
@@ -99,7 +110,7 @@ int io_write_all(int fd, const void *p, size_t n, int64_t deadline, struct err *
 	const char *at = p;
 	while (n) {
 		ssize_t put = write_some(fd, at, n);
-		int rc = put < 0 ? again(fd, POLLOUT, deadline, e) : 0;
+		int rc = put < 0 ? again(fd, POLLOUT, deadline, false, e) : 0;
 		if (rc < 0)
 			return rc;
 		if (put > 0) {
@@ -209,7 +220,7 @@ int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t
 	for (;;) {
 		if (sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
 			return 0;
-		int rc = again(sock, POLLOUT, deadline, e);
+		int rc = again(sock, POLLOUT, deadline, false, e);
 		if (rc < 0)
 			return rc;
 	}
@@ -244,7 +255,7 @@ static void take_fds(struct msghdr *msg, int *fds, size_t *count, size_t *surplu
 	}
 }
 
-int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, struct err *e)
+static int receive(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, bool new_work, struct err *e)
 {
 	union {
 		char space[CMSG_SPACE((PASS_FDS_MAX + 2) * sizeof(int))];
@@ -255,11 +266,11 @@ int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *c
 	for (;;) {
 		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 		size_t surplus;
-		if (program_stopping())
+		if (stops(new_work))
 			return err_set(e, E_EOF, "told to stop");
 		ssize_t got = recvmsg(sock, &msg, flags);
 		if (got < 0) {
-			int rc = again(sock, POLLIN, deadline, e);
+			int rc = again(sock, POLLIN, deadline, new_work, e);
 			if (rc < 0)
 				return rc;
 			continue;
@@ -274,6 +285,16 @@ int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *c
 		}
 		return 0;
 	}
+}
+
+int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, struct err *e)
+{
+	return receive(sock, space, size, n, fds, count, deadline, true, e);
+}
+
+int pass_recv_answer(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, struct err *e)
+{
+	return receive(sock, space, size, n, fds, count, deadline, false, e);
 }
 
 void close_fds(int *fds, size_t count)

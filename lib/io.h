@@ -14,8 +14,8 @@ int64_t deadline_in(int64_t msec);         /* clock_msec() + MSEC, saturating */
 /* Milliseconds left for poll(): 0 when passed, -1 for DEADLINE_NEVER. */
 int deadline_left(int64_t deadline);
 
-/* Wait until FD has one of EVENTS (poll.h), an error or a hang-up.  0, E_TIMEOUT or E_SYS.  EINTR is not retried
- * when the program was told to stop (program_stopping()): then E_EOF. */
+/* Wait until FD has one of EVENTS (poll.h), an error or a hang-up.  0, E_TIMEOUT or E_SYS.  A program that was told to stop
+ * (program_stopping()) finishes its work in hand, so that ends no wait but one with DEADLINE_NEVER: then E_EOF. */
 MUST_CHECK int io_wait(int fd, short events, int64_t deadline, struct err *e);
 /* Read up to N octets.  Returns the count (0 at end of file), or E_TIMEOUT, E_SYS.  Works on blocking and non-blocking
  * descriptors; never blocks past DEADLINE. */
@@ -46,6 +46,8 @@ MUST_CHECK int pass_send(int sock, struct slice text, const int *fds, size_t cou
  * E_PEER, as does a text longer than SIZE).  On failure no descriptor is left open.  A blocking socket without deadline
  * (DEADLINE_NEVER) costs one system call.  0, E_TIMEOUT, E_EOF (end of file, or told to stop), E_PEER (an empty datagram too), E_SYS. */
 MUST_CHECK int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, struct err *e);
+/* The same for the answer to a question in hand: to be told to stop does not end it.  pass_recv() is for new work, and ends. */
+MUST_CHECK int pass_recv_answer(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, struct err *e);
 /* close() for each that is not negative, setting it to -1. */
 void close_fds(int *fds, size_t count);
 void close_fd(int *fd);

@@ -148,11 +148,11 @@ int answer_wait(int *code, char text[ANSWER_MAX + 1], int mine, int64_t deadline
 	char space[ANSWER_MAX + 1];
 	int fds[PASS_FDS_MAX];
 	size_t n, count;
-	int rc = pass_recv(mine, space, sizeof space, &n, fds, &count, deadline, e);
+	int rc = pass_recv_answer(mine, space, sizeof space, &n, fds, &count, deadline, e);
 	if (rc == E_TIMEOUT) {
 		/* From here on an answer fails at its sender; one that had come before counts. */
 		shutdown(mine, SHUT_RDWR);
-		rc = pass_recv(mine, space, sizeof space, &n, fds, &count, deadline_in(0), e);
+		rc = pass_recv_answer(mine, space, sizeof space, &n, fds, &count, deadline_in(0), e);
 		if (rc == E_EOF)
 			rc = err_set(e, E_TIMEOUT, "no answer in time");
 	}

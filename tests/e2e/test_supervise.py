@@ -1,11 +1,15 @@
 """The supervisor: what dies comes back, reload and stop keep their word, nothing starts half-way, the log stays bounded and honest."""
+import collections
 import json
 import os
+import re
 import shutil
 import signal
+import smtplib
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -207,6 +211,70 @@ def test_reload_opens_and_closes_listeners(suite):
             return True
     wait_for(closed, 20, "the old port still listens")
     assert suite.stop() == 0
+
+
+def test_reload_under_load(suite):
+    """Nothing but 421 between two commands comes of a reload, and each acknowledged message is there once."""
+    suite.control("fixupdomains", "old.test:campus.test")
+    suite.control("banned", "*.exe")
+    suite.start()
+    stop, codes, acknowledged = threading.Event(), collections.Counter(), []
+
+    def client(number):
+        n = 0
+        while not stop.is_set():
+            n += 1
+            try:
+                code, text = suite.send("a@far.test", f"u{number}@old.test", b"Subject: m%d-%d\r\n\r\nx\r\n" % (number, n))
+            except smtplib.SMTPServerDisconnected:
+                code = 421  # the session answered 421 and left before the next command
+            except (smtplib.SMTPConnectError, smtplib.SMTPDataError) as e:
+                code = e.smtp_code
+            codes[code] += 1
+            if code == 250:
+                acknowledged.append((number, f"m{number}-{n}"))
+    clients = [threading.Thread(target=client, args=(i,)) for i in (1, 2, 3)]
+    for c in clients:
+        c.start()
+    for n in range(10):
+        suite.control("maxhops", str(20 + n))
+        suite.reload()
+        wait_for(lambda: len(suite.events("reloaded")) == n + 1)
+        time.sleep(0.2)
+    stop.set()
+    for c in clients:
+        c.join(60)
+    assert set(codes) <= {250, 421}, (codes, [ln for ln in suite.log().splitlines() if "code=4" in ln])
+    assert codes[250] > 10, codes
+    wait_for(lambda: sum(len(suite.mails(f"u{i}")) for i in (1, 2, 3)) == len(acknowledged), 20, lambda: f"{len(acknowledged)} acknowledged, {codes}")
+    found = collections.Counter((i, re.search(rb"^Subject: (\S+)", m, re.M)[1].decode()) for i in (1, 2, 3) for m in suite.mails(f"u{i}"))
+    assert found == collections.Counter(acknowledged)
+    assert not suite.events("died") and not suite.events("reload-failed")
+    assert suite.stop() == 0
+
+
+@AS_ROOT
+def test_full_log_disk_costs_no_mail(suite):
+    log = suite.state / "log"
+    log.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(log)], check=True)
+    try:
+        suite.start()
+        with open(log / "filler", "wb", buffering=0) as filler:
+            with pytest.raises(OSError):
+                while True:
+                    filler.write(b"x" * 512)
+        for n in range(5):
+            assert suite.send("a@far.test", "u1@campus.test", b"Subject: x\r\n\r\nx\r\n")[0] == 250
+        suite.wait_mail("u1", 5)
+        (log / "filler").unlink()
+        assert suite.send("a@far.test", "u1@campus.test", b"Subject: x\r\n\r\nx\r\n")[0] == 250
+        lost = suite.wait_event("log-lost")[0]
+        assert int(lost["lines"]) > 0 and "log/current" in lost["error"]
+        assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in suite.log().splitlines())
+        assert suite.stop() == 0
+    finally:
+        subprocess.run(["umount", "-l", str(log)], check=True)
 
 
 def test_log_is_rotated_and_bounded(suite):
