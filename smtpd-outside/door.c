@@ -183,6 +183,32 @@ static void after_batch(struct door *d)
 	door_hand_over_ready(d);
 }
 
+static const char restarting[] = "421 4.3.2 the service is being restarted, try again";
+
+static void stop_listening(struct door *d)
+{
+	for (size_t i = 0; i < d->listeners; i++)
+		door_unwatch(d, &d->listener[i].watch);
+	d->accept_again = DEADLINE_NEVER;
+}
+
+/* All who have a deadline but are not ready; closing one changes the heap, so they are listed first. */
+static void close_unready(struct door *d)
+{
+	struct client *list = NULL;
+	for (unsigned at = 1; at <= d->heap_count; at++) {
+		struct client *c = d->heap[at];
+		if (c->state == CLIENT_READY || c->state == CLIENT_LINGER)
+			continue;
+		c->next = list;
+		list = c;
+	}
+	for (struct client *next; list; list = next) {
+		next = list->next;
+		door_client_refuse(d, list, restarting);
+	}
+}
+
 /* Those ready still get to smtpd, for a moment; all others are told to come again.  Sessions live on: they ignore that the
  * other end of their token is gone. */
 static void stop(struct door *d)
@@ -190,28 +216,15 @@ static void stop(struct door *d)
 	int64_t end = clock_msec() + LINGER_AT_STOP_MSEC;
 	LOG(EV_door_closing, NULL, F_NUM("sessions", d->sessions), F_NUM("waiting", d->waiting));
 	d->stopping = true;
-	for (size_t i = 0; i < d->listeners; i++)
-		door_unwatch(d, &d->listener[i].watch);
-	d->accept_again = DEADLINE_NEVER;
-	for (unsigned at = d->heap_count; at >= 1; at--) /* every client that waits has a deadline */
-		if (d->heap[at]->state != CLIENT_READY && d->heap[at]->state != CLIENT_LINGER)
-			d->heap[at]->deadline = 0;
-	for (unsigned at = 1; at <= d->heap_count; ) {
-		struct client *c = d->heap[at];
-		if (c->deadline == 0) {
-			door_client_refuse(d, c, "421 4.3.2 the service is being restarted, try again");
-			at = 1;
-		} else {
-			at++;
-		}
-	}
+	stop_listening(d);
+	close_unready(d);
 	while (d->first && clock_msec() < end) {
 		d->smtpd_again = earliest(d->smtpd_again, clock_msec() + 50);
 		wait_and_dispatch(d);
 		after_batch(d);
 	}
 	while (d->first)
-		door_client_refuse(d, d->first, "421 4.3.2 the service is being restarted, try again");
+		door_client_refuse(d, d->first, restarting);
 }
 
 void door_run(struct door *d)

@@ -46,8 +46,10 @@ static int load_key(SSL_CTX *ctx, struct slice pem, struct err *e)
 		r = err_set(e, E_SYNTAX, "the key has a passphrase; store it without one (openssl pkey -in … -out …), mode 0600");
 	else if (!key)
 		r = err_set(e, E_SYNTAX, "no private key; the file holds the certificate, its chain and the key, in PEM");
+	else if (X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) != 1)
+		r = err_set(e, E_SYNTAX, "the key does not belong to the first certificate");
 	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
-		r = (tls_error(e, E_SYNTAX, "the key does not belong to the first certificate"), E_SYNTAX);
+		r = (tls_error(e, E_SYNTAX, "the key cannot be used"), E_SYNTAX);
 	EVP_PKEY_free(key);
 	ERR_clear_error();
 	return r;
