@@ -2,6 +2,7 @@
  * programs accept. */
 #include "control/lint.h"
 #include "directory/embedded.h"
+#include "directory/ldap_filter.h"
 #include "lib/addr.h"
 #include "fixup/rules.h"
 #include "scanner-bridge/banned.h"
@@ -96,7 +97,15 @@ static int check_canonical(const struct control *c, struct err *e)
 static int check_ldif(const struct control *c, struct err *e)
 {
 	struct slice text = control_blob(c, C_directory_ldif);
-	return text.n ? directory_ldif_check(text, e) : 0;
+	struct account_defaults defaults = backend_defaults(c);
+	return text.n ? directory_ldif_check(text, &defaults, e) : 0;
+}
+
+static int check_ldapserver(const struct control *c, struct err *e)
+{
+	struct ldap_server list[LDAP_SERVERS_MAX];
+	size_t count;
+	return control_present(c, C_ldapserver) ? ldap_servers(list, &count, c, e) : 0;
 }
 
 static const struct {
@@ -110,6 +119,7 @@ static const struct {
 	{C_postmaster, check_mailbox, NULL},
 	{C_listen, check_listen, check_listen_all},
 	{C_directory_ldif, NULL, check_ldif},
+	{C_ldapserver, NULL, check_ldapserver},
 	{C_ldapclusterhosts, check_host, NULL},
 	{C_bouncefrom, check_local_part, NULL},
 	{C_bouncehost, check_host, NULL},

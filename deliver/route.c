@@ -198,12 +198,18 @@ static void look_up(struct walk *w, const struct step *s)
 	buf_free(&space);
 }
 
-/* <postmaster> without a domain is this host's; the directory knows that too. */
+/* The directory also knows <postmaster> without a domain and postmaster of this host, whether that is a mail domain or not. */
+static bool is_site_postmaster(const struct route *r, struct slice address)
+{
+	return slice_case_eq_str(address, "postmaster")
+		|| (slice_case_starts(address, "postmaster@") && slice_case_eq(addr_domain_of(address), control_word(r->control, C_me)));
+}
+
 static void take_step(struct walk *w, const struct step *s)
 {
 	struct slice address = slice_make(s->text, s->octets), domain = addr_domain_of(address);
 	struct addr parsed;
-	if (slice_case_eq_str(address, "postmaster") || domain_is_local(w->r, domain)) {
+	if (is_site_postmaster(w->r, address) || domain_is_local(w->r, domain)) {
 		look_up(w, s);
 	} else if (addr_parse_mailbox(&parsed, address, true) < 0) {
 		struct target t = no_delivery(address, DELIVERY_FAILED, "5.1.3", "not an address");

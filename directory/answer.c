@@ -124,20 +124,22 @@ static int add_rewritten(struct buf *key, const struct addr *a)
 	return rc < 0 ? rc : 0;
 }
 
+/* <postmaster> (RFC 5321 4.5.1), and postmaster of this host where that is no mail domain: bounces of bounces go there. */
+static bool is_site_postmaster(struct slice address)
+{
+	struct slice me = control_word(control, C_me);
+	if (slice_case_eq_str(address, "postmaster"))
+		return true;
+	return slice_case_starts(address, "postmaster@") && slice_case_eq(addr_domain_of(address), me) && !domain_is_local(me);
+}
+
 /* The key of ADDRESS as fixup would rewrite it.  0, or E_SYNTAX: it is none. */
 static int make_key(struct buf *key, struct slice address)
 {
-	struct addr parsed;
-	struct buf full = BUF_INIT(2 * ADDRESS_MAX);
-	buf_add_slice(&full, address);
-	if (slice_case_eq_str(address, "postmaster")) {
-		buf_add_char(&full, '@');
-		buf_add_slice(&full, control_home(control));
-	}
-	int rc = full.overflow ? E_TOO_LONG : addr_parse_mailbox(&parsed, buf_slice(&full), true);
+	struct addr parsed = {slice_str("postmaster"), control_home(control)};
+	int rc = is_site_postmaster(address) ? 0 : addr_parse_mailbox(&parsed, address, true);
 	if (rc == 0)
 		rc = add_rewritten(key, &parsed);
-	buf_free(&full);
 	return rc < 0 || key->overflow || slice_find(buf_slice(key), '@') == key->n ? E_SYNTAX : 0;
 }
 

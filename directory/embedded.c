@@ -282,11 +282,10 @@ bool embedded_find(struct account *a, struct embedded *d, enum embedded_key kind
 	return true;
 }
 
-int directory_ldif_check(struct slice text, struct err *e)
+int directory_ldif_check(struct slice text, const struct account_defaults *defaults, struct err *e)
 {
 	struct embedded d;
-	struct account_defaults defaults = {.message_store = {"/", 1}};
-	int rc = embedded_load(&d, text, &defaults, e);
+	int rc = embedded_load(&d, text, defaults, e);
 	if (rc == 0)
 		embedded_free(&d);
 	return rc;

@@ -28,5 +28,5 @@ enum embedded_key { KEY_ADDRESS = 'a', KEY_LOGIN = 'u', KEY_DN = 'd' };
 bool embedded_find(struct account *a, struct embedded *d, enum embedded_key kind, struct slice key);
 
 /* For `postern check`: 0, or E_SYNTAX with the first fault of control/directory.ldif; E_SYS. */
-MUST_CHECK int directory_ldif_check(struct slice text, struct err *e);
+MUST_CHECK int directory_ldif_check(struct slice text, const struct account_defaults *defaults, struct err *e);
 #endif

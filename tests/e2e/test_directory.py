@@ -140,6 +140,7 @@ RECIPIENTS = [
     ("disabled@campus.test", "D"), ("deleted@campus.test", "N"), ("noaccess@campus.test", "Y"), ("nothing@campus.test", "D"),
     ("onlyforward@campus.test", "Y"), ("noforward@campus.test", "Y"), ("away@campus.test", "Y"),
     ("postmaster", "Y"), ("Postmaster@campus.test", "Y"), ("postmaster@cs.campus.test", "Y"), ("postmaster@far.test", "N"),
+    ("postmaster@MX1.campus.test", "Y"), ("anna@mx1.campus.test", "N"),
     # names made to be more than a name: each is one literal and nothing else
     ("*@campus.test", "Y"), ("**@campus.test", "N"), ("ann*@campus.test", "N"), ('"a b"@campus.test', "Y"), ('"a  b"@campus.test', "N"),
     ('"anna"@campus.test', "Y"), ('"*)(mail=*"@campus.test', "N"), ('"*)(uid=*"@campus.test', "N"), (r'"\2a"@campus.test', "N"), (r"\2a@campus.test", "N"),

@@ -129,6 +129,8 @@ static const struct {
 	{{"ldapserver", "127.0.0.1\n", 0}, "F ldapbasedn: missing", 1, 1},
 	{{"fixupdomains", "old.edu:new.edu\n.old.edu:new.edu\nx.edu:example.org\n", 0}, "W fixupdomains:1: new.edu is neither", 0, 1},
 	{{"directory.ldif", "dn: uid=a\nuid: a\nobjectClass: qmailUser\nmail: a@else.edu\nmailAlternateAddress: b@ELSE.edu\n", 0}, "W directory.ldif:4: the domain else.edu", 0, 1},
+	{{"ldapserver", "ldap.example.edu http://x\n", 0}, "F ldapserver:1: not a URL", 2, 1},
+	{{"directory.ldif", "dn: uid=a\nuid: a\nmail: a@example.edu\nmailMessageStore: a\n", 0}, "F directory.ldif:1: mailMessageStore: relative", 1, 0},
 	{{"directory.ldif", "dn: uid=a\nuid: a\n\nnonsense\n", 0}, "F directory.ldif:4: ", 1, 0},
 	{{"tcp.smtp", "127.:allow,RELAYCLIENT=\"\"\n1.2.3:frob\n:allow\nx\n", 0}, "F tcp.smtp:2: ", 2, 0},
 	{{"tcp.smtp", "1.2.3.4:allow\n1.2.3.4:deny\n", 0}, "W tcp.smtp:2: ", 0, 1},

@@ -36,6 +36,7 @@ static const struct person {
 	{"relative@here", "r", "", "r/Maildir", "", DIRECTORY_YES, true},
 	{"odd@here", "odd", "", "", "not-an-address", DIRECTORY_YES, true},
 	{"postmaster", "", "", "", "anna@here", DIRECTORY_YES, false},
+	{"postmaster@mx1.here", "anna", "", "", "", DIRECTORY_YES, true},
 	{"literal@here", "", "", "", "x@[192.0.2.1]", DIRECTORY_YES, false},
 };
 
@@ -97,6 +98,8 @@ static const struct {
 	{"a relative store", "relative@here", "- relative@here Z 4.3.5|"},
 	{"a forward that is no address", "odd@here", "l odd@here odd /state/mail/odd/Maildir|- not-an-address D 5.1.3|"},
 	{"postmaster without a domain", "postmaster", "l anna@here anna /state/mail/anna/Maildir|"},
+	{"postmaster of this host, which is no mail domain", "Postmaster@MX1.here", "l Postmaster@mx1.here anna /state/mail/anna/Maildir|"},
+	{"others at this host", "anna@mx1.here", "r anna@mx1.here mx1.here |"},
 	{"20 forwards of forwards are too many", "deep0@here", "- deep0@here Z 4.4.6|"},
 	{"no domain", "anna", "- anna D 5.1.3|"},
 };
