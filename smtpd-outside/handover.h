@@ -1,4 +1,4 @@
-/* What postern-door says to postern-smtpd when it hands over a connection: one datagram on PORT_SMTPD with two descriptors,
+/* What postern-door says to postern-smtpd when it hands over a connection: one datagram on PORT_SESSION with two descriptors,
  * the client's socket and the session's token.  postern-door(8) has the wire form.
  *
  * The token is one end of a SOCK_SEQPACKET pair.  The session holds it for its whole life and the door counts the session for as

@@ -47,31 +47,18 @@ static bool next_stage(struct edge *edge, const struct graph_row *row, enum lane
 	return false;
 }
 
+/* Sending ports that lead to one program, whatever the lane. */
+static const enum program leads_to[PORT_COUNT] = {
+	[PORT_TLS] = P_TLS, [PORT_DIRECTORY] = P_DIRECTORY, [PORT_SCANWORKER] = P_SCANWORKER, [PORT_QUEUE] = P_QUEUE, [PORT_ROUTE] = P_ROUTE,
+	[PORT_LOCAL] = P_LOCAL, [PORT_LMTP] = P_LMTP, [PORT_REMOTE] = P_REMOTE, [PORT_QMQPC] = P_QMQPC, [PORT_SKIM] = P_SKIM,
+	[PORT_RESPOND] = P_RESPOND, [PORT_QUARANTINE] = P_QUARANTINE,
+};
+
 bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, enum port port, const struct control *c)
 {
-	switch (port) {
-	case PORT_NEXT:
+	if (port == PORT_NEXT)
 		return next_stage(edge, row, lane, c);
-	case PORT_SMTPD:
-		return receiver(edge, P_SMTPD, lane, c);
-	case PORT_TLS:
-		return receiver(edge, P_TLS, lane, c);
-	case PORT_DIRECTORY:
-		return receiver(edge, P_DIRECTORY, lane, c);
-	case PORT_SCANWORKER:
-		return receiver(edge, P_SCANWORKER, lane, c);
-	case PORT_QUEUE:
-		return receiver(edge, P_QUEUE, lane, c);
-	case PORT_ROUTE:
-		return receiver(edge, P_ROUTE, lane, c);
-	case PORT_LOCAL:
-		return receiver(edge, P_LOCAL, lane, c);
-	case PORT_END:
-	case PORT_IN:
-	case PORT_COMMAND:
-	case PORT_LISTEN:
-	case PORT_COUNT:
-		break;
-	}
-	return false;
+	if (port == PORT_SESSION)
+		return receiver(edge, lane == LANE_CLUSTER ? P_QMQPD : P_SMTPD, lane, c);
+	return leads_to[port] != P_SUPERVISE && receiver(edge, leads_to[port], lane, c);
 }

@@ -43,7 +43,7 @@ const char *const graph_common_syscalls[] = {
 const struct graph_row graph[] = {
 	{
 		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE), .workers = 1, .keeps_state = true,
-		.ports = {PORT_SMTPD, PORT_COMMAND, PORT_LISTEN},
+		.ports = {PORT_SESSION, PORT_COMMAND, PORT_LISTEN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS(EVENTS, ACCEPTS),
 		.files_most = 131072, .file_size_zero = true,
@@ -167,15 +167,17 @@ bool graph_has_port(const struct graph_row *row, enum port port)
 
 const char *graph_lane_name(enum lane lane)
 {
-	static const char *const name[LANE_COUNT] = {"-", "outside", "submission"};
+	static const char *const name[LANE_COUNT] = {"-", "outside", "submission", "cluster"};
 	return (unsigned)lane < LANE_COUNT ? name[lane] : "?";
 }
 
 const char *graph_port_name(enum port port)
 {
 	static const char *const name[PORT_COUNT] = {
-		[PORT_END] = "", [PORT_IN] = "in", [PORT_NEXT] = "next", [PORT_SMTPD] = "smtpd", [PORT_TLS] = "tls", [PORT_DIRECTORY] = "directory",
+		[PORT_END] = "", [PORT_IN] = "in", [PORT_NEXT] = "next", [PORT_SESSION] = "session", [PORT_TLS] = "tls", [PORT_DIRECTORY] = "directory",
 		[PORT_SCANWORKER] = "scanworker", [PORT_QUEUE] = "queue", [PORT_ROUTE] = "route", [PORT_LOCAL] = "local",
+		[PORT_LMTP] = "lmtp", [PORT_REMOTE] = "remote", [PORT_QMQPC] = "qmqpc", [PORT_SKIM] = "skim", [PORT_RESPOND] = "respond",
+		[PORT_QUARANTINE] = "quarantine",
 		[PORT_COMMAND] = "command", [PORT_LISTEN] = "listen",
 	};
 	return (unsigned)port < PORT_COUNT ? name[port] : "?";

@@ -7,13 +7,14 @@
 
 enum program {
 	P_SUPERVISE, P_DOOR, P_SMTPD, P_TLS, P_DIRECTORY, P_FIXUP, P_SCAN, P_SCANWORKER, P_QUEUE, P_ROUTE, P_LOCAL,
+	P_LMTP, P_REMOTE, P_QMQPC, P_QMQPD, P_SKIM, P_RESPOND, P_QUARANTINE, P_INJECT,
 	P_POSTERN, /* the operator's command: reads all control files, belongs to no line */
 	P_COUNT
 };
 #define BIT(p) (1ul << (p))
 
-/* Lanes keep mail from outside and campus submission apart in every stage. */
-enum lane { LANE_NONE, LANE_OUTSIDE, LANE_SUBMISSION, LANE_COUNT };
+/* Lanes keep mail from outside, campus submission and mail from the cluster's hosts apart in every stage. */
+enum lane { LANE_NONE, LANE_OUTSIDE, LANE_SUBMISSION, LANE_CLUSTER, LANE_COUNT };
 
 /* What a port is and what the supervisor puts there.  A program finds its descriptor with program_port(). */
 enum port {
@@ -22,13 +23,15 @@ enum port {
 	PORT_IN,            /* jobs, questions, deliveries or connections for this program in its lane */
 	/* sending ends */
 	PORT_NEXT,          /* the next stage of the line in this lane that has something to do; the queue at the end */
-	PORT_SMTPD, PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
+	PORT_SESSION,       /* who speaks with the clients of this lane: smtpd, in the lane of the cluster qmqpd */
+	PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
+	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_QUARANTINE,
 	/* others */
 	PORT_COMMAND,       /* listening SOCK_SEQPACKET STATE/run/NAME.sock for operators */
 	PORT_LISTEN,        /* the listening TCP sockets of control/listen in the file's order; must be the last port */
 	PORT_COUNT
 };
-#define PORTS_MAX 8
+#define PORTS_MAX 12
 
 enum root { ROOT_EMPTY, ROOT_QUEUE, ROOT_HOST };
 
