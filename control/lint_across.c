@@ -6,6 +6,7 @@
 
 #include "directory/ldif.h"
 #include "lib/addr.h"
+#include "smtpd-outside/tls_cert.h"
 
 /* One that is there but faulty was told of when it was read. */
 static void check_me(struct lint *l)
@@ -132,6 +133,13 @@ static void check_fixup_targets(struct lint *l)
 	}
 }
 
+static void check_certificate(struct lint *l)
+{
+	struct err w;
+	if (control_present(l->c, C_servercert) && tls_cert_warning(control_blob(l->c, C_servercert), &w))
+		lint_warning(l, "servercert.pem", 0, "%s", w.text);
+}
+
 void lint_across(struct lint *l)
 {
 	check_me(l);
@@ -141,4 +149,5 @@ void lint_across(struct lint *l)
 	check_postmaster(l);
 	check_domains_of_people(l);
 	check_fixup_targets(l);
+	check_certificate(l);
 }

@@ -10,6 +10,7 @@
 #include "scanner-bridge/scanpolicy.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tcprules.h"
+#include "smtpd-outside/tls_cert.h"
 
 /* Each takes one line or word; 0, or E_SYNTAX with the reason in *E. */
 typedef int check_line(const struct control *c, struct slice text, struct err *e);
@@ -108,6 +109,11 @@ static int check_ldapserver(const struct control *c, struct err *e)
 	return control_present(c, C_ldapserver) ? ldap_servers(list, &count, c, e) : 0;
 }
 
+static int check_servercert(const struct control *c, struct err *e)
+{
+	return control_present(c, C_servercert) ? tls_check_cert(control_blob(c, C_servercert), e) : 0;
+}
+
 static const struct {
 	enum control_id id;
 	check_line *line;
@@ -130,6 +136,7 @@ static const struct {
 	{C_scanners, NULL, scanners_check},
 	{C_scanpolicy, NULL, check_scanpolicy},
 	{C_banned, NULL, check_banned},
+	{C_servercert, NULL, check_servercert},
 };
 
 /* The faults in the lines of one file. */

@@ -117,6 +117,7 @@ static const struct {
 	{{"fixupdomains", "old.edu:example.edu\n", 0}, "", 0, 0},
 	{{"canonical", "a@example.edu:b@example.edu\na@example.edu:c@example.edu\n", 0}, "F canonical:2: a@example.edu leads to b@example.edu by line 1", 1, 0},
 	{{"canonical", "a@example.edu:b@example.edu\n", 0}, "", 0, 0},
+	{{"servercert.pem", "nonsense\n", 0600}, "F servercert.pem: no certificate", 1, 0},
 	{{"postmaster", "postmaster\n", 0}, "F postmaster:1: an address is wanted", 1, 0},
 	/* across */
 	{{"me", NULL, 0}, "F me: missing", 1, 0},
