@@ -183,6 +183,20 @@ static bool all_zero(struct scan *c, uint64_t at, uint64_t to)
 	return true;
 }
 
+/* A gap at the beginning of a block may be a whole batch; one inside belongs to the batch before it. */
+static uint32_t batch_of_gap(const struct reading *r, uint64_t at, const struct record_header *next)
+{
+	uint32_t batch = r->last_batch + (at % LOG_BLOCK == 0);
+	return batch < next->batch ? batch : next->batch;
+}
+
+/* Behind the last record: a header of this segment that is not whole, and not what an earlier use of the file left. */
+static bool begun(struct scan *c, uint64_t at)
+{
+	const unsigned char *p = scan_octets(c, at, RECORD_HEADER, NULL);
+	return p && (get64(p) == c->g->key || get64(p + 8) == c->g->seq);
+}
+
 static void read_segment(struct reading *r)
 {
 	struct record_header h;
@@ -199,7 +213,7 @@ static void read_segment(struct reading *r)
 		if (!scan_header(&r->c, &h, next, NULL))
 			break;
 		if (next != at && !padding)
-			report_damage(r, at, next - at, NULL, h.batch);
+			report_damage(r, at, next - at, NULL, batch_of_gap(r, at, &h));
 		if (next != at)
 			group_reset(&r->group); /* a group never spans a gap */
 		take_record(r, &h, next);
@@ -207,9 +221,7 @@ static void read_segment(struct reading *r)
 		at = next + record_size(h.octets);
 		r->report->octets += record_size(h.octets);
 	}
-	/* A header that was begun with the key of this segment and is not whole: torn right there. */
-	const unsigned char *p = at + 8 <= r->c.g->size ? scan_octets(&r->c, at, 8, NULL) : NULL;
-	if (r->group.n || (p && get64(p) == r->c.g->key))
+	if (r->group.n || begun(&r->c, at) || begun(&r->c, block_up(at)))
 		report_damage(r, at, LOG_BLOCK, NULL, r->group.n ? r->last_batch : r->last_batch + 1);
 	group_reset(&r->group);
 	r->c.g->end = block_up(at) < r->c.g->size ? block_up(at) : r->c.g->size;

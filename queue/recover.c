@@ -26,25 +26,35 @@ static void forget_replay(struct message *m)
 	m->flags &= (unsigned char)~MESSAGE_NOTES;
 }
 
+/* A later copy of the same id stands for itself: what is to be known of a moved message comes in the same group. */
+static struct message *fresh_entry(struct queue *q, const char *id)
+{
+	struct message *m = index_find(&q->index, id);
+	struct err e;
+	if (m) {
+		forget_replay(m);
+		store_superseded(q->store, m->at);
+		store_dead(q->store, m->at, m->octets);
+		m->state.seq = 0;
+		m->attempts = 0;
+		return m;
+	}
+	if (!(m = index_add(&q->index, id))) {
+		err_sys(&e, "%zu messages do not fit into memory", (size_t)q->index.count);
+		program_fatal(&e);
+	}
+	return m;
+}
+
 static void found_message(struct queue *q, const struct store_found *f)
 {
 	struct prologue p;
-	struct message *m = index_find(&q->index, f->id);
 	if (prologue_get(&p, f->payload) < 0)
 		return;
-	if (m) {
-		store_superseded(q->store, m->at);
-		store_dead(q->store, m->at, m->octets);
-	} else if (!(m = index_add(&q->index, f->id))) {
-		struct err e;
-		err_sys(&e, "%zu messages do not fit into memory", (size_t)q->index.count);
-		program_fatal(&e);
-	} else {
-		m->flags = p.held ? MESSAGE_HELD : 0;
-		m->next_sec = p.held ? (uint32_t)p.hold_until_sec : 0;
-		m->open = p.rcpts;
-	}
-	m->flags |= f->flags & RECORD_LAST_BOUNCE ? MESSAGE_LAST_BOUNCE : 0;
+	struct message *m = fresh_entry(q, f->id);
+	m->flags = (unsigned char)((p.held ? MESSAGE_HELD : 0) | (f->flags & RECORD_LAST_BOUNCE ? MESSAGE_LAST_BOUNCE : 0));
+	m->next_sec = p.held ? (uint32_t)p.hold_until_sec : 0;
+	m->open = p.rcpts;
 	m->at = f->at;
 	m->octets = f->octets;
 	store_live(q->store, f->at, f->octets);
