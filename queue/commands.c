@@ -304,6 +304,7 @@ static void for_all(struct caller *c, bool (*act)(struct queue *q, struct messag
 		count += m && act(c->q, m);
 	}
 	snprintf(text, sizeof text, "%u messages %s", count, what);
+	queue_commit(c->q);
 	end(c, 0, text);
 }
 
@@ -315,6 +316,7 @@ static void for_named(struct caller *c, bool (*act)(struct queue *q, struct mess
 		return;
 	}
 	bool ok = act(c->q, m);
+	queue_commit(c->q); /* what an operator was told is done survives a crash */
 	end(c, ok ? 0 : 1, ok ? done : not_now);
 }
 
@@ -398,6 +400,7 @@ static void hold(struct caller *c)
 	} else {
 		w->cancelled = true;
 	}
+	queue_commit(c->q);
 	end(c, 0, own ? "is held" : "is held as soon as what is being delivered now has ended");
 }
 

@@ -273,12 +273,22 @@ static void forget_pending(struct store *s)
 		s->base = s->cur->end;
 }
 
+/* A note must outlive the message it speaks of, and what ends a message all its copies. */
+int log_pin(struct store *s, struct segment *g, enum record_kind kind, uint32_t target, struct err *e)
+{
+	int rc = segment_of(&s->seg, target) ? segment_pin(g, target, e) : 0;
+	for (size_t i = 0; kind == RECORD_FINISH && i < s->seg.count && rc == 0; i++)
+		if (s->seg.of[i]->stale && s->seg.of[i]->seq < g->seq)
+			rc = segment_pin(g, s->seg.of[i]->seq, e);
+	return rc;
+}
+
 static int pin_all(struct store *s, struct err *e)
 {
 	int rc = 0;
 	for (size_t i = 0; i < s->count && rc == 0; i++)
-		if (s->pending[i].kind != RECORD_MESSAGE && segment_of(&s->seg, s->pending[i].target))
-			rc = segment_pin(s->cur, s->pending[i].target, e);
+		if (s->pending[i].kind != RECORD_MESSAGE)
+			rc = log_pin(s, s->cur, (enum record_kind)s->pending[i].kind, s->pending[i].target, e);
 	return rc;
 }
 
@@ -334,7 +344,7 @@ static void give_up_segment(struct store *s, const struct err *e)
 {
 	if (s->o.on.alarm)
 		s->o.on.alarm(s->o.on.ctx, e);
-	s->cur->evacuate = true;
+	s->cur->evacuate = s->cur->stale = s->cur->failed = true;
 	drop_pending(s);
 	s->cur = NULL;
 	s->used = 0;
@@ -389,5 +399,5 @@ void store_superseded(struct store *s, struct store_at at)
 {
 	struct segment *g = segment_of(&s->seg, at.seq);
 	if (g)
-		g->evacuate = true;
+		g->evacuate = g->stale = true;
 }

@@ -61,6 +61,8 @@ const unsigned char *scan_octets(struct scan *c, uint64_t at, size_t n, struct e
 uint64_t scan_next(struct scan *c, uint64_t at);
 MUST_CHECK int log_scan(struct store *s, struct store_report *report, struct err *e);
 
+/* Note in G that a record of this kind stands in it. */
+MUST_CHECK int log_pin(struct store *s, struct segment *g, enum record_kind kind, uint32_t target, struct err *e);
 /* Make the current segment have room for OCTETS more, with a new one if need be; commits what is pending in the old one. */
 MUST_CHECK int log_roll(struct store *s, uint64_t octets, struct err *e);
 /* A new current segment with room for OCTETS.  Nothing may be pending in the old one. */

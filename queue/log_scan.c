@@ -114,7 +114,7 @@ static void report_damage(struct reading *r, uint64_t at, uint64_t octets, const
 			memcpy(d->id, id, ID_LEN);
 	}
 	p->damaged++;
-	r->c.g->evacuate = true;
+	r->c.g->evacuate = r->c.g->failed = true;
 	if (batch != r->last_bad.batch) {
 		r->last_bad.batch = batch;
 		r->last_bad.octets = 0;
@@ -143,7 +143,7 @@ static void group_report(struct reading *r)
 			f->bound = f->payload.n >= 8 ? (uint32_t)get64((const unsigned char *)f->payload.p) : f->at.seq;
 		r->report->clean = f->kind == RECORD_CLEAN;
 		r->report->records++;
-		if (f->kind != RECORD_MESSAGE && segment_pin(r->c.g, f->target, NULL) < 0)
+		if (f->kind != RECORD_MESSAGE && log_pin(s, r->c.g, f->kind, f->target, NULL) < 0)
 			r->c.g->evacuate = true;
 		s->o.on.found(s->o.on.ctx, f);
 	}

@@ -1,8 +1,8 @@
 /* Opening, new segments, housekeeping of the log: see store.h.  As postern-queue.
  *
  * A segment is emptied when no live message lies in it and none of its notes speaks of a message in another segment that still stands.  Where that
- * does not come by itself, its survivors are moved to the end of the log.  While a segment waits for evacuation nothing newer is emptied, so that a
- * superseded copy in it cannot outlive the note that makes it dead. */
+ * does not come by itself, its survivors are moved to the end of the log.  While any segment may hold copies that were superseded, what ends a message is
+ * kept for it too (log_pin()). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -215,14 +215,6 @@ void store_space(const struct store *s, struct store_space *space)
 	}
 }
 
-static const struct segment *first_to_evacuate(const struct store *s)
-{
-	for (size_t i = 0; i < s->seg.count; i++)
-		if (s->seg.of[i]->evacuate && s->seg.of[i] != s->cur)
-			return s->seg.of[i];
-	return NULL;
-}
-
 static int retire(struct store *s, struct segment *g, struct err *e)
 {
 	uint32_t seq = g->seq;
@@ -235,30 +227,36 @@ static int retire(struct store *s, struct segment *g, struct err *e)
 /* The oldest segment that is dead by itself. */
 static struct segment *find_dead(const struct store *s)
 {
-	const struct segment *wait = first_to_evacuate(s);
+	struct segment *dead = NULL;
 	for (size_t i = 0; i < s->seg.count; i++) {
 		struct segment *g = s->seg.of[i];
-		if (g == s->cur || g == s->victim || (wait && g->seq >= wait->seq))
-			continue;
-		if (!g->live && !g->pin_count)
-			return g;
+		if (g->evacuate && g != s->cur)
+			return NULL;
+		if (g != s->cur && g != s->victim && !g->live && !g->pin_count && !dead)
+			dead = g;
 	}
+	return dead;
+}
+
+/* The newest that must be evacuated: copies that a failed sync left are written anew before the older ones they supersede are given up. */
+static struct segment *find_evacuate(const struct store *s)
+{
+	for (size_t i = s->seg.count; i > 0; i--)
+		if (s->seg.of[i - 1]->evacuate && s->seg.of[i - 1] != s->cur)
+			return s->seg.of[i - 1];
 	return NULL;
 }
 
 static struct segment *find_victim(const struct store *s)
 {
 	struct store_space space;
-	struct segment *best = NULL;
+	struct segment *best = find_evacuate(s);
 	store_space(s, &space);
-	uint64_t enough = 3 + 2 * space.live_octets / s->o.segment_octets;
+	if (best || s->seg.count <= 3 + 2 * space.live_octets / s->o.segment_octets)
+		return best;
 	for (size_t i = 0; i < s->seg.count; i++) {
 		struct segment *g = s->seg.of[i];
-		if (g == s->cur)
-			continue;
-		if (g->evacuate)
-			return g;
-		if (s->seg.count > enough && g->live * 4 < g->size && (!best || g->live < best->live))
+		if (g != s->cur && g->live * 4 < g->size && (!best || g->live < best->live))
 			best = g;
 	}
 	return best;
@@ -270,6 +268,7 @@ static int move_message(struct store *s, const struct record_header *h, uint64_t
 		{.kind = RECORD_MESSAGE, .flags = h->flags & RECORD_LAST_BOUNCE, .id = h->id,
 		 .piece[0] = {.fd = s->victim->fd, .at = (off_t)(at + RECORD_HEADER), .n = h->octets}, .pieces = 1}};
 	bool note = s->o.on.moving(s->o.on.ctx, h->id, &group[1]);
+	s->victim->evacuate = s->victim->stale = true;
 	return store_add(s, group, note ? 2 : 1, true, e);
 }
 
@@ -289,7 +288,10 @@ static bool sound(struct scan *c, const struct record_header *h, uint64_t at)
 
 static int move_finish(struct store *s, struct scan *c, const struct record_header *h, uint64_t at, struct err *e)
 {
-	if (h->target == s->victim->seq || !segment_of(&s->seg, (uint32_t)h->target))
+	bool copies = false;
+	for (size_t i = 0; i < s->seg.count; i++)
+		copies |= s->seg.of[i]->stale && s->seg.of[i]->seq < s->victim->seq;
+	if (!copies && (h->target == s->victim->seq || !segment_of(&s->seg, (uint32_t)h->target)))
 		return 0;
 	const unsigned char *p = h->octets >= 8 ? scan_octets(c, at + RECORD_HEADER, 8, e) : NULL;
 	struct store_record note = {
@@ -315,7 +317,7 @@ static int end_victim(struct store *s, struct err *e)
 	struct segment *g = s->victim;
 	s->victim = NULL;
 	if (g->live) {
-		g->evacuate = false;
+		g->evacuate = false; /* and stays stale, for the pins */
 		return 0;
 	}
 	g->pin_count = 0;

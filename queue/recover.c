@@ -27,13 +27,14 @@ static void forget_replay(struct message *m)
 }
 
 /* A later copy of the same id stands for itself: what is to be known of a moved message comes in the same group. */
-static struct message *fresh_entry(struct queue *q, const char *id)
+static struct message *fresh_entry(struct queue *q, const char *id, struct store_at at)
 {
 	struct message *m = index_find(&q->index, id);
 	struct err e;
 	if (m) {
 		forget_replay(m);
 		store_superseded(q->store, m->at);
+		store_superseded(q->store, at);
 		store_dead(q->store, m->at, m->octets);
 		m->state.seq = 0;
 		m->attempts = 0;
@@ -51,7 +52,7 @@ static void found_message(struct queue *q, const struct store_found *f)
 	struct prologue p;
 	if (prologue_get(&p, f->payload) < 0)
 		return;
-	struct message *m = fresh_entry(q, f->id);
+	struct message *m = fresh_entry(q, f->id, f->at);
 	m->flags = (unsigned char)((p.held ? MESSAGE_HELD : 0) | (f->flags & RECORD_LAST_BOUNCE ? MESSAGE_LAST_BOUNCE : 0));
 	m->next_sec = p.held ? (uint32_t)p.hold_until_sec : 0;
 	m->open = p.rcpts;

@@ -263,6 +263,7 @@ int segment_begin(struct segments *all, struct segment *g, struct err *e)
 	g->end = LOG_BLOCK;
 	g->live = 0;
 	g->pin_count = 0;
+	g->evacuate = g->stale = false;
 	return 0;
 }
 
@@ -292,7 +293,7 @@ int segment_retire(struct segments *all, struct segment *g, unsigned most, uint6
 {
 	if (g->damaged)
 		return put_aside(all, g, e);
-	bool reuse = !g->evacuate && g->size == size && all->spares < most && all->spares < sizeof all->spare / sizeof *all->spare;
+	bool reuse = !g->failed && g->size == size && all->spares < most && all->spares < sizeof all->spare / sizeof *all->spare;
 	int rc = reuse ? write_header(all, g, 0, g->key, e) : E_SYS;
 	if (rc == 0 && all->sys->fdatasync(g->fd) == 0) {
 		segments_remove(all, g);

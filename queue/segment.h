@@ -14,7 +14,9 @@ struct segment {
 	uint32_t batch;    /* highest that start-up saw in it */
 	uint32_t *pins;    /* older segments that its notes speak of, ascending */
 	size_t pin_count, pin_room;
-	bool evacuate;     /* a write failed, octets are damaged or torn, or copies in it were superseded: move all out of it, first of all */
+	bool evacuate;     /* move all out of it before anything else is emptied */
+	bool stale;        /* it may hold copies of messages that live elsewhere: what ends a message must outlive it */
+	bool failed;       /* a write failed or its octets are not what they were: its file is not used again */
 	bool damaged;      /* rot: its file is kept aside, not used again */
 };
 struct segments {

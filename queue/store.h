@@ -135,7 +135,7 @@ MUST_CHECK int store_read_end(struct store_reader *r, struct err *e);
 void store_live(struct store *s, struct store_at at, uint32_t octets);
 void store_dead(struct store *s, struct store_at at, uint32_t octets);
 
-/* Start-up: the copy at AT was superseded by a later one; its segment is to be emptied before any newer one. */
+/* Start-up: the copy at AT was superseded by a later one, or is the one that did: both segments are to be evacuated. */
 void store_superseded(struct store *s, struct store_at at);
 
 /* Housekeeping, a slice of about a millisecond: prepares the next segment, frees dead ones, moves survivors.  Call it when nothing is

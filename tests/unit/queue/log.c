@@ -18,6 +18,7 @@ struct model {
 	struct store *store;
 	struct entry {
 		bool live, pending, dropped;
+		bool touched; /* since all was durable */
 		struct store_at at, state;
 		uint32_t octets;
 		int value; /* of the last STATE, -1: none */
@@ -53,6 +54,7 @@ static void on_found(void *ctx, const struct store_found *f)
 	if (f->kind == RECORD_MESSAGE) {
 		if (x->live) {
 			store_superseded(m->store, x->at);
+			store_superseded(m->store, f->at);
 			store_dead(m->store, x->at, x->octets);
 		}
 		x->value = -1;
@@ -230,7 +232,7 @@ static int add_message(struct model *m, int n, size_t body)
 	id_of(id, n);
 	memset(octets, 'a' + n % 26, body);
 	prologue_put(prologue, &(struct prologue){.body_octets = body, .head_octets = 1, .rcpts = 1});
-	m->of[n] = (struct entry){.pending = true, .value = -1};
+	m->of[n] = (struct entry){.pending = true, .touched = true, .value = -1};
 	int rc = store_add(m->store, &(struct store_record){
 		.kind = RECORD_MESSAGE, .id = id, .pieces = 2, .piece = {{.p = prologue, .n = PROLOGUE}, {.p = octets, .n = body}}}, 1, true, &e);
 	if (rc < 0)
@@ -244,6 +246,7 @@ static void add_note(struct model *m, int n, enum record_kind kind, int value)
 	unsigned char octets[4];
 	struct err e;
 	id_of(id, n);
+	m->of[n].touched = true;
 	put32(octets, (uint32_t)value);
 	struct store_record r = {.kind = kind, .id = id, .target = m->of[n].at.seq};
 	if (kind == RECORD_STATE) {
@@ -529,11 +532,11 @@ static void check_against(struct model *m, const struct durable *d, unsigned see
 static void remember(struct model *m, struct durable *d, bool all)
 {
 	for (int i = 0; i < IDS; i++) {
-		bool changed = d[i].live != m->of[i].live || d[i].value != m->of[i].value;
 		if (all)
 			d[i] = (struct durable){m->of[i].live, false, m->of[i].value};
 		else
-			d[i].unknown |= changed;
+			d[i].unknown |= m->of[i].touched;
+		m->of[i].touched &= !all;
 	}
 }
 
