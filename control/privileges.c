@@ -4,13 +4,13 @@
 
 #include <dirent.h>
 #include <jansson.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/capability.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/privileges_text.h"
 #include "lib/command.h"
 #include "lib/confine.h"
 #include "lib/control.h"
@@ -199,83 +199,6 @@ static int look_at_all(struct view *v, json_t *programs, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
-/* ---- for people ---- */
-
-static void print_list(const char *title, json_t *list)
-{
-	size_t i;
-	json_t *item;
-	printf("    %s", title);
-	json_array_foreach(list, i, item)
-		printf(" %s", json_string_value(item));
-	printf("%s\n", json_array_size(list) ? "" : " none");
-}
-
-static long long number(json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
-static const char *string(json_t *object, const char *key)
-{
-	return json_string_value(json_object_get(object, key));
-}
-
-static void print_process(json_t *p)
-{
-	size_t i;
-	json_t *difference;
-	bool fine = json_array_size(json_object_get(p, "differences")) == 0;
-	printf("    %s %lld: ", json_is_true(json_object_get(p, "child")) ? "forked by it," : "process", number(p, "pid"));
-	if (json_is_true(json_object_get(p, "looked_inside")))
-		printf("%lld sockets, %lld pipes, %lld memfds, %lld files, %lld others open; ", number(p, "sockets"), number(p, "pipes"), number(p, "memfds"),
-			number(p, "files"), number(p, "others"));
-	printf("%s\n", fine ? "as the table says" : "DIFFERS:");
-	json_array_foreach(json_object_get(p, "differences"), i, difference)
-		printf("        %s\n", json_string_value(difference));
-}
-
-static void print_program(json_t *p)
-{
-	size_t i;
-	json_t *process;
-	const char *lane = string(p, "lane");
-	printf("%s%s%s: user %s, %lld %s%s\n", string(p, "program"), lane[0] == '-' ? "" : " ", lane[0] == '-' ? "" : lane, string(p, "user"), number(p, "workers"),
-		number(p, "workers") == 1 ? "process" : "processes", json_is_true(json_object_get(p, "started")) ? "" : " (not started: the control files give it nothing to do)");
-	printf("    %s\n", string(p, "why"));
-	print_list("sockets:", json_object_get(p, "sockets"));
-	printf("    root folder: %s\n", string(p, "root"));
-	if (strcmp(string(p, "root"), "host") == 0)
-		print_list("paths (and those that its control files name):", json_object_get(p, "paths"));
-	print_list("capabilities:", json_object_get(p, "capabilities"));
-	printf("    system calls: %lld that all have, %lld of its own; may connect by TCP: %s\n", number(p, "syscalls_common"), number(p, "syscalls_own"),
-		json_is_true(json_object_get(p, "tcp_connect")) ? "yes" : "no");
-	printf("    limits: %lld descriptors, %lld processes, files written: %s\n", number(p, "files_most"), number(p, "processes_most"),
-		json_is_true(json_object_get(p, "may_write_files")) ? "yes" : "none");
-	json_array_foreach(json_object_get(p, "processes"), i, process)
-		print_process(process);
-}
-
-static void print_text(json_t *all, const struct view *v)
-{
-	size_t i;
-	json_t *program;
-	json_array_foreach(json_object_get(all, "programs"), i, program)
-		print_program(program);
-	if (number(all, "landlock") == 0)
-		printf("This kernel has no Landlock: programs with the root folder host are held by their users and seccomp alone.\n");
-	else
-		printf("This kernel has Landlock version %lld.\n", number(all, "landlock"));
-	if (!json_is_true(json_object_get(all, "running")))
-		printf("The suite does not run in %s: this is the table alone.\n", v->state);
-	else if (!v->as_root)
-		printf("The suite was not started as root: all programs run as user %u, without a root folder of their own.\n", (unsigned)v->owner);
-	if (v->unseen)
-		printf("Of %u processes root folder and descriptors are hidden; run this as root to compare them too.\n", v->unseen);
-	if (json_is_true(json_object_get(all, "running")))
-		printf(v->differences ? "%u DIFFERENCES from the table.\n" : "All processes are as the table says.\n", v->differences);
-}
-
 static int set_view(struct view *v, const char *control, const char *state, struct err *e)
 {
 	struct stat st;
@@ -304,7 +227,7 @@ int cmd_privileges(const char *control, const char *state, bool json)
 	if (json)
 		json_dumpf(all, stdout, JSON_INDENT(1));
 	else
-		print_text(all, &v);
+		privileges_print(all, v.state);
 	if (json)
 		putchar('\n');
 	json_decref(all);

@@ -109,7 +109,7 @@ static void take_line(struct suite *s, const char *program, struct slice line)
 		log_refused(program, number);
 	else
 		LOG(EV_stray, NULL, F_STR("program", program), F_SLICE("text", line));
-	suite_log_input(s, NULL);
+	(void)suite_log_input(s, NULL);
 }
 
 /* A line too long for the rules is cut: the piece becomes a line of its own, stray at worst. */
@@ -141,7 +141,7 @@ static void take_text(struct suite *s, const char *program, struct buf *partial,
 	}
 }
 
-void suite_log_input(struct suite *s, const struct graph_row *row)
+bool suite_log_input(struct suite *s, const struct graph_row *row)
 {
 	static char space[READ_OCTETS], own_space[READ_OCTETS];
 	struct row_state *r = row ? &s->row[row - graph] : &s->own;
@@ -149,5 +149,6 @@ void suite_log_input(struct suite *s, const struct graph_row *row)
 	ssize_t n = read(r->log_fd, p, READ_OCTETS);
 	if (n > 0)
 		take_text(s, row ? row->name : "supervise", &r->partial, slice_make(p, (size_t)n));
+	return n > 0;
 }
 

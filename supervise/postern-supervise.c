@@ -129,10 +129,8 @@ static int catch_signals(void)
 static void tell_lacks(void)
 {
 	int abi = landlock_abi();
-	if (geteuid() != 0) {
-		LOG(EV_kernel_lacks, NULL, F_STR("what", "not started as root: all programs run as one user, without chroot; Landlock and seccomp hold"));
-		dprintf(2, "postern-supervise: warning: not started as root, so all programs run as the same user\n");
-	}
+	if (geteuid() != 0)
+		LOG(EV_not_root, NULL, F_STR("warning", "all programs run as one user and without root folders of their own; start as root to keep them apart"));
 	if (abi == 0)
 		LOG(EV_kernel_lacks, NULL, F_STR("what", "Landlock: programs that need the host's files are held by their user ids alone"));
 	else if (abi < 4)
@@ -257,6 +255,8 @@ static void run(struct suite *s, int signal_fd)
 		gather(&polls, s, signal_fd);
 		if (poll(polls.fd, polls.n, deadline_left(next)) >= 0)
 			serve(&polls, s, signal_fd);
+		if (s->reload_due)
+			suite_reload(s);
 	}
 }
 
@@ -264,8 +264,10 @@ static void finish(struct suite *s)
 {
 	LOG(EV_stopped, NULL);
 	for (unsigned i = 0; i < graph_rows; i++)
-		suite_log_input(s, &graph[i]);
-	suite_log_input(s, NULL);
+		while (suite_log_input(s, &graph[i]))
+			;
+	while (suite_log_input(s, NULL))
+		;
 	suite_log_flush(s);
 	logfile_close(&s->log);
 }

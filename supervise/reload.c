@@ -79,6 +79,7 @@ void suite_reload(struct suite *s)
 	struct control fresh;
 	struct err e;
 	bool listen_changed = false;
+	s->reload_due = s->phase < PHASE_RUNNING;
 	if (s->phase != PHASE_RUNNING)
 		return;
 	LOG(EV_reload, NULL);

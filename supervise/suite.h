@@ -86,6 +86,7 @@ struct suite {
 	struct control control;
 	enum phase phase;
 	int exit_code;
+	bool reload_due;
 	int64_t begun_msec;
 	struct row_state row[ROWS_MAX], own; /* own: the supervisor's log pipe and command socket */
 	struct group group[GROUPS_MAX];
@@ -114,20 +115,21 @@ void suite_lifeline(struct suite *s, struct process *p);
 void suite_died(struct suite *s, pid_t pid, int status);
 /* Start what is due, signal what must stop; when to come again (clock_msec()). */
 int64_t suite_tick(struct suite *s);
+/* leave.c: P is to go; suite_tick() sends it SIGTERM in its turn. */
+void suite_leave(struct process *p);
+int64_t suite_leave_tick(const struct suite *s, struct process *p, int64_t now);
 void suite_stop(struct suite *s, int exit_code);
 bool suite_stopped(const struct suite *s);
-/* reload.c: SIGHUP. */
+/* reload.c: SIGHUP; one that comes before all are ready waits until then. */
 void suite_reload(struct suite *s);
 /* Read and check the control files; each fault goes to REPORT_FD, or to the log when that is negative. */
 MUST_CHECK int suite_read_control(struct control *c, const char *dir, int report_fd, struct err *e);
 /* Replace the process of SLOT by a new one. */
 void suite_replace(struct suite *s, struct slot *slot);
-/* P is to go: suite_tick() sends it SIGTERM in its turn. */
-void suite_leave(struct process *p);
 
 /* logs.c: the log pipes. */
 MUST_CHECK int suite_logs(struct suite *s, struct err *e);
-void suite_log_input(struct suite *s, const struct graph_row *row); /* NULL: the supervisor's own */
+bool suite_log_input(struct suite *s, const struct graph_row *row); /* NULL: the supervisor's own; false: nothing there */
 void suite_log_flush(struct suite *s);
 /* status.c: operators' commands. */
 struct command;

@@ -175,6 +175,36 @@ def test_reload_replaces_what_has_no_state(suite):
     assert suite.stop() == 0
 
 
+def test_reload_during_the_start_is_not_lost(suite):
+    suite.launch()
+    wait_for(lambda: (suite.state / "lock").exists())
+    suite.control("fixupdomains", "old.test:campus.test")
+    suite.reload()
+    wait_for(lambda: (suite.state / "ready").exists())
+    wait_for(lambda: len(leaders(suite, "fixup")) == 2)
+    assert suite.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_not_as_root(suite):
+    """One warning, no users, everything else as it is."""
+    os.chown(suite.folder, 65534, 65534)
+    with open(suite.err, "wb") as err:
+        suite.process = subprocess.Popen(suite.command("serve"), stdout=subprocess.PIPE, stderr=err, stdin=subprocess.DEVNULL,
+                                         user=65534, group=65534, extra_groups=[])
+        wait_for(lambda: (suite.state / "ready").exists(), 20, suite.stderr)
+    assert suite.stderr().count("start as root") == 1
+    assert {os.stat(f"/proc/{p}").st_uid for p in suite.pids("supervise")} <= {65534}
+    status = [open(f"/proc/{p}/status").read() for p in suite.pids() if p != suite.process.pid]
+    assert len(status) >= 10
+    for text in status:
+        assert "\nUid:\t65534\t65534\t65534\t65534\n" in text and "\nSeccomp:\t2\n" in text and "\nNoNewPrivs:\t1\n" in text
+    assert suite.send("a@far.test", "u1@campus.test", b"Subject: x\r\n\r\nx\r\n")[0] == 250
+    suite.wait_mail("u1")
+    assert suite.postern("privileges").returncode == 0
+    assert suite.stop() == 0
+
+
 def test_reload_starts_and_ends_stages(suite):
     suite.start()
     assert leaders(suite, "fixup") == []
