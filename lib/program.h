@@ -33,8 +33,6 @@ void program_ready(void);
 bool program_stopping(void);
 /* Make SIGTERM set that flag (no SA_RESTART) and ignore SIGPIPE; program_start() does it. */
 void program_catch_stop(void);
-/* Put SIGTERM off while work is in hand, so that no call in it ends early; it is noticed when HOLD is taken back. */
-void program_hold_stop(bool hold);
 /* Log EV_fatal and exit 111; only start-up code calls it. */
 _Noreturn void program_fatal(const struct err *e);
 /* The settings handed over at start or by the last reload. */

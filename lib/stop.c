@@ -23,11 +23,3 @@ void program_catch_stop(void)
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 }
-
-void program_hold_stop(bool hold)
-{
-	sigset_t term;
-	sigemptyset(&term);
-	sigaddset(&term, SIGTERM);
-	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &term, NULL);
-}

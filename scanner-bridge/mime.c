@@ -63,7 +63,7 @@ static bool deceptive(struct slice name)
 {
 	for (size_t i = 0; i < name.n; i++) {
 		unsigned char c = (unsigned char)name.p[i], d = i + 2 < name.n ? (unsigned char)name.p[i + 2] : 0;
-		if ((c < 32 && c != '\t') || c == 127)
+		if ((c < 32 && c != '\t') || c == 127 || c == 0xc0 || c == 0xc1) /* C0, C1: overlong UTF-8, as 0xc0 0xae for "." */
 			return true;
 		if (c == 0xe2 && i + 2 < name.n && name.p[i + 1] == '\x80' && d >= 0xaa && d <= 0xae)
 			return true;

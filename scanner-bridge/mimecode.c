@@ -28,6 +28,7 @@ static void decode_base64(struct buf *b, unsigned *malformed, struct slice raw)
 	for (size_t i = 0; out && i < raw.n; i++) {
 		unsigned v = base64_value((unsigned char)raw.p[i]);
 		if (v == 65) {
+			*malformed |= have < 2 && !padded ? MALFORMED_BASE64 : 0;
 			padded = true;
 			have = 0;
 		} else if (v < 64) {
@@ -40,6 +41,7 @@ static void decode_base64(struct buf *b, unsigned *malformed, struct slice raw)
 			*malformed |= MALFORMED_BASE64;
 		}
 	}
+	*malformed |= have ? MALFORMED_BASE64 : 0; /* cut off: readers keep or drop what is left over */
 }
 
 static int hex(char c)

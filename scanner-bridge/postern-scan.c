@@ -45,10 +45,8 @@ static void work(void)
 	struct err e;
 	int rc = job_receive(&job, program_port(PORT_IN), DEADLINE_NEVER, &e);
 	if (rc == 0) {
-		program_hold_stop(true);
 		if (!job_abandoned(&job)) /* after a scanner that hung there may be many whose clients have gone */
 			stage_handle(&stage, &job);
-		program_hold_stop(false);
 		job_close(&job);
 	} else if (rc != E_EOF) {
 		LOG(rc == E_PEER ? EV_bad_job : EV_fault, NULL, F_ERR(&e));

@@ -89,13 +89,11 @@ void worker_serve(const struct workers_settings *s, struct engine *engine, volat
 			LOG(rc == E_PEER ? EV_bad_question : EV_fault, NULL, F_ERR(&e));
 			continue;
 		}
-		program_hold_stop(true);
 		*busy = clock_msec();
 		alarm((unsigned)s->seconds);
 		serve_one(&x, &q);
 		alarm(0);
 		*busy = 0;
-		program_hold_stop(false);
 	}
 	buf_free(&x.texts);
 	free(space);

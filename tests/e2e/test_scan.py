@@ -1,5 +1,7 @@
 """The scan stage: the real programs with the real libclamav, clamd and spamd; scanners that lie; workers that die, hang, cannot write."""
 import ctypes
+import email
+import email.policy
 import os
 import pathlib
 import random
@@ -509,3 +511,41 @@ def test_nothing_leaks(line, db, clamd):
     assert s.stages[0].descriptors() <= fds
     assert s.stages[0].memory_kib() < pss + 500
     assert all(len(os.listdir(f"/proc/{w}/fd")) <= 12 for w in s.workers())
+
+
+AMBIGUOUS = pathlib.Path(__file__).parents[1] / "unit/scanner-bridge/ambiguous"
+
+
+def names_by_python(data):
+    """Every attachment name that either of Python's two parsers shows, without what is not ASCII."""
+    found = set()
+    for policy in (email.policy.compat32, email.policy.default):
+        try:
+            parts = list(email.message_from_bytes(data, policy=policy).walk())
+        except Exception:  # the newer parser gives up on some
+            continue
+        for part in parts:
+            for get in (part.get_filename, lambda p=part: p.get_param("name"), lambda p=part: p.get_param("filename", header="content-disposition")):
+                try:
+                    name = get()
+                except Exception:
+                    continue
+                if isinstance(name, tuple):
+                    name = name[2]
+                if name:
+                    found.add("".join(c for c in str(name) if 32 <= ord(c) < 127).strip())
+    return found
+
+
+def test_ambiguous_messages(line):
+    """A name that Python's email package shows is banned by us too, or the message is flagged."""
+    s = line(banned="*.exe\n", scanpolicy="banned reject\nmalformed reject\nerror pass\n")
+    seen, missed = 0, []
+    for file in sorted(AMBIGUOUS.glob("*.eml")):
+        data = file.read_bytes()
+        names = names_by_python(data)
+        answer = s.send(data)
+        seen += 1
+        if any(n.lower().rstrip(". ").endswith(".exe") for n in names) and not answer.startswith("550"):
+            missed.append((file.name, names, answer))
+    assert seen > 200 and not missed

@@ -71,6 +71,7 @@ static const struct {
 	{"quote without end", "Content-Disposition: a; filename=\"x.exe\n\n", "text/plain|=x.exe;", FLAG(TYPE)},
 	{"base64 message", "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nQTogYgo=\n", "message/rfc822|QTogYgo=\n;", 0},
 	{"right to left", "Content-Disposition: a; filename=\"x\xe2\x80\xae" "txt.exe\"\n\n", "text/plain|=x\xe2\x80\xaetxt.exe;", FLAG(NAME)},
+	{"overlong dot", "Content-Disposition: a; filename=\"x\xc0\xae" "exe\"\n\n", "text/plain|=x\xc0\xae" "exe;", FLAG(NAME)},
 	{"capitals", "CONTENT-TYPE: A/B; NAME=x\n\n", "a/b|=x;", 0},
 	{"blank before colon", "Content-Type : a/b\n\n", "a/b|;", 0},
 };
@@ -155,9 +156,9 @@ static const struct {
 	unsigned malformed;
 } codes[] = {
 	{ENCODING_BASE64, "", "", 0}, {ENCODING_BASE64, "TQ==", "M", 0}, {ENCODING_BASE64, "TWE=", "Ma", 0}, {ENCODING_BASE64, "TWFu", "Man", 0},
-	{ENCODING_BASE64, "TW\nFu\r\n TQ ==\n", "ManM", 0}, {ENCODING_BASE64, "TWFuTQ", "ManM", 0}, {ENCODING_BASE64, "TW!Fu", "Man", FLAG(BASE64)},
-	{ENCODING_BASE64, "TQ==TWFu", "MMan", FLAG(BASE64)}, {ENCODING_BASE64, "T", "", 0}, {ENCODING_BASE64, "TWE=\n\n", "Ma", 0},
-	{ENCODING_BASE64, "TWF-", "Ma", FLAG(BASE64)},
+	{ENCODING_BASE64, "TW\nFu\r\n TQ ==\n", "ManM", 0}, {ENCODING_BASE64, "TWFuTQ", "ManM", FLAG(BASE64)}, {ENCODING_BASE64, "TW!Fu", "Man", FLAG(BASE64)},
+	{ENCODING_BASE64, "TQ==TWFu", "MMan", FLAG(BASE64)}, {ENCODING_BASE64, "T", "", FLAG(BASE64)}, {ENCODING_BASE64, "TWE=\n\n", "Ma", 0},
+	{ENCODING_BASE64, "T===", "", FLAG(BASE64)}, {ENCODING_BASE64, "TWF-", "Ma", FLAG(BASE64)},
 	{ENCODING_QP, "a=3Db", "a=b", 0}, {ENCODING_QP, "a=3db", "a=b", 0}, {ENCODING_QP, "a=\nb", "ab", 0}, {ENCODING_QP, "a= \t\r\nb", "ab", 0},
 	{ENCODING_QP, "a=zzb", "a=zzb", 0}, {ENCODING_QP, "a=", "a", 0}, {ENCODING_QP, "a=4", "a=4", 0}, {ENCODING_QP, "a_b", "a_b", 0},
 	{ENCODING_IDENTITY, "a=3D", "a=3D", 0},
