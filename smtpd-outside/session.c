@@ -149,6 +149,16 @@ static void report(const struct session *s)
 	handover_report(s->token_fd, REPORT_MESSAGES, s->messages);
 }
 
+/* Is the client likely to be in the middle of sending?  Not where it was waiting for us or we for it. */
+static bool still_sends(const struct session *s)
+{
+	static const char *const quiet[] = {"quit", "disconnect", "stopping", "idle", "session_end", "tls"};
+	for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++)
+		if (!strcmp(s->why, quiet[i]))
+			return i > 1 && session_input_waits(&s->io);
+	return true;
+}
+
 void session_run(struct session *s)
 {
 	int64_t begin = clock_msec();
@@ -158,7 +168,7 @@ void session_run(struct session *s)
 	session_reply(s, REPLY_greeting, s->set.greeting);
 	while (!s->why)
 		one_command(s);
-	session_hang_up(&s->io, strcmp(s->why, "quit") && strcmp(s->why, "disconnect"));
+	session_hang_up(&s->io, still_sends(s));
 	LOG(EV_smtpd_end, "", F_STR("ip", s->client_ip), F_STR("why", s->why), F_NUM("commands", s->commands), F_NUM("errors", s->errors),
 		F_NUM("messages", s->messages), F_NUM("rcpts", s->accepted), F_NUM("octets", s->octets), F_NUM("msec", clock_msec() - begin));
 	report(s);
