@@ -88,7 +88,7 @@ int door_open(struct door *d, const struct control *c, int smtpd_fd, int command
 	unsigned listen_count, struct err *e)
 {
 	*d = (struct door){.smtpd_again = DEADLINE_NEVER, .accept_again = DEADLINE_NEVER, .now = clock_msec()};
-	d->full_logged = d->now - 60000;
+	d->full_logged = d->fault_logged = d->now - 60000;
 	d->smtpd = (struct watch){WATCH_SMTPD, smtpd_fd, false};
 	d->command = (struct watch){WATCH_COMMAND, command_fd, false};
 	d->lifeline = (struct watch){WATCH_LIFELINE, lifeline_fd, false};

@@ -79,7 +79,7 @@ struct door {
 	struct client **heap;        /* timers, from 1 */
 	unsigned heap_count, heap_room;
 	int64_t now;                 /* clock of this turn of the loop */
-	int64_t log_second, full_logged;
+	int64_t log_second, full_logged, fault_logged;
 	unsigned log_count, log_left_out;
 };
 

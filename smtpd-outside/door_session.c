@@ -11,6 +11,7 @@
 
 #define READY_MSEC 300000    /* RFC 5321 4.5.3.2.1: a client waits five minutes for the greeting */
 #define AGAIN_MSEC 100
+#define LOG_EVERY_MSEC 60000 /* troubles that last */
 #define REPORTS_MAX 10000000u
 
 /* The list of those ready, first come first served. */
@@ -93,8 +94,10 @@ static void smtpd_trouble(struct door *d, int r, const struct err *e)
 	if (r == E_TIMEOUT && door_watch(d, &d->smtpd, EPOLLOUT) == 0)
 		return;
 	d->smtpd_again = d->now + AGAIN_MSEC;
-	if (r != E_TIMEOUT && door_may_log(d))
-		LOG(EV_fault, NULL, F_ERR(e));
+	if (r == E_TIMEOUT || d->now < d->fault_logged + LOG_EVERY_MSEC)
+		return;
+	d->fault_logged = d->now;
+	LOG(EV_fault, NULL, F_ERR(e));
 }
 
 /* 0: gone over.  Otherwise C waits on and smtpd_full says why. */
@@ -136,7 +139,7 @@ static bool hand_over(struct door *d, struct client *c)
 
 static void log_full(struct door *d)
 {
-	if (d->smtpd_full || d->now < d->full_logged + 60000)
+	if (d->smtpd_full || d->now < d->full_logged + LOG_EVERY_MSEC)
 		return;
 	d->full_logged = d->now;
 	LOG(EV_door_full, NULL, F_NUM("sessions", d->sessions), F_NUM("waiting", d->waiting));

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@
 #define HANDSHAKE_MSEC 60000
 #define REAP_MSEC 1000
 #define FULL_LOG_MSEC 60000
+#define TICKET_KEYS_MSEC (6 * 3600 * 1000) /* in TLS 1.2 whoever has these reads what they resumed */
+#define TICKET_KEYS_OCTETS 80              /* name, HMAC and AES-256 keys */
 
 static const char *const narrow[] = {
 	"read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg", "poll", "ppoll", "close", "shutdown", "futex", "brk", "mmap",
@@ -30,7 +33,7 @@ struct tls {
 	SSL_CTX *ctx;
 	int in_fd, lifeline_fd;
 	unsigned live, most;
-	int64_t full_logged;
+	int64_t full_logged, fresh_keys;
 };
 
 static void peer_text(char text[INET6_ADDRSTRLEN], int fd)
@@ -124,6 +127,19 @@ static void full(struct tls *t, struct question *q)
 	refuse(q, "too many TLS connections");
 }
 
+/* New keys for session tickets now and then: older tickets cost their clients a whole handshake, no more. */
+static void renew_ticket_keys(struct tls *t)
+{
+	unsigned char keys[TICKET_KEYS_OCTETS];
+	int64_t now = clock_msec();
+	if (now < t->fresh_keys)
+		return;
+	if (getrandom(keys, sizeof keys, 0) == (ssize_t)sizeof keys)
+		SSL_CTX_set_tlsext_ticket_keys(t->ctx, keys, (long)sizeof keys);
+	OPENSSL_cleanse(keys, sizeof keys);
+	t->fresh_keys = now + TICKET_KEYS_MSEC;
+}
+
 static void serve(struct tls *t, struct question *q)
 {
 	int64_t msec;
@@ -137,6 +153,7 @@ static void serve(struct tls *t, struct question *q)
 		full(t, q);
 		return;
 	}
+	renew_ticket_keys(t);
 	mask_sigterm(SIG_BLOCK);
 	pid_t pid = fork();
 	if (pid == 0)

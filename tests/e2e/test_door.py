@@ -1,12 +1,18 @@
 """postern-door by itself: the test is the supervisor, the clients and smtpd."""
+import os
 import resource
+import signal
+import smtplib
 import socket
+import ssl
 import struct
 import time
 
 import pytest
 
 from alone import Alone, netstring, netstrings, readable
+from conftest import free_port, wait_for
+from test_tls import make_cert
 
 BASE = {"me": "mx.test", "maxperip": "5000", "maxpernet": "5000"}
 
@@ -469,6 +475,61 @@ def test_session_reports_are_bounded(door):
     assert d.cpu_seconds() - used < 0.3
     d.connect()
     d.session()
+
+
+def test_rules_of_a_thousand_networks_cost_nothing(door):
+    rules = "".join(f"10.{i >> 8}.{i & 255}.0/24:allow,N=\"{i}\"\n" for i in range(60000)) + "127.0.0.1:allow,N=\"here\"\n:deny\n"
+    d = door({"tcp_smtp": rules})
+    start = d.cpu_seconds()
+    for _ in range(200):
+        d.connect().close()
+        s = d.session()
+        assert s.vars == {"N": "here"}
+        s.end()
+    assert d.cpu_seconds() - start < 0.2
+
+
+class Proxied(smtplib.SMTP):
+    def _get_socket(self, *args):
+        s = super()._get_socket(*args)
+        s.sendall(b"PROXY TCP4 203.0.113.9 192.0.2.1 4000 25\r\n")
+        return s
+
+
+def test_in_the_suite(suite):
+    """Rules and PROXY headers through to the message's trace; reload; a door that was killed."""
+    suite.control("servercert.pem", make_cert(suite.folder, "one.test"))
+    proxied = free_port()
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsmtp 127.0.0.1:{proxied} proxy")
+    suite.control("tcp.smtp", '203.0.113.9:allow,DATABYTES="2000"\n127.0.0.2:deny\n:allow')
+    suite.start()
+    with Proxied("127.0.0.1", proxied, timeout=10) as c:
+        c.ehlo("x.test")
+        assert c.esmtp_features["size"] == "2000"
+        c.sendmail("a@far.test", ["u1@campus.test"], b"Subject: x\r\n\r\nhello\r\n")
+    assert b"[203.0.113.9]" in suite.wait_mail("u1")[0]
+    with socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.2", 0)) as s:
+        assert rest(s) == b""
+
+    def certificate():
+        with suite.smtp() as c:
+            c.starttls(context=ssl._create_unverified_context())
+            return c.sock.getpeercert(True)
+    first = certificate()
+    suite.control("servercert.pem", make_cert(suite.folder, "two.test"))
+    suite.control("tcp.smtp", "127.0.0.3:deny\n:allow")
+    suite.reload()
+    wait_for(lambda: certificate() != first, why="the new certificate is not used")
+    with socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.3", 0)) as s:
+        assert rest(s) == b""
+    with socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.2", 0)) as s:
+        assert s.recv(3) == b"220"
+    with suite.smtp() as before:
+        os.kill(suite.pids("door")[0], signal.SIGKILL)
+        assert before.noop()[0] == 250  # sessions go on without their door
+        with suite.smtp() as after:
+            assert after.noop()[0] == 250
+    assert suite.stop() == 0
 
 
 def test_status_command(door, tmp_path):
