@@ -29,7 +29,7 @@ ENTRIES = TREE + "".join([
     person("anna", "mailAlternateAddress: Anna.Berg@campus.test", "mailAlternateAddress: a.berg@cs.campus.test", "mailHost: mx1.campus.test",
            "mailQuotaSize: 1000000", "mailQuotaCount: 100", "mailSizeMax: 5000", "userPassword: " + hashed("SSHA", hashlib.sha1, b"salt")),
     person("folded", "mailMessageStore: /srv/mail/fol\n ded/Maildir/", "userPassword: " + hashed("SMD5", hashlib.md5, b"s")),
-    person("umlaut", "mailReplyText:: " + UMLAUT, "deliveryMode: reply"),
+    person("umlaut", "description: gr\u00fc\u00dfe as they are", "mailReplyText:: " + UMLAUT, "deliveryMode: reply"),
     person("away", "mailHost: mx2.campus.test", "userPassword: " + hashed("SHA", hashlib.sha1)),
     person("both", "mailForwardingAddress: x@far.test", "mailForwardingAddress: y@far.test"),
     person("onlyforward", "deliveryMode: nolocal", "mailForwardingAddress: x@far.test"),
