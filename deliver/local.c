@@ -153,30 +153,35 @@ static int check_quota(struct outcome *o, const struct maildir *m, const struct 
 	return 0;
 }
 
-/* The disk is noted before anything is written, so that its sync tells of every error after this. */
-static int write_copy(struct outcome *o, struct batch *b, const struct maildir *m, const struct maildir_message *file, bool doubt, int reply_fd)
+/* An earlier attempt may have got through: 1 yes, 0 no, -1 with the outcome set. */
+static int lies_there(struct outcome *o, const struct maildir *m, const struct maildir_message *file)
 {
 	struct err e;
-	o->disk = batch_disk(b, m);
-	if (doubt)
-		maildir_clean(m, file);
-	int there = doubt ? maildir_present(m, file, &e) : 0;
-	if (there < 0)
-		return defer(o, &e);
-	o->name = strdup(file->name);
-	o->path = strdup(m->path);
-	if (there)
+	maildir_clean(m, file);
+	int there = maildir_present(m, file, &e);
+	return there < 0 ? defer(o, &e) : there;
+}
+
+/* A queue that was started again sends this delivery again, in doubt, to whoever is free: then that one is to land. */
+static int still_wanted(struct outcome *o, const struct maildir *m, const struct maildir_message *file, int reply_fd)
+{
+	if (!job_abandoned(&(struct job){.head_fd = -1, .body_fd = -1, .reply_fd = reply_fd}))
 		return 0;
+	maildir_clean(m, file);
+	return set(o, DELIVERY_DEFERRED, "4.3.0", "nobody waits for this delivery any more");
+}
+
+static int write_copy(struct outcome *o, const struct maildir *m, const struct maildir_message *file, int reply_fd)
+{
+	struct err e;
 	if (maildir_write(m, file, &e) < 0)
 		return defer(o, &e);
-	/* A queue that was started again sends this delivery again, in doubt, to whoever is free: then that one is to land. */
-	if (job_abandoned(&(struct job){.head_fd = -1, .body_fd = -1, .reply_fd = reply_fd})) {
-		maildir_clean(m, file);
-		return set(o, DELIVERY_DEFERRED, "4.3.0", "nobody waits for this delivery any more");
-	}
+	if (still_wanted(o, m, file, reply_fd) < 0)
+		return -1;
 	if (maildir_land(m, file, &e) < 0)
 		return defer(o, &e);
-	return 1;
+	maildir_quota_add(m, file->octets);
+	return 0;
 }
 
 static int sync_at_once(struct outcome *o, const struct maildir *m, const struct maildir_message *file)
@@ -198,13 +203,16 @@ static void into(struct outcome *o, struct batch *b, const struct maildir_place 
 		defer(o, &e);
 		return;
 	}
-	if (check_quota(o, &m, t, file->octets) == 0) {
-		int rc = write_copy(o, b, &m, file, doubt, reply_fd);
-		if (rc > 0)
-			maildir_quota_add(&m, file->octets);
-		if (rc >= 0 && sync_at_once(o, &m, file) == 0)
-			set(o, DELIVERY_DONE, "2.0.0", "%s %.300s", rc > 0 ? "delivered to" : "lies already in", place->path);
-	}
+	/* The disk is noted before anything is written, so that its sync tells of every error after this. */
+	o->disk = batch_disk(b, &m);
+	o->name = strdup(file->name);
+	o->path = strdup(m.path);
+	int there = doubt ? lies_there(o, &m, file) : 0;
+	int rc = there ? there : check_quota(o, &m, t, file->octets);
+	if (rc == 0)
+		rc = write_copy(o, &m, file, reply_fd);
+	if (rc >= 0 && sync_at_once(o, &m, file) == 0)
+		set(o, DELIVERY_DONE, "2.0.0", "%s %.300s", there ? "lies already in" : "delivered to", place->path);
 	maildir_close(&m);
 }
 

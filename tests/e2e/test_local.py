@@ -151,7 +151,7 @@ def calls_of_a_delivery(worker):
             continue
         name = m[1]
         seen[name] = seen.get(name, 0) + 1
-        begun = begun or (name == "recvmsg" and "SCM_RIGHTS" in line)
+        begun = begun or (name == "recvmsg" and re.search(r" = [1-9]\d*$", line))
         if begun:
             calls.append((name, seen[name]))
         if begun and name == "sendmsg":

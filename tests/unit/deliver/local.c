@@ -392,6 +392,9 @@ START_TEST(quota)
 	ck_assert_int_eq(names(box, "new", NULL), 2);
 	r = deliver(&(struct order){.maildir = box, .number = 3, .quota_count = 2});
 	WANT(r, DELIVERY_FAILED, "5.2.2", "full");
+	/* what lies there already is not over the limit by itself */
+	r = deliver(&(struct order){.maildir = box, .number = 1, .quota_octets = 150, .doubt = true});
+	WANT(r, DELIVERY_DONE, "2.0.0", "lies already in");
 	/* the user reads one and throws it away: counted anew, since the file has more than one line */
 	names(box, "new", path);
 	unlink(path);
