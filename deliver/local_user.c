@@ -26,6 +26,9 @@ int local_user_start(struct err *e)
 	if (state.self.uid == 0)
 		return err_set(e, E_REFUSED, "mail is never delivered as root; start the suite with postern serve");
 	state.can_switch = has_capabilities();
+	if (state.can_switch && (state.self.uid < LOCAL_UID_LEAST || state.self.gid < LOCAL_UID_LEAST))
+		return err_set(e, E_REFUSED, "the user postern-mail has uid %u, gid %u; both must be at least %d", state.self.uid, state.self.gid,
+			LOCAL_UID_LEAST);
 	return 0;
 }
 

@@ -65,6 +65,13 @@ static const struct condition {
 	{"rt_sigaction", 0, SCMP_CMP_NE, SIGSYS, 0},
 };
 
+/* Calls that take a user's or group's number: only those of people, from 100 on, whatever the program was made to believe.  The kernel looks at
+ * the low 32 bits alone, so a comparison of the whole register could be passed by; bits can be looked at one by one. */
+static const struct {
+	const char *call;
+	unsigned arg;
+} people[] = {{"setfsuid", 0}, {"setfsgid", 0}, {"fchownat", 2}};
+
 static bool same(const char *a, const char *b)
 {
 	return strcmp(a, b) == 0;
@@ -83,9 +90,33 @@ char *filter_call_name(int number)
 	return seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
 }
 
+static int allow_masked(scmp_filter_ctx ctx, int number, unsigned arg, scmp_datum_t mask, scmp_datum_t value)
+{
+	struct scmp_arg_cmp cmp = {arg, SCMP_CMP_MASKED_EQ, mask, value};
+	int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, number, 1, &cmp);
+	return rc == -EEXIST ? 0 : rc;
+}
+
+/* 128 and more is any of bits 7 to 31; below that 100 to 103, 104 to 111, 112 to 127. */
+static int add_people(scmp_filter_ctx ctx, int number, unsigned arg)
+{
+	static const struct {
+		scmp_datum_t mask, value;
+	} low[] = {{0xfffffffc, 100}, {0xfffffff8, 104}, {0xfffffff0, 112}};
+	int rc = 0;
+	for (unsigned bit = 7; rc == 0 && bit < 32; bit++)
+		rc = allow_masked(ctx, number, arg, 1ul << bit, 1ul << bit);
+	for (size_t i = 0; rc == 0 && i < sizeof low / sizeof *low; i++)
+		rc = allow_masked(ctx, number, arg, low[i].mask, low[i].value);
+	return rc;
+}
+
 static int add_rule(scmp_filter_ctx ctx, const char *call, int number)
 {
 	bool conditional = false;
+	for (size_t i = 0; i < sizeof people / sizeof *people; i++)
+		if (same(people[i].call, call))
+			return add_people(ctx, number, people[i].arg);
 	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
 		const struct condition *c = &conditions[i];
 		if (!same(c->call, call))

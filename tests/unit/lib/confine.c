@@ -72,6 +72,32 @@ static void call_io_uring(void) { filtered(); syscall(SYS_io_uring_setup, 1, 0);
 static void call_dumpable(void) { filtered(); prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); }
 static void call_ioctl(void) { filtered(); ioctl(0, TIOCSTI, "x"); }
 static void call_prlimit(void) { filtered(); struct rlimit r = {1, 1}; syscall(SYS_prlimit64, 1, RLIMIT_CORE, &r, NULL); }
+static const char *const takes_users[] = {"setfsuid", "setfsgid", "fchownat", NULL};
+static void filtered_with_users(void)
+{
+	static struct filter f;
+	const char *const *lists[] = {graph_common_syscalls, takes_users};
+	struct err e;
+	expect(filter_build(&f, lists, 2, &e) == 0);
+	expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	expect(filter_handler(&e) == 0);
+	expect(filter_apply(&f, &e) == 0);
+}
+static void call_fsuid_0(void) { filtered_with_users(); syscall(SYS_setfsuid, 0); }
+static void call_fsuid_99(void) { filtered_with_users(); syscall(SYS_setfsuid, 99); }
+static void call_fsuid_high(void) { filtered_with_users(); syscall(SYS_setfsuid, 0x8000000000000000ul); } /* 0 to the kernel */
+static void call_fsgid_0(void) { filtered_with_users(); syscall(SYS_setfsgid, 0); }
+static void call_chown_0(void) { filtered_with_users(); syscall(SYS_fchownat, -1, "x", 0, 1000, 0); }
+static void users_of_people(void)
+{
+	static const unsigned ok[] = {100, 103, 104, 111, 112, 127, 128, 1000, 65534, 0x80000000u, ~0u};
+	filtered_with_users();
+	for (size_t i = 0; i < sizeof ok / sizeof *ok; i++) {
+		syscall(SYS_setfsuid, ok[i]);
+		syscall(SYS_setfsgid, ok[i]);
+		syscall(SYS_fchownat, -1, "x", ok[i], ok[i], 0);
+	}
+}
 static void replace_handler(void) { filtered(); signal(SIGSYS, SIG_IGN); }
 static void block_signal(void)
 {
@@ -88,7 +114,8 @@ static const struct {
 } refused[] = {
 	{"open", call_open}, {"socket", call_socket}, {"fork", call_fork}, {"execve", call_execve}, {"ptrace", call_ptrace},
 	{"io_uring_setup", call_io_uring}, {"dumpable again", call_dumpable}, {"ioctl TIOCSTI", call_ioctl}, {"another's limit", call_prlimit},
-	{"another SIGSYS handler", replace_handler}, {"SIGSYS blocked", block_signal},
+	{"files as root", call_fsuid_0}, {"files as a system's user", call_fsuid_99}, {"files as root by the high half", call_fsuid_high},
+	{"files of root's group", call_fsgid_0}, {"a folder for root", call_chown_0}, {"another SIGSYS handler", replace_handler}, {"SIGSYS blocked", block_signal},
 };
 
 START_TEST(violation_dies)
@@ -101,6 +128,7 @@ END_TEST
 START_TEST(common_calls_work)
 {
 	ck_assert_int_eq(in_child(allowed_calls), 0);
+	ck_assert_int_eq(in_child(users_of_people), 0);
 }
 END_TEST
 
