@@ -75,12 +75,13 @@ static uint64_t payload_octets(const struct store_record *r)
 	return n;
 }
 
-static int put_payload(struct store *s, const struct store_record *r, uint32_t *crc, struct err *e)
+static int put_payload(struct store *s, const struct store_record *r, uint32_t offset, uint32_t *crc, struct err *e)
 {
 	unsigned char bound[8];
 	int rc = 0;
 	if (r->kind == RECORD_FINISH) {
-		put64(bound, r->bound ? r->bound : s->cur->seq);
+		put32(bound, r->bound.seq ? r->bound.seq : s->cur->seq);
+		put32(bound + 4, r->bound.seq ? r->bound.offset : offset);
 		rc = put(s, bound, sizeof bound, crc, e);
 	}
 	for (size_t i = 0; i < r->pieces && rc == 0; i++) {
@@ -120,7 +121,7 @@ static int put_record(struct store *s, const struct store_record *r, uint32_t oc
 	*offset = (uint32_t)(at / 8);
 	int rc = put(s, zeros, RECORD_HEADER, &ignored, e);
 	if (rc == 0)
-		rc = put_payload(s, r, &h.payload_crc, e);
+		rc = put_payload(s, r, *offset, &h.payload_crc, e);
 	if (rc == 0)
 		rc = put(s, zeros, (size_t)(record_size(octets) - RECORD_HEADER - octets), &ignored, e);
 	return rc == 0 ? put_header(s, &h, at, e) : rc;

@@ -13,7 +13,8 @@ struct pending {
 	char id[ID_LEN];
 	unsigned char kind, flags;
 	bool droppable, placed, first, moving;
-	uint32_t target, bound, octets;
+	uint32_t target, octets;
+	struct store_at bound;
 	uint32_t offset;  /* in the current segment, units of 8; 0: not written anywhere yet */
 	size_t keep;      /* where its payload stands in .keep */
 };

@@ -131,6 +131,12 @@ static void group_reset(struct group *g)
 	buf_reset(&g->payload);
 }
 
+static struct store_at bound_of(const struct store_found *f)
+{
+	const unsigned char *p = (const unsigned char *)f->payload.p;
+	return f->payload.n == 8 ? (struct store_at){get32(p), get32(p + 4)} : f->at;
+}
+
 static void group_report(struct reading *r)
 {
 	struct group *g = &r->group;
@@ -140,7 +146,7 @@ static void group_report(struct reading *r)
 		f->id = g->id[i];
 		f->payload = slice_make(g->payload.p ? g->payload.p + g->payload_at[i] : NULL, g->payload_n[i]);
 		if (f->kind == RECORD_FINISH)
-			f->bound = f->payload.n >= 8 ? (uint32_t)get64((const unsigned char *)f->payload.p) : f->at.seq;
+			f->bound = bound_of(f);
 		r->report->clean = f->kind == RECORD_CLEAN;
 		r->report->records++;
 		if (f->kind != RECORD_MESSAGE && log_pin(s, r->c.g, f->kind, f->target, NULL) < 0)

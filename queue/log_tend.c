@@ -295,7 +295,7 @@ static int move_finish(struct store *s, struct scan *c, const struct record_head
 		return 0;
 	const unsigned char *p = h->octets >= 8 ? scan_octets(c, at + RECORD_HEADER, 8, e) : NULL;
 	struct store_record note = {
-		.kind = RECORD_FINISH, .id = h->id, .target = (uint32_t)h->target, .bound = p ? (uint32_t)get64(p) : s->victim->seq};
+		.kind = RECORD_FINISH, .id = h->id, .target = (uint32_t)h->target, .bound = p ? (struct store_at){get32(p), get32(p + 4)} : (struct store_at){s->victim->seq, (uint32_t)(at / 8)}};
 	return store_add(s, &note, 1, false, e);
 }
 

@@ -22,7 +22,7 @@ enum record_kind {
 	RECORD_STATE = 'S',   /* all that is known of a waiting message; replaces every note on it before */
 	RECORD_RESULT = 'R',  /* recipients that are done, while others of the same attempt are not */
 	RECORD_EXPAND = 'X',  /* a recipient became several */
-	RECORD_FINISH = 'F',  /* the message is dead: its copies in segments up to the sequence in the payload (8 octets) */
+	RECORD_FINISH = 'F',  /* the message is dead: its copies before the place in the payload (sequence, offset: 8 octets) */
 	RECORD_CLEAN = 'C',   /* orderly stop: no delivery was in hand */
 	RECORD_VOID = 'V',    /* nothing; space that was promised and not used */
 };

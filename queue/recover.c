@@ -108,7 +108,7 @@ static void found(void *ctx, const struct store_found *f)
 		found_state(m, f);
 	} else if (f->kind == RECORD_RESULT || f->kind == RECORD_EXPAND) {
 		found_note(m, f);
-	} else if (f->kind == RECORD_FINISH && m->at.seq <= f->bound) {
+	} else if (f->kind == RECORD_FINISH && store_before(m->at, f->bound)) {
 		forget_replay(m);
 		store_dead(q->store, m->at, m->octets);
 		index_remove(&q->index, m);

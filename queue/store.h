@@ -17,6 +17,8 @@ struct store_at {
 	uint32_t seq;    /* 0: nowhere */
 	uint32_t offset; /* in units of 8 octets */
 };
+/* A comes before B in the log. */
+static inline bool store_before(struct store_at a, struct store_at b) { return a.seq < b.seq || (a.seq == b.seq && a.offset < b.offset); }
 static inline bool store_at_eq(struct store_at a, struct store_at b) { return a.seq == b.seq && a.offset == b.offset; }
 
 /* Octets of a payload: in memory, or (p NULL) N octets from AT on of a file that does not change. */
@@ -31,7 +33,7 @@ struct store_record {
 	unsigned char flags;
 	const char *id;  /* ID_LEN octets */
 	uint32_t target; /* notes: segment of the message's current copy (store_at.seq) */
-	uint32_t bound;  /* RECORD_FINISH written again by the store itself; 0 */
+	struct store_at bound; /* RECORD_FINISH written again by the store itself; else nowhere */
 	struct store_piece piece[STORE_PIECES_MAX];
 	size_t pieces;
 };
@@ -43,7 +45,7 @@ struct store_found {
 	const char *id;
 	uint32_t target;
 	struct store_at at;
-	uint32_t bound;       /* RECORD_FINISH: copies in segments up to this one are dead */
+	struct store_at bound; /* RECORD_FINISH: copies before this place are dead (store_before()) */
 	uint32_t octets;      /* of the payload */
 	struct slice payload; /* found: all of it; of a message only the first PROLOGUE octets.  Placed: empty */
 };

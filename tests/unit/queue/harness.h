@@ -40,6 +40,7 @@ struct harness {
 	pid_t queue, route_pid, local_pid;
 	struct shared *shared;
 };
+static bool harness_quiet; /* the queue's log goes nowhere */
 
 static inline void die(const char *what)
 {
@@ -166,6 +167,11 @@ static inline void queue_child(struct harness *h, int lifeline)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (geteuid() == 0 && (setgid(PLAIN_USER) < 0 || setuid(PLAIN_USER) < 0))
 		die("setuid");
+	if (harness_quiet) {
+		int null = open("/dev/null", O_WRONLY);
+		dup2(null, 2);
+		close(null);
+	}
 	high[0] = fcntl(lifeline, F_DUPFD, 200);
 	high[1] = fcntl(settings, F_DUPFD, 200);
 	for (int i = 0; i < 4; i++)

@@ -66,7 +66,7 @@ static void on_found(void *ctx, const struct store_found *f)
 	} else if (f->kind == RECORD_STATE && x->live) {
 		x->value = value_of(f->payload);
 		x->state = f->at;
-	} else if (f->kind == RECORD_FINISH && x->live && x->at.seq <= f->bound) {
+	} else if (f->kind == RECORD_FINISH && x->live && store_before(x->at, f->bound)) {
 		store_dead(m->store, x->at, x->octets);
 		x->live = false;
 	}

@@ -291,11 +291,10 @@ START_TEST(killed_under_load)
 {
 	static const char *const settings[][2] = {{"queuesegment", "1048576\n"}, {NULL, NULL}};
 	struct harness h;
-	struct err e;
-	int kills = 0, null = open("/dev/null", O_WRONLY);
+	int kills = 0;
 	const char *set = getenv("KILLS");
 	int wanted = set ? atoi(set) : 200;
-	log_to(null);
+	harness_quiet = true;
 	harness_open(&h, settings);
 	pid_t client[2] = {start_client(&h, 0, 16, 3000), start_client(&h, MESSAGES_MOST / 2, 1, 200)};
 	srandom(1);
@@ -312,7 +311,6 @@ START_TEST(killed_under_load)
 	unsigned acked = 0;
 	for (size_t i = 0; i < MESSAGES_MOST; i++)
 		acked += h.shared->acked[i];
-	log_to(2);
 	printf("%d kills: %u answers, %u acknowledged, %u deliveries (%u in doubt), lost %u, twice %u\n", kills, h.shared->answers, acked, h.shared->deliveries,
 		h.shared->doubtful, lost(&h), doubled(&h));
 	ck_assert(all);
@@ -321,10 +319,84 @@ START_TEST(killed_under_load)
 	ck_assert_uint_gt(acked, 100);
 	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
 	harness_close(&h);
-	close(null);
-	(void)e;
+}
+END_TEST
+
+/* How fast: COUNT messages of 4 KiB, WINDOW of them waiting for their answers at a time.  Printed, not asserted (MEASURE=20000). */
+static long long status_of(struct harness *h, const char *key)
+{
+	char find[40];
+	snprintf(find, sizeof find, "%s=", key);
+	const char *at = command(h, rows, sizeof rows, "status", NULL, NULL) == 0 ? strstr(rows, find) : NULL;
+	return at ? atoll(at + strlen(find)) : -1;
+}
+
+static double cpu_sec(pid_t pid)
+{
+	char path[40], text[1024];
+	unsigned long user = 0, sys = 0;
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	const char *at = strrchr(text, ')');
+	if (at)
+		sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys);
+	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static void measure(unsigned count, unsigned window, bool hold)
+{
+	struct harness h;
+	struct err e;
+	int body = body_of(4000), code;
+	struct job *job = calloc(count, sizeof *job);
+	int *mine = calloc(count, sizeof *mine);
+	char text[ANSWER_MAX + 1];
+	harness_quiet = true;
+	harness_open(&h, NULL);
+	for (unsigned i = 0; i < count; i++)
+		job_make(&job[i], "a@far.test", (const char *[]){hold ? "far@far.test" : "u@here.test"}, 1, i, body);
+	if (hold)
+		kill(h.route_pid, SIGSTOP);
+	double cpu = cpu_sec(h.queue);
+	int64_t begin = clock_msec();
+	for (unsigned i = 0, answered = 0; answered < count; answered++) {
+		for (; i < count && i < answered + window; i++)
+			mine[i] = job_offer(&h, &job[i]);
+		ck_assert_int_eq(answer_wait(&code, text, mine[answered], deadline_in(60000), &e), 0);
+		ck_assert_int_eq(code, 250);
+		close(mine[answered]);
+	}
+	double sec = (double)(clock_msec() - begin) / 1000, used = cpu_sec(h.queue) - cpu;
+	long long commits = status_of(&h, "commits");
+	if (!hold)
+		until(empty, &h);
+	double all = (double)(clock_msec() - begin) / 1000;
+	printf("%u messages, %u at a time%s: %.0f accepted/s, %.0f us CPU each, %.1f per commit", count, window, hold ? ", none delivered" : "",
+		count / sec, used / count * 1e6, (double)count / (double)commits);
+	if (!hold)
+		printf("; with delivery %.0f/s, %.0f us CPU each", count / all, (cpu_sec(h.queue) - cpu) / count * 1e6);
+	printf("\n");
+	kill(h.route_pid, SIGCONT);
+	queue_end(&h, SIGKILL);
+	harness_close(&h);
+	close(body);
+	free(job);
+	free(mine);
+}
+
+START_TEST(measured)
+{
+	const char *set = getenv("MEASURE");
+	unsigned count = set ? (unsigned)atoi(set) : 500;
+	measure(count, 1, true);
+	measure(count, 16, true);
+	measure(count, 64, true);
+	measure(count, 64, false);
 }
 END_TEST
 
 UNIT_MAIN("queue-program", tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, killed_under_load);)
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, killed_under_load); tcase_add_test(t, measured);)
