@@ -84,7 +84,7 @@ const struct graph_row graph[] = {
 	{
 		.program = P_SCANWORKER, .name = "scanworker", .lanes = BIT(LANE_OUTSIDE), .workers = 1,
 		.ports = {PORT_IN},
-		.root = ROOT_HOST, .makes_code = true,
+		.root = ROOT_HOST,
 		.paths = {"w:STATE/scan"},
 		.syscalls = CALLS(FORKS, THREADS, READS_FILES, WRITES_FILES, "getpriority", "setpriority", "alarm"),
 		.files_most = 1024, .processes_most = 64,
