@@ -65,6 +65,37 @@ static void check_postmaster(struct lint *l)
 			"absent: unless the directory has postmaster@ each local domain, mail for it is refused (RFC 5321 4.5.1)");
 }
 
+/* A line of ID begins with WORD. */
+static bool control_names(const struct control *c, enum control_id id, const char *word)
+{
+	struct control_line line = {0};
+	while (control_next(c, id, &line))
+		if (slice_starts(line.text, word))
+			return true;
+	return false;
+}
+
+/* What scanpolicy says of a scanner that is not there has no effect. */
+static void check_scanpolicy(struct lint *l)
+{
+	bool scanners = control_present(l->c, C_scanners);
+	struct control_line line = {0};
+	if (control_present(l->c, C_scanpolicy) && !scanners && !control_present(l->c, C_banned))
+		lint_warning(l, "scanpolicy", 0, "has no effect: neither scanners nor banned is there");
+	while (scanners && control_next(l->c, C_scanpolicy, &line))
+		if (slice_starts(line.text, "spam>=") && !control_names(l->c, C_scanners, "spamassassin"))
+			lint_warning(l, "scanpolicy", line.number, "has no effect: no spamassassin in scanners");
+}
+
+static void check_scanbytes(struct lint *l)
+{
+	bool stage = control_present(l->c, C_scanners) || control_present(l->c, C_banned);
+	if (stage && control_number(l->c, C_scanbytes) < control_number(l->c, C_databytes))
+		lint_warning(l, "scanbytes", 0, "less than databytes: messages between the two count as error in scanpolicy, each time they are sent");
+	if (stage && control_number(l->c, C_scanseconds) >= control_number(l->c, C_answerseconds))
+		lint_warning(l, "scanseconds", 0, "not less than answerseconds: clients are told 451 before a slow scan ends");
+}
+
 /* Domains told of already, so that each is told once. */
 #define DOMAINS_MAX 20
 struct told {
@@ -147,6 +178,8 @@ void lint_across(struct lint *l)
 	check_rcpthosts(l);
 	check_directory(l);
 	check_postmaster(l);
+	check_scanpolicy(l);
+	check_scanbytes(l);
 	check_domains_of_people(l);
 	check_fixup_targets(l);
 	check_certificate(l);

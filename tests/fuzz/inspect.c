@@ -14,8 +14,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf b = BUF_INIT(65536), c = BUF_INIT(65536);
 	size_t at;
 	if (inspect_question_decode(&id, &at, text) == 0) {
+		struct slice id2;
+		size_t at2;
 		inspect_question(&b, id, at);
-		if (!slice_eq(buf_slice(&b), text))
+		if (inspect_question_decode(&id2, &at2, buf_slice(&b)) < 0 || !slice_eq(id, id2) || at != at2)
 			abort();
 		buf_reset(&b);
 	}

@@ -135,7 +135,8 @@ static const struct {
 	{{"directory.ldif", "dn: uid=a\nuid: a\n\nnonsense\n", 0}, "F directory.ldif:4: ", 1, 0},
 	{{"tcp.smtp", "127.:allow,RELAYCLIENT=\"\"\n1.2.3:frob\n:allow\nx\n", 0}, "F tcp.smtp:2: ", 2, 0},
 	{{"tcp.smtp", "1.2.3.4:allow\n1.2.3.4:deny\n", 0}, "W tcp.smtp:2: ", 0, 1},
-	{{"scanpolicy", "virus reject\nvirus eat\n", 0}, "F scanpolicy:2: ", 1, 0},
+	{{"scanpolicy", "virus reject\nvirus eat\n", 0}, "F scanpolicy:2: ", 1, 1},
+	{{"scanpolicy", "virus reject\n", 0}, "W scanpolicy: has no effect: neither", 0, 1},
 	{{"scanners", "clamav nowhere\n", 0}, "F scanners:1: ", 1, 0},
 	{{"banned", "*.exe\n/\n", 0}, "F banned:2: ", 1, 0},
 	{{"canonical", "a@b:c\n", 0}, "F canonical:1: ", 1, 0},
@@ -160,6 +161,24 @@ START_TEST(row)
 	ck_assert_msg(strstr(t.text.p, rows[_i].want) != NULL, "row %d wants %s, told:\n%s", _i, rows[_i].want, t.text.p);
 	ck_assert_msg(t.faults == rows[_i].faults && t.warnings == rows[_i].warnings, "row %d: %d faults, %d warnings:\n%s", _i,
 		t.faults, t.warnings, t.text.p);
+	buf_free(&t.text);
+}
+END_TEST
+
+/* Scanning: what several files say together. */
+START_TEST(scanning)
+{
+	static const struct file files[] = {
+		{"scanners", "clamav unix:/run/clamd\n", 0}, {"scanpolicy", "virus reject\nspam>=5 tag\n", 0}, {"databytes", "100000000\n", 0},
+		{"scanseconds", "240\n", 0},
+	};
+	struct told t;
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		put(&files[i]);
+	run(&t);
+	ck_assert_msg(strstr(t.text.p, "W scanpolicy:2: has no effect: no spamassassin") && strstr(t.text.p, "W scanbytes: less than databytes") &&
+		strstr(t.text.p, "W scanseconds: not less"), "%s", t.text.p);
+	ck_assert_msg(t.faults == 0 && t.warnings == 3, "%s", t.text.p);
 	buf_free(&t.text);
 }
 END_TEST
@@ -225,6 +244,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, row, 0, (int)(sizeof rows / sizeof *rows));
 	tcase_add_test(t, nothing_wrong);
+	tcase_add_test(t, scanning);
 	tcase_add_test(t, all_at_once);
 	tcase_add_test(t, copied_from_qmail);
 	tcase_add_test(t, secret_and_folder_modes);
