@@ -58,9 +58,9 @@ START_TEST(too_many)
 {
 	struct options o;
 	struct err e;
-	char *argv[CMD_ARGS_MAX + 3];
+	char word[] = "x", *argv[CMD_ARGS_MAX + 3];
 	for (int i = 0; i < CMD_ARGS_MAX + 3; i++)
-		argv[i] = (char[]){"x"};
+		argv[i] = word;
 	ck_assert_int_eq(options_parse(&o, CMD_ARGS_MAX + 2, argv, &e), 0);
 	ck_assert_int_eq(o.args, CMD_ARGS_MAX);
 	ck_assert_int_eq(options_parse(&o, CMD_ARGS_MAX + 3, argv, &e), E_SYNTAX);
