@@ -59,9 +59,12 @@ void handover_encode(struct buf *b, const struct handover *h)
 static int take_address(struct slice *ip, long long *port, struct slice *rest)
 {
 	struct ip unused;
+	struct slice digits;
 	if (netstring_take(ip, rest, INET6_ADDRSTRLEN) < 0 || ip_parse(&unused, *ip) < 0)
 		return E_PEER;
-	return netstring_take_number(port, rest, 0, 65535) < 0 ? E_PEER : 0;
+	if (netstring_take(&digits, rest, 5) < 0 || (digits.n > 1 && digits.p[0] == '0'))
+		return E_PEER;
+	return slice_number(port, digits, 0, 65535) < 0 ? E_PEER : 0;
 }
 
 static int take_pair(struct handover_pair *pair, struct slice *rest)

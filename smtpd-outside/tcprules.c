@@ -178,7 +178,7 @@ static void settle(struct tcprules *t)
 {
 	size_t at = 0;
 	for (size_t i = 0; i < t->rules; i++) {
-		t->rule[i].var = t->pair + at;
+		t->rule[i].var = t->pair ? t->pair + at : NULL;
 		at += t->rule[i].vars;
 	}
 	t->fallback = t->has_fallback ? &t->rule[t->fallback_at] : &allow_all;

@@ -24,6 +24,7 @@ static const struct {
 	{"4:sm\ntp,9:192.0.2.1,5:45678,9:192.0.2.2,2:25,", false, "a line end in the listener"},
 	{"4:smtp,4:host,5:45678,9:192.0.2.2,2:25,", false, "no address"},
 	{"4:smtp,9:192.0.2.1,5:65536,9:192.0.2.2,2:25,", false, "a port too large"},
+	{"4:smtp,9:192.0.2.1,2:01,9:192.0.2.2,2:25,", false, "a port with a leading zero"},
 	{"4:smtp,9:192.0.2.1,2:-1,9:192.0.2.2,2:25,", false, "a negative port"},
 	{HEAD "1:A,", false, "a name without value"},
 	{HEAD "0:,0:,", false, "an empty name"},
