@@ -1,6 +1,10 @@
 /* Every line of every control file by the parser of the program that reads it, so that what `postern check` accepts is what the
  * programs accept. */
 #include "control/lint.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+
 #include "directory/embedded.h"
 #include "directory/ldap_filter.h"
 #include "lib/addr.h"
@@ -51,6 +55,19 @@ static int check_listen(const struct control *c, struct slice text, struct err *
 	struct listen_line out;
 	(void)c;
 	return listen_parse_line(&out, text, e);
+}
+
+/* Deliveries do not start without it: a mount that is missing would be noticed by nobody else. */
+static int check_folder(const struct control *c, struct slice text, struct err *e)
+{
+	struct stat st;
+	char path[PATH_MAX];
+	(void)c;
+	if (slice_copy(path, sizeof path, text) < 0 || path[0] != '/')
+		return err_set(e, E_SYNTAX, "the path of a folder is wanted, beginning with /");
+	if (stat(path, &st) < 0)
+		return err_sys(e, "%.150s", path);
+	return S_ISDIR(st.st_mode) ? 0 : err_set(e, E_SYNTAX, "%.150s is not a folder", path);
 }
 
 /* A whole file, for what one line does not show; asked only when each line passed. */
@@ -123,6 +140,7 @@ static const struct {
 	{C_locals, check_domain, NULL},
 	{C_rcpthosts, check_domain, NULL},
 	{C_postmaster, check_mailbox, NULL},
+	{C_mailroots, check_folder, NULL},
 	{C_listen, check_listen, check_listen_all},
 	{C_directory_ldif, NULL, check_ldif},
 	{C_ldapserver, NULL, check_ldapserver},

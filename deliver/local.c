@@ -128,12 +128,33 @@ static int check(struct outcome *o, const struct delivery *d, size_t i, const st
 	return 0;
 }
 
+static bool below(struct slice path, struct slice folder)
+{
+	while (folder.n > 1 && folder.p[folder.n - 1] == '/')
+		folder.n--;
+	return path.n > folder.n && slice_eq(slice_upto(path, folder.n), folder) && (folder.n == 1 || path.p[folder.n] == '/');
+}
+
+/* The kernel has the last word (Landlock); this one says it in plain words. */
+bool local_path_allowed(const struct local *l, const char *path)
+{
+	struct control_line line = {0};
+	if (!l->control || !control_present(l->control, C_mailroots) || below(slice_str(path), slice_str(l->base)))
+		return true;
+	while (control_next(l->control, C_mailroots, &line))
+		if (below(slice_str(path), line.text))
+			return true;
+	return false;
+}
+
 static int find_place(struct maildir_place *p, char path[MAILDIR_PATH_MAX + 1], const struct local *l, const struct target *t, struct err *e)
 {
 	*p = (struct maildir_place){.path = path, .base = l->base};
 	if (slice_copy(path, MAILDIR_PATH_MAX + 1, t->maildir) < 0)
 		return err_set(e, E_SYNTAX, "the Maildir's path is too long; correct mailMessageStore");
 	int rc = maildir_path_check(path, e);
+	if (rc == 0 && !local_path_allowed(l, path))
+		rc = err_set(e, E_REFUSED, "%.150s is not below a folder of control/mailroots; correct that or mailMessageStore", path);
 	return rc < 0 ? rc : local_user_for(&p->user, t->uid_number, t->gid_number, e);
 }
 

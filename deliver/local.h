@@ -4,6 +4,7 @@
 #define POSTERN_DELIVER_LOCAL_H
 #include "deliver/delivery.h"
 #include "deliver/maildir.h"
+#include "lib/control.h"
 
 #define BATCH_DELIVERIES 64
 #define BATCH_RECIPIENTS 512
@@ -15,6 +16,7 @@
 struct local {
 	struct slice host; /* control/me, for names of files */
 	const char *base;  /* STATE/mail */
+	const struct control *control; /* mailroots; NULL: anywhere */
 };
 
 /* One recipient's fate, kept until the batch is durable. */
@@ -51,6 +53,8 @@ struct local_message {
 	void *head_map, *body_map;
 	size_t head_octets, body_octets;
 };
+/* Is PATH below .base or a folder of control/mailroots (or is that absent)? */
+bool local_path_allowed(const struct local *l, const char *path);
 /* 0; E_PEER (not sealed, too large, not a head), E_SYS. */
 MUST_CHECK int local_message_open(struct local_message *msg, int head_fd, int body_fd, struct err *e);
 void local_message_close(struct local_message *msg);

@@ -65,9 +65,9 @@ class Worker:
         self.trace = self.state / "trace"
         self.process = None
 
-    def start(self, *strace):
+    def start(self, *strace, control=()):
         life, lifeline = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        settings = memfd(net(self.state, "me", "mx1.campus.test\n"))
+        settings = memfd(net(self.state, "me", "mx1.campus.test\n", *control))
 
         def descriptors():
             high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in (lifeline.fileno(), settings, self.theirs.fileno())]
@@ -265,6 +265,23 @@ def test_as_users(worker, folder):
     assert got[0] == "Z" and "Permission denied" in got[2] or "missing" in got[2]
     assert not list(secret.iterdir())
     assert worker.deliver(home / "Maildir", uid=0)[:2] == ("Z", "4.3.5")
+
+
+def test_mailroots(worker, folder):
+    """With control/mailroots, deliveries go nowhere else: told in plain words, and held by the kernel where a link leads out."""
+    inside, outside = folder / "inside", folder / "outside"
+    for d in (inside, outside):
+        d.mkdir()
+        d.chmod(0o1777)
+    worker.start(control=("mailroots", f"{inside}/\n"))
+    assert worker.deliver(inside / "u" / "Maildir")[0] == "K"
+    assert worker.deliver(worker.mail / "u" / "Maildir")[0] == "K"
+    got = worker.deliver(outside / "u" / "Maildir")
+    assert got[:2] == ("Z", "4.3.5") and "is not below a folder of control/mailroots" in got[2]
+    (inside / "link").symlink_to(outside)
+    got = worker.deliver(inside / "link" / "u" / "Maildir")
+    assert got[:2] == ("Z", "4.3.5") and ("Permission denied" in got[2] or "may not make it" in got[2])
+    assert not list(outside.iterdir())
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can deliver as other users")

@@ -119,6 +119,7 @@ static const struct {
 	{{"canonical", "a@example.edu:b@example.edu\n", 0}, "", 0, 0},
 	{{"servercert.pem", "nonsense\n", 0600}, "F servercert.pem: no certificate", 1, 0},
 	{{"postmaster", "postmaster\n", 0}, "F postmaster:1: an address is wanted", 1, 0},
+	{{"mailroots", "/tmp\nhome\n/etc/passwd\n/no/such/folder\n", 0}, "F mailroots:4: /no/such/folder: No such file", 3, 0},
 	/* across */
 	{{"me", NULL, 0}, "F me: missing", 1, 0},
 	{{"locals", NULL, 0}, "W locals: absent: only the domain mx.example.edu is local", 0, 1},

@@ -57,7 +57,7 @@ static void become_mail(void)
 
 _Noreturn static void work(int in)
 {
-	struct local l = {slice_str("mx.test"), base};
+	struct local l = {slice_str("mx.test"), base, NULL};
 	struct err e;
 	int rc = 0;
 	log_to(open("/dev/null", O_WRONLY | O_CLOEXEC));
