@@ -13,7 +13,6 @@
 #include "lib/fields.h"
 #include "lib/log.h"
 
-#define PASSWORD_FIELD_MAX (64 * 1024)
 #define LOGIN_MAX 512
 
 enum verb { VERB_RCPT, VERB_ROUTE, VERB_AUTH };
@@ -237,10 +236,10 @@ static struct request *make_request(struct question *q)
 void answer_question(struct question *q)
 {
 	struct fields f = {.rest = q->text};
-	struct slice verb = fields_take(&f, 5), name = fields_take(&f, LOGIN_MAX), password = {0};
+	struct slice verb = fields_take(&f, 5), name = fields_take(&f, QUESTION_MAX), password = {0};
 	bool auth = slice_eq_str(verb, "auth");
 	if (auth) {
-		password = fields_take(&f, PASSWORD_FIELD_MAX);
+		password = fields_take(&f, QUESTION_MAX);
 		fields_take_text(&f, 64);
 	}
 	bool known = auth || slice_eq_str(verb, "rcpt") || slice_eq_str(verb, "route");

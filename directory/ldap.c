@@ -6,6 +6,7 @@
  * Traps of libldap that shape the code: its buffer is drained before poll(); after the server dies the next search is still
  * accepted and only ldap_result() tells; it does not reconnect.  So a lost connection sends all that was in flight back into the
  * waiting line and asks for a new connection. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -192,6 +193,7 @@ static void connect_done(struct work *w)
 	state = UP;
 	ld_fd = -1;
 	ldap_get_option(ld, LDAP_OPT_DESC, &ld_fd);
+	(void)!fcntl(ld_fd, F_SETFL, O_NONBLOCK); /* half an answer must not hold the loop */
 	heard_at = up_at = clock_msec();
 	LOG(EV_directory_up, NULL, F_STR("server", connecting.server));
 	send_waiting();

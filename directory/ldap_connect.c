@@ -11,8 +11,10 @@
 #include "lib/io.h"
 
 #define CONNECT_SECONDS 10
+#define KEEPALIVE_SECONDS 60
 
 const struct ldap_settings *ldap_connect_settings;
+static _Atomic size_t good; /* the server that the searches go to: passwords begin there too, not at one that is dead */
 
 int ldap_settings(struct ldap_settings *s, const struct control *c, struct err *e)
 {
@@ -31,11 +33,35 @@ int ldap_settings(struct ldap_settings *s, const struct control *c, struct err *
 	return 0;
 }
 
-static int set_options(LDAP *ld, const struct ldap_settings *s)
+/* Called by libldap when the socket is connected, before a word is said on it: a server that stops in the middle of an answer, or of
+ * a TLS handshake, holds a thread no longer than this. */
+static int on_connect(LDAP *ld, Sockbuf *sb, LDAPURLDesc *server, struct sockaddr *address, struct ldap_conncb *cb)
+{
+	struct timeval limit = {ldap_connect_settings->timeout_sec, 0};
+	int fd = -1;
+	(void)ld, (void)server, (void)address, (void)cb;
+	if (ber_sockbuf_ctrl(sb, LBER_SB_OPT_GET_FD, &fd) > 0 && fd >= 0) {
+		(void)!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+		(void)!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	}
+	return 0;
+}
+
+static void on_close(LDAP *ld, Sockbuf *sb, struct ldap_conncb *cb)
+{
+	(void)ld, (void)sb, (void)cb;
+}
+
+static int set_options(LDAP *ld, const struct ldap_settings *s, struct ldap_conncb *cb)
 {
 	int version = 3, demand = LDAP_OPT_X_TLS_DEMAND, server_side = 0;
 	int seconds = s->timeout_sec < CONNECT_SECONDS ? s->timeout_sec : CONNECT_SECONDS;
 	struct timeval limit = {seconds, 0};
+	int idle = KEEPALIVE_SECONDS, probes = 3, interval = 10;
+	ldap_set_option(ld, LDAP_OPT_CONNECT_CB, cb);
+	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_IDLE, &idle); /* firewalls forget idle connections */
+	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_PROBES, &probes);
+	ldap_set_option(ld, LDAP_OPT_X_KEEPALIVE_INTERVAL, &interval);
 	ldap_set_option(ld, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
 	ldap_set_option(ld, LDAP_OPT_RESTART, LDAP_OPT_ON);
 	ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &limit);
@@ -44,17 +70,6 @@ static int set_options(LDAP *ld, const struct ldap_settings *s)
 	ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, s->ca_file);
 	ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &server_side);
 	return ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version);
-}
-
-/* A server that stops in the middle of an answer must not stop the loop for longer than this. */
-static void limit_socket(LDAP *ld, const struct ldap_settings *s)
-{
-	int fd = -1;
-	struct timeval limit = {s->timeout_sec, 0};
-	if (ldap_get_option(ld, LDAP_OPT_DESC, &fd) == LDAP_OPT_SUCCESS && fd >= 0) {
-		(void)!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-		(void)!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-	}
 }
 
 static int bind_as(LDAP *ld, const char *dn, char *password)
@@ -66,17 +81,14 @@ static int bind_as(LDAP *ld, const char *dn, char *password)
 /* LDAP_SUCCESS with *LD, or what libldap says. */
 static int open_server(LDAP **ld, const struct ldap_server *server, const struct ldap_settings *s, const char *dn, char *password)
 {
+	static struct ldap_conncb cb = {on_connect, on_close, NULL};
 	int rc = ldap_initialize(ld, server->url);
 	if (rc != LDAP_SUCCESS)
 		return rc;
-	set_options(*ld, s);
+	set_options(*ld, s, &cb);
 	if (server->starttls)
 		rc = ldap_start_tls_s(*ld, NULL, NULL);
-	if (rc == LDAP_SUCCESS)
-		rc = bind_as(*ld, dn, password);
-	if (rc == LDAP_SUCCESS)
-		limit_socket(*ld, s);
-	return rc;
+	return rc == LDAP_SUCCESS ? bind_as(*ld, dn, password) : rc;
 }
 
 static void close_ldap(LDAP **ld)
@@ -106,8 +118,10 @@ void ldap_connect_run(struct work *w)
 		memcpy(password, c->settings->password, sizeof password);
 		int rc = open_server(&c->ld, server, c->settings, c->settings->login, password);
 		c->server = server->url;
-		if (rc == LDAP_SUCCESS)
+		if (rc == LDAP_SUCCESS) {
+			good = i;
 			return;
+		}
 		describe(c, server, rc);
 		close_ldap(&c->ld);
 	}
@@ -122,7 +136,7 @@ static int try_bind(struct check *c, const struct ldap_settings *s)
 		rc = bind_as(ld, c->dn, c->password);
 	for (size_t i = 0; i < s->servers && (rc < 0 || rc == LDAP_UNAVAILABLE || rc == LDAP_BUSY); i++) {
 		close_ldap(&ld);
-		rc = open_server(&ld, &s->server[i], s, c->dn, c->password);
+		rc = open_server(&ld, &s->server[(good + i) % s->servers], s, c->dn, c->password);
 	}
 	c->connection = ld;
 	return rc;

@@ -3,6 +3,7 @@ alike; servers that die, hang or lie; names made to be more than a name."""
 import base64
 import hashlib
 import socket
+import subprocess
 import threading
 import time
 
@@ -145,14 +146,12 @@ RECIPIENTS = [
     ("*@campus.test", "Y"), ("**@campus.test", "N"), ("ann*@campus.test", "N"), ('"a b"@campus.test', "Y"), ('"a  b"@campus.test', "N"),
     ('"anna"@campus.test', "Y"), ('"*)(mail=*"@campus.test', "N"), ('"*)(uid=*"@campus.test', "N"), (r'"\2a"@campus.test', "N"), (r"\2a@campus.test", "N"),
     ("anna@campus.test)(uid=*", "N"), ("an\0na@campus.test", "N"), ("anna@campus.test\0", "N"), (b"ann\xc1\xa1@campus.test", "N"),
-    (b"\xff@campus.test", "N"), ("\u00e4nna@campus.test", "N"), (" anna@campus.test", "N"), ("a" * 400 + "@campus.test", "N"),
+    (b"\xff@campus.test", "N"), ("\u00e4nna@campus.test", "N"), (" anna@campus.test", "N"), ("a" * 400 + "@campus.test", "N"), ("a" * 60000, "N"),
 ]
 
 
 @pytest.mark.parametrize("address,verdict", RECIPIENTS, ids=[repr(r[0])[:40] for r in RECIPIENTS])
 def test_recipient(directory, address, verdict):
-    if len(address) > 512:
-        return
     got = directory.ask("rcpt", address)
     assert got[0].decode() == verdict and len(got) == 2
     assert got[1] or verdict == "Y"
@@ -213,7 +212,7 @@ def test_no_answer_holds_a_password(directory):
         assert not any(b"{S" in field or PASSWORD.encode() in field for field in directory.ask(*question))
 
 
-@pytest.mark.parametrize("question", [(), ("rcpt",), ("rcpt", "a", "b"), ("auth", "a", "b"), ("delete", "anna"), ("rcpt", "x" * 513)])
+@pytest.mark.parametrize("question", [(), ("rcpt",), ("rcpt", "a", "b"), ("auth", "a", "b"), ("delete", "anna"), ("auth", "a", "b", "\n")])
 def test_bad_questions_are_dropped(directory, question):
     assert directory.ask(*question) == []
     assert directory.ask("rcpt", "anna@campus.test")[0] == b"Y"
@@ -330,10 +329,10 @@ def test_wrong_base_is_temporary(program, server):
 
 
 class Silent:
-    """A server that accepts and, after the bind, says nothing more."""
+    """A server that accepts and, after the bind, says nothing more; or half an answer."""
 
-    def __init__(self, answer_bind):
-        self.answer_bind = answer_bind
+    def __init__(self, answer_bind, half=b""):
+        self.answer_bind, self.half = answer_bind, half
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.kept, self.got = [], b""
@@ -354,6 +353,8 @@ class Silent:
                 self.got += data
                 if self.answer_bind and b"\x60" in data[:12]:
                     c.sendall(bytes.fromhex("300c0201") + data[4:5] + bytes.fromhex("61070a010004000400"))
+                else:
+                    c.sendall(self.half)
         except OSError:
             pass
 
@@ -363,18 +364,25 @@ class Silent:
             c.close()
 
 
+@pytest.mark.parametrize("half", [b"", b"\x30", bytes.fromhex("30820400020102"), bytes.fromhex("308204000201026482")])
 @pytest.mark.parametrize("answer_bind", [True, False])
-def test_hanging_server(program, answer_bind):
+def test_hanging_server(program, answer_bind, half):
     """Each question is answered at its deadline; the loop never hangs: what needs no server is answered at once."""
-    s = Silent(answer_bind)
+    s = Silent(answer_bind, half)
     p = program(f"127.0.0.1:{s.port}", ldaptimeout="2")
     start = time.monotonic()
     replies = [p.send("rcpt", f"u{i}@campus.test") for i in range(20)]
-    assert p.ask("rcpt", "u1@far.test", seconds=1)[0] == b"N"
+    for _ in range(10):
+        asked = time.monotonic()
+        assert p.ask("rcpt", "u1@far.test")[0] == b"N"
+        assert time.monotonic() - asked < 0.5
+        time.sleep(0.05)
     for r in replies:
         r.settimeout(8)
         assert r.recv(1000)[2:3] == b"T"
     assert 1 < time.monotonic() - start < 7
+    if not answer_bind:
+        assert p.ask("auth", "u1", PASSWORD, "")[0] == b"T"
     s.close()
 
 
@@ -441,7 +449,6 @@ def test_cache(tmp_path, program):
 
 
 def make_certificates(folder):
-    import subprocess
     folder.mkdir(parents=True)
     run = lambda *a: subprocess.run(["openssl", *a], check=True, capture_output=True, cwd=folder)
     run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
@@ -516,8 +523,8 @@ def test_hundred_thousand_entries(tmp_path_factory):
 
 def test_slow_hash_delays_nobody(tmp_path_factory):
     """Ten password checks of about a second each; meanwhile recipients are answered at once."""
-    import crypt
-    slow = crypt.crypt(PASSWORD, "$6$rounds=900000$saltsalt$")
+    slow = subprocess.run(["perl", "-e", "print crypt($ARGV[0], $ARGV[1])", PASSWORD, "$6$rounds=900000$saltsalt$"],
+                          capture_output=True, text=True, check=True).stdout
     text = person("slow", "userPassword: {CRYPT}" + slow)
     p = Program("directory", state_folder(tmp_path_factory), {**CONTROL, "directory.ldif": text}, ["in"]).start()
     replies = [p.send("auth", "slow", PASSWORD if i % 2 else "wrong", "") for i in range(10)]
