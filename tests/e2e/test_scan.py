@@ -421,6 +421,33 @@ def test_temporary_folder_gone(line, db):
     assert s.send(PLAIN) == LATER
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("options", ["size=8k", "size=1m,ro"])
+def test_temporary_folder_full_or_read_only(line, db, options):
+    s = line(**embedded(db))
+    folders = list((s.folder / "state/scan/outside").iterdir())
+    for f in folders:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options + ",mode=777", "none", str(f)], check=True)
+    try:
+        clean = HEAD + multipart(b64(zipped(random.Random(2).randbytes(200000)), "application/zip"))
+        assert s.send(clean) == LATER
+        assert s.send(VIRUSES["zip"]) in (LATER, VIRUS)
+    finally:
+        for f in folders:
+            subprocess.run(["umount", "-l", str(f)], check=True)
+    assert s.through(clean)
+    assert s.send(VIRUSES["zip"]) == VIRUS
+
+
+def test_confined(line, db):
+    s = line(**embedded(db))
+    for pid in [s.stages[0].process.pid, s.worker.process.pid, *s.workers()]:
+        status = dict(row.split(":", 1) for row in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+        assert status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1" and int(status["CapEff"], 16) == 0
+        if os.geteuid() == 0:
+            assert "0" not in status["Uid"].split()
+
+
 def test_temporary_files_are_taken_away(line, db):
     s = line(**embedded(db))
     for n in range(10):
