@@ -278,6 +278,8 @@ static inline void harness_close(struct harness *h)
 	close(h->listen);
 }
 
+static int64_t harness_age_sec; /* how long ago the jobs made now were received */
+
 /* A job for RCPTS from SENDER, its subject MARK; BODY_FD is shared by all that use the same. */
 static inline void job_make(struct job *job, const char *sender, const char *const *rcpts, size_t count, long long mark, int body_fd)
 {
@@ -289,7 +291,7 @@ static inline void job_make(struct job *job, const char *sender, const char *con
 	*job = JOB_INIT;
 	id_make(job->id);
 	struct envelope env = {
-		.id = slice_str(job->id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec(), .sender = slice_str(sender), .rcpt = r, .rcpts = count,
+		.id = slice_str(job->id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec() - harness_age_sec * 1000000, .sender = slice_str(sender), .rcpt = r, .rcpts = count,
 		.client_ip = slice_str("192.0.2.1"), .helo = slice_str("client.test")};
 	snprintf(header, sizeof header, "From: <%s>\nSubject: %lld\nMessage-ID: <%s@client.test>\n\n", sender, mark, job->id);
 	job->head_fd = job_make_head(&env, &(struct slice){header, strlen(header)}, 1, &e);

@@ -1,0 +1,174 @@
+/* queue: checksums, record headers, the curve, the index, notes. */
+#include <stdio.h>
+
+#include "queue/crc32c.h"
+#include "queue/index.h"
+#include "queue/note.h"
+#include "queue/record.h"
+#include "queue/schedule.h"
+#include "tests/unit/unit.h"
+
+static const struct crc_row {
+	const char *spec, *octets;
+	size_t n;
+	uint32_t crc;
+} crcs[] = {
+	{"RFC 3720 B.4: 32 zeros", "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32, 0x8a9136aa},
+	{"32 ones", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 32, 0x62a8ab43},
+	{"check value", "123456789", 9, 0xe3069283},
+	{"nothing", "", 0, 0},
+};
+
+START_TEST(crc)
+{
+	const struct crc_row *r = &crcs[_i];
+	ck_assert_uint_eq(crc32c(0, r->octets, r->n), r->crc);
+	ck_assert_uint_eq(crc32c_table(0, r->octets, r->n), r->crc);
+	for (size_t cut = 0; cut <= r->n; cut++)
+		ck_assert_uint_eq(crc32c(crc32c(0, r->octets, cut), r->octets + cut, r->n - cut), r->crc);
+}
+END_TEST
+
+START_TEST(record_header)
+{
+	unsigned char p[RECORD_HEADER];
+	struct record_header h = {.key = 1ull << 63, .seq = 7, .target = 3, .octets = 99, .batch = 5, .kind = RECORD_STATE, .flags = RECORD_MORE, .payload_crc = 42}, g;
+	memcpy(h.id, "0123456789abc", ID_LEN);
+	record_header_put(p, &h);
+	ck_assert_int_eq(record_header_get(&g, p), 0);
+	ck_assert(g.key == h.key && g.seq == 7 && g.target == 3 && g.octets == 99 && g.batch == 5 && g.kind == 'S' && g.flags == 1 && g.payload_crc == 42);
+	for (size_t i = 0; i < sizeof p * 8; i++) {
+		p[i / 8] ^= (unsigned char)(1u << i % 8);
+		ck_assert_int_eq(record_header_get(&g, p), E_SYNTAX);
+		p[i / 8] ^= (unsigned char)(1u << i % 8);
+	}
+	h.octets = RECORD_OCTETS_MAX + 1;
+	record_header_put(p, &h);
+	ck_assert_int_eq(record_header_get(&g, p), E_SYNTAX);
+}
+END_TEST
+
+START_TEST(segment_header)
+{
+	static unsigned char block[LOG_BLOCK];
+	struct segment_header h = {.seq = 9, .key = 8, .size = 7}, g;
+	segment_header_put(block, &h);
+	for (size_t i = 0; i < SEGMENT_HEADER; i++) {
+		block[i] ^= 1; /* the first copy damaged: the second counts */
+		ck_assert_int_eq(segment_header_get(&g, block), 0);
+		ck_assert(g.seq == 9 && g.key == 8 && g.size == 7);
+		block[i] ^= 1;
+	}
+	block[3] ^= 1;
+	block[SEGMENT_COPY_AT + 3] ^= 1;
+	ck_assert_int_eq(segment_header_get(&g, block), E_SYNTAX);
+	segment_header_put(block, &h);
+	put32(block + 16, LOG_VERSION + 1);
+	put32(block + 60, crc32c(0, block, 60));
+	ck_assert_int_eq(segment_header_get(&g, block), E_REFUSED);
+}
+END_TEST
+
+/* birth + (floor(sqrt(age)) + 10 or 20)^2; MIX 0 is without spread. */
+static const struct curve_row {
+	const char *spec;
+	int64_t birth, now;
+	bool remote;
+	int64_t next;
+} curve[] = {
+	{"first, local: 100 s", 1000, 1000, false, 1100},
+	{"first, remote: 400 s", 1000, 1000, true, 1400},
+	{"after 100 s, local", 1000, 1100, false, 1400},
+	{"after 400 s, remote", 1000, 1400, true, 2600},
+	{"not a square", 1000, 1099, false, 1361},
+	{"a week, remote", 0, 604800, true, 797 * 797},
+	{"clock went back", 1000, 500, false, 600},
+};
+
+START_TEST(next_attempt)
+{
+	const struct curve_row *r = &curve[_i];
+	ck_assert_int_eq(schedule_next(r->birth, r->now, r->remote, 0), r->next);
+	for (uint32_t mix = 0; mix < 5000; mix += 7) {
+		int64_t next = schedule_next(r->birth, r->now, r->remote, mix);
+		ck_assert(next >= r->next && next <= r->next + (r->next - r->now) / 16 && next > r->now);
+	}
+}
+END_TEST
+
+START_TEST(lifetime)
+{
+	ck_assert(!schedule_over(1000, 1060, 60));
+	ck_assert(schedule_over(1000, 1061, 60));
+	ck_assert(!schedule_over(1000, 10, 60));
+}
+END_TEST
+
+static void name(char id[ID_LEN + 1], unsigned n)
+{
+	snprintf(id, ID_LEN + 1, "%013u", n);
+}
+
+/* Many come, wait and go in another order; the earliest is always first. */
+START_TEST(index_work)
+{
+	enum { N = 20000 };
+	static struct message *m[N];
+	struct index x = {0};
+	char id[ID_LEN + 1];
+	ck_assert_ptr_null(index_find(&x, "0000000000000"));
+	for (unsigned i = 0; i < N; i++) {
+		name(id, i);
+		m[i] = index_add(&x, id);
+		ck_assert_ptr_nonnull(m[i]);
+		index_wait(&x, m[i], (i * 7919u) % N);
+	}
+	ck_assert_uint_le(sizeof(struct message), 64);
+	ck_assert_uint_le(index_octets(&x) / N, 100);
+	for (unsigned i = 0; i < N; i += 3) {
+		index_remove(&x, m[i]);
+		m[i] = NULL;
+	}
+	for (unsigned i = 0; i < N; i++) {
+		name(id, i);
+		ck_assert_ptr_eq(index_find(&x, id), m[i]);
+	}
+	for (unsigned i = 1; i < N; i += 3)
+		index_wait(&x, m[i], (i * 31u) % 1000);
+	uint32_t last = 0, seen = 0;
+	for (struct message *f; (f = index_first(&x)); seen++) {
+		ck_assert_uint_ge(f->next_sec, last);
+		last = f->next_sec;
+		index_stop_waiting(&x, f);
+	}
+	ck_assert_uint_eq(seen, x.count);
+	index_free(&x);
+}
+END_TEST
+
+START_TEST(notes)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	struct note_state s = {
+		.attempts = 3, .next_sec = 1800000000, .next_number = 7, .held = true, .hold_reason = slice_str("why"), .hold_owner = slice_str("u@x"),
+		.hold_until_sec = 5, .hold_then = 'b', .open = 1}, t;
+	struct note_recipient r = {
+		.number = 6, .origin = 2, .doubt = true, .address = slice_str("m@x"), .target = slice_str("anything"), .enhanced = "4.4.1",
+		.host = slice_str("h"), .text = slice_str("t \r\n")}, u;
+	struct fields f;
+	note_state_put(&b, &s);
+	note_recipient_put(&b, &r);
+	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
+	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.open == 1 && t.hold_until_sec == 5);
+	ck_assert(slice_eq_str(t.hold_reason, "why") && slice_eq_str(t.hold_owner, "u@x"));
+	ck_assert_int_eq(note_recipient_get(&u, &f), 0);
+	ck_assert(fields_done(&f) && u.number == 6 && u.origin == 2 && u.doubt && slice_eq_str(u.address, "m@x") && slice_eq_str(u.text, "t \r\n"));
+	for (size_t cut = 0; cut < b.n; cut++)
+		ck_assert(note_state_get(&t, &f, slice_upto(buf_slice(&b), cut)) < 0 || note_recipient_get(&u, &f) < 0);
+	buf_free(&b);
+}
+END_TEST
+
+UNIT_MAIN("queue-parts", tcase_add_loop_test(t, crc, 0, sizeof crcs / sizeof *crcs); tcase_add_test(t, record_header); tcase_add_test(t, segment_header);
+	tcase_add_loop_test(t, next_attempt, 0, sizeof curve / sizeof *curve); tcase_add_test(t, lifetime); tcase_add_test(t, index_work);
+	tcase_add_test(t, notes);)
