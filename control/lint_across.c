@@ -6,6 +6,7 @@
 
 #include "directory/ldif.h"
 #include "lib/addr.h"
+#include "smtpd-outside/listen.h"
 #include "smtpd-outside/tls_cert.h"
 
 /* One that is there but faulty was told of when it was read. */
@@ -171,6 +172,13 @@ static void check_certificate(struct lint *l)
 		lint_warning(l, "servercert.pem", 0, "%s", w.text);
 }
 
+/* Passwords cross the network under TLS alone, so without a certificate nobody could log in. */
+static void check_submission(struct lint *l)
+{
+	if (!l->faulty[C_listen] && !l->faulty[C_servercert] && listen_has_lane(l->c, LANE_SUBMISSION) && !control_present(l->c, C_servercert))
+		lint_fault(l, C_servercert, 0, "missing: listen names submission or submissions, where users log in under TLS alone; put certificate chain and key into it");
+}
+
 void lint_across(struct lint *l)
 {
 	check_me(l);
@@ -183,4 +191,5 @@ void lint_across(struct lint *l)
 	check_domains_of_people(l);
 	check_fixup_targets(l);
 	check_certificate(l);
+	check_submission(l);
 }

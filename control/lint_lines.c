@@ -187,15 +187,22 @@ static void whole_file(struct lint *l, enum control_id id, check_file *check)
 		lint_fault(l, id, 0, "%s", e.text);
 }
 
+struct rules_told {
+	struct lint *l;
+	enum control_id id;
+};
+
 static void rules_warn(void *arg, int line, const char *text)
 {
-	lint_warning(arg, control_files[C_tcp_smtp].name, line, "%s", text);
+	const struct rules_told *told = arg;
+	lint_warning(told->l, control_files[told->id].name, line, "%s", text);
 }
 
 /* The parser stops at the first fault; line by line, it finds all.  What lines mean to each other shows in the whole. */
 static void tcp_rules(struct lint *l, enum control_id id)
 {
 	struct control_line line = {0};
+	struct rules_told told = {l, id};
 	struct tcprules *rules;
 	struct err e;
 	int at, bad = 0;
@@ -206,7 +213,7 @@ static void tcp_rules(struct lint *l, enum control_id id)
 			bad++, lint_fault(l, id, line.number, "%s", e.text);
 	if (bad || !control_present(l->c, id))
 		return;
-	if (tcprules_parse(&rules, &at, control_blob(l->c, id), rules_warn, l, &e) == 0)
+	if (tcprules_parse(&rules, &at, control_blob(l->c, id), rules_warn, &told, &e) == 0)
 		tcprules_free(rules);
 	else
 		lint_fault(l, id, at, "%s", e.text);
@@ -215,6 +222,7 @@ static void tcp_rules(struct lint *l, enum control_id id)
 void lint_lines(struct lint *l)
 {
 	tcp_rules(l, C_tcp_smtp);
+	tcp_rules(l, C_tcp_submission);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (each_line(l, table[i].id, table[i].line) == 0)
 			whole_file(l, table[i].id, table[i].file);

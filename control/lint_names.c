@@ -109,7 +109,6 @@ static const struct {
 	{"tlsserverciphers", "not used: the TLS library's secure default is used"},
 	{"validrcptto.cdb", "not used yet: use directory.ldif or ldapserver"},
 	/* of the plan, not of this release */
-	{"tcp.submission", "not used yet: submission is not in this release"},
 	{"tcp.qmqp", "not used yet: QMQP is not in this release"},
 	{"resolver", "not used yet: no name is looked up by this release"},
 	{"dnsbl", "not used yet: DNS block lists are not in this release"},

@@ -72,11 +72,11 @@ static void tune(int fd)
 static int open_listeners(struct door *d, const struct control *c, int first_fd, unsigned count, struct err *e)
 {
 	struct listen_line line[LISTEN_MAX];
-	int r = listen_parse(line, &d->listeners, c, e);
+	int r = listen_parse_lane(line, &d->listeners, c, d->lane, e);
 	if (r < 0)
 		return r;
 	if (d->listeners != count)
-		return err_set(e, E_PEER, "control/listen has %zu lines, but %u listening sockets came", d->listeners, count);
+		return err_set(e, E_PEER, "control/listen has %zu lines for this door, but %u listening sockets came", d->listeners, count);
 	for (size_t i = 0; i < d->listeners; i++) {
 		d->listener[i] = (struct door_listener){{WATCH_LISTEN, first_fd + (int)i, false}, line[i]};
 		tune(first_fd + (int)i);
@@ -84,15 +84,15 @@ static int open_listeners(struct door *d, const struct control *c, int first_fd,
 	return 0;
 }
 
-int door_open(struct door *d, const struct control *c, int smtpd_fd, int command_fd, int lifeline_fd, int first_listen_fd,
+int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd_fd, int command_fd, int lifeline_fd, int first_listen_fd,
 	unsigned listen_count, struct err *e)
 {
-	*d = (struct door){.smtpd_again = DEADLINE_NEVER, .accept_again = DEADLINE_NEVER, .now = clock_msec()};
+	*d = (struct door){.lane = lane, .smtpd_again = DEADLINE_NEVER, .accept_again = DEADLINE_NEVER, .now = clock_msec()};
 	d->full_logged = d->fault_logged = d->now - 60000;
 	d->smtpd = (struct watch){WATCH_SMTPD, smtpd_fd, false};
 	d->command = (struct watch){WATCH_COMMAND, command_fd, false};
 	d->lifeline = (struct watch){WATCH_LIFELINE, lifeline_fd, false};
-	int r = door_settings_read(&d->set, c, e);
+	int r = door_settings_read(&d->set, c, lane, e);
 	if (r == 0)
 		r = open_listeners(d, c, first_listen_fd, listen_count, e);
 	if (r < 0)
@@ -117,7 +117,7 @@ static void reload(struct door *d)
 	if (r == E_EOF || r == E_SYS)
 		d->stopping = true;
 	if (r == 0)
-		r = door_settings_read(&fresh, program_control(), &e);
+		r = door_settings_read(&fresh, program_control(), d->lane, &e);
 	if (r < 0) {
 		if (!d->stopping)
 			LOG(EV_control_fault, NULL, F_ERR(&e));

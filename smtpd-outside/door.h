@@ -47,14 +47,14 @@ struct client {
 	unsigned report[REPORT_COUNT]; /* CLIENT_SESSION: what the session said */
 };
 
-/* What control files say; replaced as a whole on reload. */
+/* What control files say for the lane: tcp.smtp, or in the lane of submission tcp.submission; replaced as a whole on reload. */
 struct door_settings {
-	struct tcprules *rules; /* NULL: no tcp.smtp */
+	struct tcprules *rules; /* NULL: no such file */
 	long long incoming, waiting, maxperip, maxpernet, greetdelay;
 	char greeting[256];
 };
 /* Read them out of C.  0, or with OUT untouched E_SYNTAX naming file, line and reason; E_SYS. */
-MUST_CHECK int door_settings_read(struct door_settings *out, const struct control *c, struct err *e);
+MUST_CHECK int door_settings_read(struct door_settings *out, const struct control *c, enum lane lane, struct err *e);
 void door_settings_free(struct door_settings *s);
 
 struct door_listener {
@@ -62,6 +62,7 @@ struct door_listener {
 	struct listen_line line;
 };
 struct door {
+	enum lane lane;
 	int epoll_fd;
 	int reserve_fd;              /* given up for a moment when descriptors run out, to answer and close one client */
 	struct watch smtpd, lifeline, command;
@@ -84,7 +85,7 @@ struct door {
 };
 
 /* door.c: set up, the loop, stopping. */
-MUST_CHECK int door_open(struct door *d, const struct control *c, int smtpd_fd, int command_fd, int lifeline_fd, int first_listen_fd,
+MUST_CHECK int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd_fd, int command_fd, int lifeline_fd, int first_listen_fd,
 	unsigned listen_count, struct err *e);
 void door_run(struct door *d);
 /* 0 or E_SYS; EVENTS as for epoll_ctl. */
@@ -103,6 +104,8 @@ int64_t door_timer_next(const struct door *d);
 /* door_client.c: coming, refusing, going. */
 struct client *door_client_new(struct door *d, int fd, unsigned listener);
 void door_client_close(struct door *d, struct client *c);
+/* The client of a listener where TLS comes first: it speaks first, and no clear line means anything to it. */
+bool door_client_tls_first(const struct door *d, const struct client *c);
 /* Send one line without waiting; false when it did not go out whole. */
 bool door_say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Say it, then close. */

@@ -50,6 +50,11 @@ void door_client_close(struct door *d, struct client *c)
 	free(c);
 }
 
+bool door_client_tls_first(const struct door *d, const struct client *c)
+{
+	return d->listener[c->listener].line.name == LISTEN_SUBMISSIONS;
+}
+
 bool door_say(int fd, const char *format, ...)
 {
 	char line[LINE_MAX + 1];
@@ -66,7 +71,8 @@ bool door_say(int fd, const char *format, ...)
 
 void door_client_refuse(struct door *d, struct client *c, const char *line)
 {
-	(void)door_say(c->watch.fd, "%s", line);
+	if (!door_client_tls_first(d, c))
+		(void)door_say(c->watch.fd, "%s", line);
 	shutdown(c->watch.fd, SHUT_WR);
 	door_client_close(d, c);
 }
@@ -87,7 +93,8 @@ static bool drain(int fd)
 
 void door_client_linger(struct door *d, struct client *c, const char *line)
 {
-	(void)door_say(c->watch.fd, "%s", line);
+	if (!door_client_tls_first(d, c))
+		(void)door_say(c->watch.fd, "%s", line);
 	shutdown(c->watch.fd, SHUT_WR);
 	c->state = CLIENT_LINGER;
 	if (!drain(c->watch.fd) || door_watch(d, &c->watch, EPOLLIN) < 0 || door_timer_set(d, c, d->now + LINGER_MSEC) < 0)
@@ -128,16 +135,16 @@ static int count(struct door *d, struct client *c, const struct tcprule *rule, s
 }
 
 /* GREETDELAY, or the second that DROP_PRE_GREET=1 alone means.  Without either the client is handed over at once. */
-static long long delay_of(const struct door *d, const struct tcprule *rule)
+static long long delay_of(const struct door *d, const struct tcprule *rule, bool tls_first)
 {
 	long long sec = rule->greetdelay_sec >= 0 ? rule->greetdelay_sec : d->set.greetdelay;
-	return sec == 0 && rule->drop_pre_greet == 1 ? 1 : sec;
+	return sec == 0 && rule->drop_pre_greet == 1 && !tls_first ? 1 : sec;
 }
 
 static void delay(struct door *d, struct client *c, const struct tcprule *rule, long long sec)
 {
 	c->state = CLIENT_GREET;
-	c->tolerated = rule->drop_pre_greet == 0;
+	c->tolerated = rule->drop_pre_greet == 0 || door_client_tls_first(d, c);
 	if (door_watch(d, &c->watch, c->tolerated ? 0 : EPOLLIN) < 0 || door_timer_set(d, c, d->now + sec * 1000) < 0)
 		door_client_refuse(d, c, "421 4.3.2 out of memory, try again later");
 }
@@ -146,7 +153,8 @@ void door_client_admit(struct door *d, struct client *c)
 {
 	struct err why;
 	const struct tcprule *rule = tcprules_find(d->set.rules, &c->ip);
-	if (rule->deny) {
+	bool tls_first = door_client_tls_first(d, c);
+	if (rule->deny || (rule->rblsmtpd.n && tls_first)) {
 		client_log(d, c, EV_door_deny, NULL, NULL);
 		door_client_close(d, c);
 		return;
@@ -155,7 +163,7 @@ void door_client_admit(struct door *d, struct client *c)
 		over(d, c, &why);
 		return;
 	}
-	long long sec = delay_of(d, rule);
+	long long sec = delay_of(d, rule, tls_first);
 	if (rule->rblsmtpd.n)
 		door_talk_begin(d, c, rule->rblsmtpd);
 	else if (sec)
@@ -217,7 +225,7 @@ void door_client_event(struct door *d, struct client *c, uint32_t events)
 
 static void greeted(struct door *d, struct client *c)
 {
-	if (c->tolerated && pending(c->watch.fd) > 0)
+	if (c->tolerated && !door_client_tls_first(d, c) && pending(c->watch.fd) > 0)
 		client_log(d, c, EV_door_early, "action", "tolerated");
 	door_ready(d, c);
 }

@@ -1,16 +1,16 @@
-/* The door's control files: tcp.smtp and the limits.  Part of postern-door; the administrator's own files, faults are named and the
+/* The door's control files: the rules of its lane and the limits.  Part of postern-door; the administrator's own files, faults are named and the
  * former settings stay. */
 #include "smtpd-outside/door.h"
 
-static int read_rules(struct tcprules **rules, const struct control *c, struct err *e)
+static int read_rules(struct tcprules **rules, const struct control *c, enum control_id id, struct err *e)
 {
 	struct err why;
 	int line;
 	*rules = NULL;
-	if (!control_present(c, C_tcp_smtp))
+	if (!control_present(c, id))
 		return 0;
-	int r = tcprules_parse(rules, &line, control_blob(c, C_tcp_smtp), NULL, NULL, &why);
-	return r < 0 ? (control_fault(e, c, C_tcp_smtp, line, "%s", why.text), r) : 0;
+	int r = tcprules_parse(rules, &line, control_blob(c, id), NULL, NULL, &why);
+	return r < 0 ? (control_fault(e, c, id, line, "%s", why.text), r) : 0;
 }
 
 /* What follows "220 "; it names this host even where smtpgreeting does not begin with it (RFC 5321 4.2). */
@@ -21,16 +21,17 @@ static void read_greeting(char *out, size_t size, const struct control *c)
 		(void)!slice_copy(out, size, slice_upto(control_word(c, C_me), size - 1));
 }
 
-int door_settings_read(struct door_settings *out, const struct control *c, struct err *e)
+/* greetdelay is meant for strangers: a user's program waits only where a line of tcp.submission says so. */
+int door_settings_read(struct door_settings *out, const struct control *c, enum lane lane, struct err *e)
 {
 	struct door_settings s = {
 		.incoming = control_number(c, C_concurrencyincoming),
 		.waiting = control_number(c, C_concurrencywaiting),
 		.maxperip = control_number(c, C_maxperip),
 		.maxpernet = control_number(c, C_maxpernet),
-		.greetdelay = control_number(c, C_greetdelay),
+		.greetdelay = lane == LANE_OUTSIDE ? control_number(c, C_greetdelay) : 0,
 	};
-	int r = read_rules(&s.rules, c, e);
+	int r = read_rules(&s.rules, c, lane == LANE_SUBMISSION ? C_tcp_submission : C_tcp_smtp, e);
 	if (r < 0)
 		return r;
 	read_greeting(s.greeting, sizeof s.greeting, c);

@@ -3,11 +3,19 @@
 
 const struct listen_info listen_names[LISTEN_COUNT] = {
 	[LISTEN_SMTP] = {"smtp", true},
-	[LISTEN_SUBMISSION] = {"submission", false},
-	[LISTEN_SUBMISSIONS] = {"submissions", false},
+	[LISTEN_SUBMISSION] = {"submission", true},
+	[LISTEN_SUBMISSIONS] = {"submissions", true},
 	[LISTEN_QMQP] = {"qmqp", false},
 	[LISTEN_CONSOLE] = {"console", false},
 };
+
+enum lane listen_lane(enum listen_name name)
+{
+	static const enum lane lane[LISTEN_COUNT] = {
+		[LISTEN_SMTP] = LANE_OUTSIDE, [LISTEN_SUBMISSION] = LANE_SUBMISSION, [LISTEN_SUBMISSIONS] = LANE_SUBMISSION, [LISTEN_QMQP] = LANE_CLUSTER,
+	};
+	return lane[name];
+}
 
 static int parse_name(enum listen_name *out, struct slice word, struct err *e)
 {
@@ -89,4 +97,26 @@ int listen_parse(struct listen_line *out, size_t *count, const struct control *c
 		return control_fault(e, c, C_listen, 1, "no line; take the file away for port 25 on all addresses");
 	*count = n;
 	return 0;
+}
+
+int listen_parse_lane(struct listen_line *out, size_t *count, const struct control *c, enum lane lane, struct err *e)
+{
+	struct listen_line all[LISTEN_MAX];
+	size_t n;
+	int r = listen_parse(all, &n, c, e);
+	if (r < 0)
+		return r;
+	*count = 0;
+	for (size_t i = 0; i < n; i++)
+		if (listen_lane(all[i].name) == lane)
+			out[(*count)++] = all[i];
+	return 0;
+}
+
+bool listen_has_lane(const struct control *c, enum lane lane)
+{
+	struct listen_line line[LISTEN_MAX];
+	struct err e;
+	size_t count;
+	return listen_parse_lane(line, &count, c, lane, &e) == 0 && count > 0;
 }

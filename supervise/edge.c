@@ -1,15 +1,18 @@
 /* Which programs are wanted and where their sending ports lead: see graph.h.  Used by the supervisor and `postern privileges`.
  * Input: control files that were read and checked. */
 #include "lib/control.h"
+#include "smtpd-outside/listen.h"
 #include "supervise/graph.h"
 
+/* A lane without a listener has no mail, so nothing of its own is started. */
 bool graph_wanted(const struct graph_row *row, enum lane lane, const struct control *c)
 {
-	if (!(row->lanes & BIT(lane)))
+	if (!(row->lanes & BIT(lane)) || (lane != LANE_NONE && !listen_has_lane(c, lane)))
 		return false;
 	switch (row->program) {
 	case P_FIXUP:
-		return control_present(c, C_fixupdomains) || control_present(c, C_canonical);
+		/* what is submitted always gets the fields that it lacks (RFC 6409 8) */
+		return lane == LANE_SUBMISSION || control_present(c, C_fixupdomains) || control_present(c, C_canonical);
 	case P_SCAN:
 	case P_SCANWORKER:
 		return control_present(c, C_scanners) || control_present(c, C_banned);

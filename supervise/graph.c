@@ -42,7 +42,7 @@ const char *const graph_common_syscalls[] = {
 
 const struct graph_row graph[] = {
 	{
-		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE), .workers = 1, .keeps_state = true,
+		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1, .keeps_state = true,
 		.ports = {PORT_SESSION, PORT_COMMAND, PORT_LISTEN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4"),
@@ -50,7 +50,7 @@ const struct graph_row graph[] = {
 		.why = "Holds every connection that may not speak yet; reads the network before any other program, so it can reach sessions alone.",
 	},
 	{
-		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE), .workers = 1,
+		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,
 		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("clone", "wait4", "kill"),
@@ -58,7 +58,7 @@ const struct graph_row graph[] = {
 		.why = "One process per SMTP session; makes jobs in memfds.  Has no file, no key and no way to the queue but through the line.",
 	},
 	{
-		.program = P_TLS, .name = "tls", .lanes = BIT(LANE_NONE), .workers = 1,
+		.program = P_TLS, .name = "tls", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,
 		.ports = {PORT_IN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("clone", "wait4"),
@@ -66,7 +66,7 @@ const struct graph_row graph[] = {
 		.why = "One process per TLS connection; holds the certificate's key and no authority over mail.",
 	},
 	{
-		.program = P_FIXUP, .name = "fixup", .lanes = BIT(LANE_OUTSIDE), .workers = 2, .stage = true,
+		.program = P_FIXUP, .name = "fixup", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 2, .stage = true,
 		.ports = {PORT_IN, PORT_NEXT},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS(),
@@ -74,7 +74,7 @@ const struct graph_row graph[] = {
 		.why = "Rewrites addresses in envelope and header; parses hostile headers, holds nothing but the job in hand.",
 	},
 	{
-		.program = P_SCAN, .name = "scan", .lanes = BIT(LANE_OUTSIDE), .workers = 8, .stage = true,
+		.program = P_SCAN, .name = "scan", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 8, .stage = true,
 		.ports = {PORT_IN, PORT_NEXT, PORT_SCANWORKER},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.syscalls = CALLS(CONNECTS),
@@ -82,7 +82,7 @@ const struct graph_row graph[] = {
 		.why = "Applies the scan policy; asks clamd and spamd over their sockets, hence the host's file system (names of sockets, no file can be opened) and network.  spamd takes 0.1 to 0.3 s a message, so there are eight.",
 	},
 	{
-		.program = P_SCANWORKER, .name = "scanworker", .lanes = BIT(LANE_OUTSIDE), .workers = 1,
+		.program = P_SCANWORKER, .name = "scanworker", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,
 		.ports = {PORT_IN},
 		.root = ROOT_HOST,
 		.paths = {"w:STATE/scan"},

@@ -27,8 +27,8 @@ enum port {
 	PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
 	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_QUARANTINE,
 	/* others */
-	PORT_COMMAND,       /* listening SOCK_SEQPACKET STATE/run/NAME.sock for operators */
-	PORT_LISTEN,        /* the listening TCP sockets of control/listen in the file's order; must be the last port */
+	PORT_COMMAND,       /* listening SOCK_SEQPACKET STATE/run/NAME.sock for operators; outside LANE_NONE and LANE_OUTSIDE NAME-LANE.sock */
+	PORT_LISTEN,        /* the listening TCP sockets that control/listen names for the lane, in the file's order; must be the last port */
 	PORT_COUNT
 };
 #define PORTS_MAX 12

@@ -187,7 +187,7 @@ static void take_signals(struct suite *s, int fd)
 static void take_caller(struct suite *s)
 {
 	struct err e;
-	if (command_accept(&caller, s->own.command_fd, &e) == 0)
+	if (command_accept(&caller, s->command_fd, &e) == 0)
 		caller_deadline = deadline_in(COMMAND_MSEC);
 	else if (e.code == E_REFUSED)
 		LOG(EV_bad_command, NULL, F_ERR(&e));
@@ -214,7 +214,7 @@ static void gather(struct polls *p, struct suite *s, int signal_fd)
 	p->n = 0;
 	add_poll(p, signal_fd, NULL, NULL);
 	add_poll(p, s->own.log_fd, NULL, NULL);
-	add_poll(p, caller.fd >= 0 ? caller.fd : s->own.command_fd, NULL, NULL);
+	add_poll(p, caller.fd >= 0 ? caller.fd : s->command_fd, NULL, NULL);
 	for (unsigned i = 0; i < graph_rows; i++)
 		add_poll(p, s->row[i].log_fd, NULL, &graph[i]);
 	for (unsigned i = 0; i < PROCESSES_MAX; i++)

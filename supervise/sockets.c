@@ -33,7 +33,7 @@ static int operators_socket(int *fd, const struct suite *s, const char *name, st
 	int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/run/%s.sock", s->state, name);
 	if (n < 0 || (size_t)n >= sizeof sa.sun_path)
 		return err_set(e, E_TOO_LONG, "%s: too long for the sockets in it (the state folder's name may have %zu octets)", s->state,
-			sizeof sa.sun_path - sizeof "/run/supervise.sock");
+			sizeof sa.sun_path - sizeof "/run/door-submission.sock");
 	(void)unlink(sa.sun_path);
 	*fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t before = umask(0177);
@@ -42,16 +42,24 @@ static int operators_socket(int *fd, const struct suite *s, const char *name, st
 	return rc;
 }
 
+static int group_socket(struct group *g, const struct suite *s, struct err *e)
+{
+	char name[64];
+	bool plain = g->lane == LANE_NONE || g->lane == LANE_OUTSIDE;
+	snprintf(name, sizeof name, "%s%s%s", g->row->name, plain ? "" : "-", plain ? "" : graph_lane_name(g->lane));
+	return operators_socket(&g->command_fd, s, name, e);
+}
+
 int suite_sockets(struct suite *s, struct err *e)
 {
 	int rc = 0;
 	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
 		if (graph_has_port(s->group[i].row, PORT_IN))
 			rc = stage_pair(&s->group[i], e);
-	for (unsigned i = 0; rc == 0 && i < graph_rows; i++)
-		if (graph_has_port(&graph[i], PORT_COMMAND))
-			rc = operators_socket(&s->row[i].command_fd, s, graph[i].name, e);
-	return rc < 0 ? rc : operators_socket(&s->own.command_fd, s, "supervise", e);
+	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
+		if (graph_has_port(s->group[i].row, PORT_COMMAND))
+			rc = group_socket(&s->group[i], s, e);
+	return rc < 0 ? rc : operators_socket(&s->command_fd, s, "supervise", e);
 }
 
 static socklen_t socket_address(struct sockaddr_storage *space, const struct listen_line *line)

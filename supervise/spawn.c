@@ -33,15 +33,10 @@ static int port_fd(struct suite *s, const struct group *g, enum port port)
 	if (port == PORT_IN)
 		return g->in_fd;
 	if (port == PORT_COMMAND)
-		return s->row[g->row - graph].command_fd;
+		return g->command_fd;
 	if (!graph_edge(&edge, g->row, g->lane, port, &s->control))
 		return 0;
 	return group_of(s, edge.to, edge.lane)->out_fd;
-}
-
-static enum lane listen_lane(enum listen_name name)
-{
-	return name == LISTEN_SUBMISSION || name == LISTEN_SUBMISSIONS ? LANE_SUBMISSION : LANE_OUTSIDE;
 }
 
 static void gather(struct inherit *in, struct suite *s, const struct group *g, int lifeline)

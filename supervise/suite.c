@@ -17,7 +17,7 @@
 static void add_group(struct suite *s, const struct graph_row *row, enum lane lane)
 {
 	struct group *g = &s->group[s->groups++];
-	*g = (struct group){.row = row, .lane = lane, .in_fd = -1, .out_fd = -1};
+	*g = (struct group){.row = row, .lane = lane, .in_fd = -1, .out_fd = -1, .command_fd = -1};
 	for (int w = 0; w < row->workers; w++)
 		s->slot[s->slots++] = (struct slot){.group = g, .worker = w};
 }
@@ -25,7 +25,7 @@ static void add_group(struct suite *s, const struct graph_row *row, enum lane la
 void suite_init(struct suite *s)
 {
 	s->begun_msec = clock_msec();
-	s->own = (struct row_state){-1, -1, -1, -1, BUF_INIT(LOG_LINE_MAX + 64)};
+	s->own = (struct row_state){-1, -1, -1, BUF_INIT(LOG_LINE_MAX + 64)};
 	for (unsigned i = 0; i < graph_rows; i++) {
 		s->row[i] = s->own;
 		for (enum lane lane = 0; lane < LANE_COUNT; lane++)

@@ -30,6 +30,7 @@ struct group {
 	enum lane lane;
 	bool wanted;
 	int in_fd, out_fd; /* the stage's socket pair, receiving and sending end; -1: the row has no PORT_IN */
+	int command_fd;    /* listening operators' socket; -1: the row has no PORT_COMMAND */
 };
 
 enum process_state {
@@ -72,7 +73,6 @@ enum phase {
 struct row_state {
 	int log_fd, log_write_fd; /* its log pipe */
 	int settings_fd;          /* sealed; -1: not packed yet */
-	int command_fd;           /* listening operators' socket; -1: none */
 	struct buf partial;       /* of a log line */
 };
 
@@ -88,7 +88,8 @@ struct suite {
 	int exit_code;
 	bool reload_due;
 	int64_t begun_msec;
-	struct row_state row[ROWS_MAX], own; /* own: the supervisor's log pipe and command socket */
+	struct row_state row[ROWS_MAX], own; /* own: the supervisor's log pipe */
+	int command_fd; /* the supervisor's own operators' socket */
 	struct group group[GROUPS_MAX];
 	unsigned groups;
 	struct slot slot[SLOTS_MAX];

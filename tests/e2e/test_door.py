@@ -35,8 +35,12 @@ class Session:
 class Door(Alone):
     def __init__(self, folder, files=None, listen=("",), **kw):
         self.listeners = [self._listener(s) for s in listen]
-        lines = [f"smtp {'[::1]' if s.family == socket.AF_INET6 else '127.0.0.1'}:{s.getsockname()[1]} {'proxy' if 'proxy' in w else ''}"
-                 for s, w in zip(self.listeners, listen)]
+        names = [next((n for n in ("submissions", "submission") if n in w), "smtp") for w in listen]
+        lines = [f"{n} {'[::1]' if s.family == socket.AF_INET6 else '127.0.0.1'}:{s.getsockname()[1]} {'proxy' if 'proxy' in w else ''}"
+                 for n, s, w in zip(names, self.listeners, listen)]
+        if "smtp" not in names:  # the door of submission: lines of other lanes are not its own
+            lines.insert(1, "smtp 127.0.0.1:25")
+            kw.setdefault("lane", "submission")
         self.smtpd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.command = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.command.bind(str(folder / "door.sock"))
@@ -558,3 +562,37 @@ def test_status_command(door, tmp_path):
     s.recv(100)
     d.connect()
     d.session()
+
+
+# ---- the door of submission ----
+
+def test_submission_has_rules_of_its_own(door):
+    d = door({"tcp_smtp": ":deny", "tcp_submission": '127.0.0.2:deny\n127.0.0.3:allow,RELAYCLIENT=""\n:allow,X="1"', "greetdelay": "5"},
+             listen=("submission", "submissions"))
+    began = time.monotonic()
+    d.connect()
+    s = d.session()
+    assert time.monotonic() - began < 2  # greetdelay is for strangers
+    assert (s.listener, s.vars) == ("submission", {"X": "1"})
+    d.connect(listener=1)
+    assert d.session().listener == "submissions"
+    d.connect("127.0.0.3", listener=1)
+    assert d.session().vars == {"RELAYCLIENT": ""}
+    assert rest(d.connect("127.0.0.2")) == b"" and d.none()
+    d.set(tcp_submission="127.0.0.2:allow\n:deny")
+    d.connect("127.0.0.2")
+    assert d.session().vars == {}
+
+
+def test_tls_first_client_is_never_answered_in_clear(door):
+    d = door({"maxperip": "1", "tcp_submission": '127.0.0.2:allow,RBLSMTPD="listed"\n127.0.0.3:allow,GREETDELAY="1"\n'
+              '127.0.0.4:allow,DROP_PRE_GREET="1"\n:allow'}, listen=("submissions",))
+    d.connect(send=b"\x16\x03\x01")
+    d.session()
+    assert rest(d.connect()) == b""  # over a limit
+    assert rest(d.connect("127.0.0.2")) == b""
+    d.connect("127.0.0.3", send=b"\x16\x03\x01")  # a ClientHello is not early
+    assert d.none(0.5)
+    assert d.session().client.recv(3) == b"\x16\x03\x01"
+    d.connect("127.0.0.4", send=b"\x16\x03\x01")
+    d.session(0.5)

@@ -339,6 +339,7 @@ def test_privileges_of_the_running_suite(suite):
     suite.control("fixupdomains", "old.test:campus.test")
     suite.control("banned", "*.exe")
     suite.control("servercert.pem", certificate(suite.folder))
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{free_port()}")
     suite.start()
     with suite.smtp() as client:  # with a forked session and its TLS process
         client.starttls(context=ssl._create_unverified_context())

@@ -13,8 +13,8 @@ static const struct {
 	{"smtp [::]:25", "::", 25, false, "all IPv6"},
 	{"smtp\t192.0.2.1:65535  proxy", "192.0.2.1", 65535, true, "blanks, proxy"},
 	{"smtp [2001:db8::1]:2525 proxy", "2001:db8::1", 2525, true, "IPv6 and proxy"},
-	{"submission 0.0.0.0:587", NULL, 0, false, "not yet available"},
-	{"submissions 0.0.0.0:465", NULL, 0, false, "not yet available"},
+	{"submission 0.0.0.0:587", "0.0.0.0", 587, false, "STARTTLS"},
+	{"submissions [::1]:465 proxy", "::1", 465, true, "TLS at once"},
 	{"qmqp 0.0.0.0:628", NULL, 0, false, "not yet available"},
 	{"console 127.0.0.1:80", NULL, 0, false, "not yet available"},
 	{"SMTP 0.0.0.0:25", NULL, 0, false, "names are in small letters"},
@@ -79,6 +79,38 @@ START_TEST(files)
 }
 END_TEST
 
+/* Each door gets the lines of its own lane. */
+START_TEST(lanes)
+{
+	static const struct {
+		const char *content;
+		size_t outside, submission, none;
+	} sets[] = {
+		{NULL, 2, 0, 0},
+		{"smtp 127.0.0.1:25\n", 1, 0, 0},
+		{"submissions [::1]:465\nsmtp 127.0.0.1:25\nsubmission 127.0.0.1:587\n", 1, 2, 0},
+		{"submission 127.0.0.1:587\n", 0, 1, 0},
+		{"submission 127.0.0.1\n", 0, 0, 0}, /* faulty: nobody has a listener */
+	};
+	for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+		struct control c = {0};
+		const size_t want[LANE_COUNT] = {[LANE_OUTSIDE] = sets[i].outside, [LANE_SUBMISSION] = sets[i].submission};
+		c.value[C_listen] = (struct control_value){.content = slice_str(sets[i].content ? sets[i].content : ""), .present = sets[i].content};
+		for (enum lane lane = LANE_NONE; lane < LANE_COUNT; lane++) {
+			struct listen_line l[LISTEN_MAX];
+			struct err e;
+			size_t count = 0;
+			bool faulty = i == 4;
+			ck_assert_int_eq(listen_parse_lane(l, &count, &c, lane, &e), faulty ? E_SYNTAX : 0);
+			ck_assert_uint_eq(count, want[lane]);
+			ck_assert_int_eq(listen_has_lane(&c, lane), want[lane] > 0);
+			for (size_t k = 0; k < count; k++)
+				ck_assert_int_eq(listen_lane(l[k].name), lane);
+		}
+	}
+}
+END_TEST
+
 START_TEST(limit)
 {
 	struct listen_line l[LISTEN_MAX];
@@ -101,4 +133,5 @@ END_TEST
 UNIT_MAIN("listen",
 	tcase_add_loop_test(t, line, 0, sizeof rows / sizeof *rows);
 	tcase_add_test(t, files);
+	tcase_add_test(t, lanes);
 	tcase_add_test(t, limit);)

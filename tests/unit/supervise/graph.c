@@ -5,8 +5,8 @@
 #include "lib/control.h"
 #include "tests/unit/unit.h"
 
-/* The control files that decide what is started, all combinations. */
-static const enum control_id switches[] = {C_fixupdomains, C_canonical, C_scanners, C_banned, C_servercert};
+/* The control files that decide what is started, all combinations; listen names both kinds of submission, or is absent: port 25 alone. */
+static const enum control_id switches[] = {C_fixupdomains, C_canonical, C_scanners, C_banned, C_servercert, C_listen};
 #define SWITCHES (sizeof switches / sizeof *switches)
 
 static struct control with(unsigned bits)
@@ -14,6 +14,7 @@ static struct control with(unsigned bits)
 	struct control c = {0};
 	for (unsigned i = 0; i < SWITCHES; i++)
 		c.value[switches[i]].present = (bits >> i) & 1;
+	c.value[C_listen].content = slice_str("smtp 0.0.0.0:25\nsubmission 0.0.0.0:587\nsubmissions 0.0.0.0:465\n");
 	return c;
 }
 
@@ -98,20 +99,44 @@ START_TEST(senders)
 END_TEST
 
 /* From smtpd over the wanted stages, in the line's order, to the queue. */
-START_TEST(line)
+static unsigned walk_line(const struct control *c, enum lane lane)
 {
-	struct control c = with((unsigned)_i);
-	struct edge edge = {P_SMTPD, LANE_OUTSIDE};
+	struct edge edge = {P_SMTPD, lane};
 	unsigned at = 0, passed = 0;
 	while (edge.to != P_QUEUE) {
-		ck_assert(graph_edge(&edge, graph_of(edge.to), LANE_OUTSIDE, PORT_NEXT, &c));
+		ck_assert(graph_edge(&edge, graph_of(edge.to), lane, PORT_NEXT, c));
 		while (at < graph_line_length && graph_line[at] != edge.to)
 			at++;
 		ck_assert_uint_lt(at, graph_line_length);
 		passed |= (unsigned)BIT(edge.to);
 	}
+	return passed;
+}
+
+START_TEST(line)
+{
+	struct control c = with((unsigned)_i);
+	unsigned passed = walk_line(&c, LANE_OUTSIDE);
+	bool scans = control_present(&c, C_scanners) || control_present(&c, C_banned);
 	ck_assert_int_eq(!!(passed & BIT(P_FIXUP)), control_present(&c, C_fixupdomains) || control_present(&c, C_canonical));
-	ck_assert_int_eq(!!(passed & BIT(P_SCAN)), control_present(&c, C_scanners) || control_present(&c, C_banned));
+	ck_assert_int_eq(!!(passed & BIT(P_SCAN)), scans);
+	if (!control_present(&c, C_listen))
+		return;
+	passed = walk_line(&c, LANE_SUBMISSION);
+	ck_assert(passed & BIT(P_FIXUP)); /* completes Date and Message-ID */
+	ck_assert_int_eq(!!(passed & BIT(P_SCAN)), scans);
+}
+END_TEST
+
+/* Without a listener nothing of the lane is started. */
+START_TEST(lanes)
+{
+	struct control c = with((unsigned)_i);
+	for (unsigned i = 0; i < graph_rows; i++)
+		for (enum lane lane = LANE_OUTSIDE; lane < LANE_COUNT; lane++)
+			if (!(lane == LANE_OUTSIDE || (lane == LANE_SUBMISSION && control_present(&c, C_listen))))
+				ck_assert_msg(!graph_wanted(&graph[i], lane, &c), "%s", graph[i].name);
+	ck_assert_int_eq(graph_wanted(graph_of(P_DOOR), LANE_SUBMISSION, &c), control_present(&c, C_listen));
 }
 END_TEST
 
@@ -126,8 +151,9 @@ START_TEST(authority)
 		ck_assert(row->root != ROOT_QUEUE || row->program == P_QUEUE);
 		ck_assert(!graph_has_port(row, PORT_LISTEN) || row->program == P_DOOR);
 		for (int p = 0; row->ports[p] != PORT_END; p++)
-			if (graph_edge(&edge, row, LANE_OUTSIDE, row->ports[p], &c) && edge.to == P_QUEUE)
-				ck_assert_msg(row->stage, "%s reaches the queue past the line", row->name);
+			for (enum lane lane = LANE_OUTSIDE; lane <= LANE_SUBMISSION; lane++)
+				if (row->lanes & BIT(lane) && graph_edge(&edge, row, lane, row->ports[p], &c) && edge.to == P_QUEUE)
+					ck_assert_msg(row->stage, "%s reaches the queue past the line", row->name);
 	}
 }
 END_TEST
@@ -169,6 +195,7 @@ UNIT_MAIN("graph",
 	tcase_add_loop_test(t, edges, 0, 1 << SWITCHES);
 	tcase_add_loop_test(t, senders, 0, (int)graph_rows);
 	tcase_add_loop_test(t, line, 0, 1 << SWITCHES);
+	tcase_add_loop_test(t, lanes, 0, 1 << SWITCHES);
 	tcase_add_test(t, authority);
 	tcase_add_loop_test(t, calls, 0, (int)graph_rows);
 	tcase_add_test(t, names);)
