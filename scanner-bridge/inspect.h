@@ -22,7 +22,7 @@ enum malformed {
 	MALFORMED_FIELD_TWICE = 1 << 0,     /* Content-Type, -Transfer-Encoding or -Disposition stands twice in one part */
 	MALFORMED_PARAMETER_TWICE = 1 << 1, /* boundary, name or filename given twice, or its RFC 2231 sections leave gaps or repeat */
 	MALFORMED_TYPE = 1 << 2,            /* Content-Type breaks its grammar: comment, quote without end, no slash */
-	MALFORMED_BOUNDARY = 1 << 3,        /* multipart without boundary, without a part, or a line that only begins like the boundary */
+	MALFORMED_BOUNDARY = 1 << 3,        /* multipart without boundary, or with text but no part, or a line that only begins like the boundary */
 	MALFORMED_ENCODING = 1 << 4,        /* unknown Content-Transfer-Encoding, or base64 of a whole multipart */
 	MALFORMED_BASE64 = 1 << 5,          /* octets outside the alphabet, or data after the padding */
 	MALFORMED_HEADER = 1 << 6,          /* a part's header does not end with an empty line */

@@ -13,6 +13,7 @@ struct frame {
 	bool digest;           /* its parts are messages unless they say otherwise */
 	size_t boundary_at, boundary_n; /* in .boundaries */
 	unsigned parts;
+	bool text;             /* something stands before its first part */
 };
 struct walk {
 	struct slice all;
@@ -157,7 +158,7 @@ static bool push(struct walk *w, bool multipart)
 static void pop(struct walk *w)
 {
 	const struct frame *f = &w->stack[--w->depth];
-	if (f->multipart && f->parts == 0)
+	if (f->multipart && f->parts == 0 && f->text) /* bounces often return the header of a multipart alone */
 		*w->malformed |= MALFORMED_BOUNDARY;
 	w->boundaries.n = f->boundary_at;
 }
@@ -302,8 +303,12 @@ void mime_walk(struct slice message, unsigned *malformed, mime_part_seen *part, 
 		struct slice line = slice_from(message, at);
 		line = slice_upto(line, slice_find(line, '\n'));
 		next = at + line.n + 1 < message.n ? at + line.n + 1 : message.n;
-		if (!boundary_line(&w, line, at, next) && w.state == IN_HEADER)
+		if (boundary_line(&w, line, at, next))
+			continue;
+		if (w.state == IN_HEADER)
 			header_line(&w, line, at, next);
+		else if (w.state == IN_GAP && w.depth && trim_end(line).n)
+			w.stack[w.depth - 1].text = true;
 	}
 	part_end(&w, message.n);
 	while (w.depth)
