@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -228,6 +229,21 @@ def test_manpages():
         assert p.returncode == 0, p.stdout
     assert ".It Pa concurrencyincoming" in postern("manpage", "control").stdout
     assert postern("manpage", "frob").returncode == 100
+
+
+PAGES = sorted([*(BIN.parent / "man").glob("*.5"), *(pathlib.Path(__file__).parents[2] / "man").glob("*.[58]")])
+
+
+def test_manual_pages():
+    """Every page is clean mdoc, every program has one, and every page of ours that one refers to is there."""
+    names = {p.name for p in PAGES}
+    for page in PAGES:
+        p = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(page)], capture_output=True, text=True)
+        assert p.returncode == 0, p.stdout
+        for name, section in re.findall(r"^\.Xr (postern\S*) (\d)", page.read_text(), re.M):
+            assert f"{name}.{section}" in names, f"{page.name} refers to {name}({section})"
+    for program in BIN.glob("postern*"):
+        assert f"{program.name}.8" in names, program.name
 
 
 @pytest.mark.skipif(not ROOT, reason="as root each program has its own user")
