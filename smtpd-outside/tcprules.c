@@ -140,9 +140,13 @@ static int add_rule(struct tcprules *t, struct slice instruction, struct slice *
 	return 0;
 }
 
+#define NAMES_MAX 64
+
 struct warner {
 	tcprules_warn *warn;
 	void *arg;
+	struct slice told[NAMES_MAX]; /* variables that were spoken of: once for the file, not for each line */
+	size_t tolds;
 };
 
 static void warn(const struct warner *w, int line, const char *text)
@@ -151,7 +155,29 @@ static void warn(const struct warner *w, int line, const char *text)
 		w->warn(w->arg, line, text);
 }
 
-static int add_line(struct tcprules *t, struct slice *last, struct slice text, int line, const struct warner *w, struct err *e)
+static void warn_of_name(struct warner *w, int line, struct slice name)
+{
+	struct err text;
+	const char *note = tcprules_note(name);
+	if (!note || w->tolds == NAMES_MAX)
+		return;
+	for (size_t i = 0; i < w->tolds; i++)
+		if (slice_eq(w->told[i], name))
+			return;
+	w->told[w->tolds++] = name;
+	err_set(&text, E_REFUSED, "%.*s %s", SLICE_FMT(name), note);
+	warn(w, line, text.text);
+}
+
+/* Of the rule that was added last. */
+static void warn_of_names(const struct tcprules *t, struct warner *w, int line)
+{
+	size_t vars = t->rule[t->rules - 1].vars;
+	for (size_t i = t->pairs - vars; w->warn && i < t->pairs; i++)
+		warn_of_name(w, line, t->pair[i].name);
+}
+
+static int add_line(struct tcprules *t, struct slice *last, struct slice text, int line, struct warner *w, struct err *e)
 {
 	struct slice address, instruction;
 	struct tcprules_address a;
@@ -163,6 +189,7 @@ static int add_line(struct tcprules *t, struct slice *last, struct slice text, i
 	int r = add_rule(t, instruction, last, line, e);
 	if (r < 0)
 		return r;
+	warn_of_names(t, w, line);
 	r = a.kind == ADDRESS_NAME ? 0 : enter_address(t, &a, (uint32_t)(t->rules - 1), &doubled);
 	if (r < 0)
 		return err_set(e, r, r == E_TOO_LONG ? "more than %u addresses" : "no memory for %u addresses", TCPRULES_MAX);
@@ -188,7 +215,7 @@ static void settle(struct tcprules *t)
 				t->lengths[four][t->length_count[four]++] = (uint8_t)bits;
 }
 
-static int parse(struct tcprules *t, int *line, struct slice text, const struct warner *w, struct err *e)
+static int parse(struct tcprules *t, int *line, struct slice text, struct warner *w, struct err *e)
 {
 	struct control_line l = {0};
 	struct slice last = {0};
@@ -204,7 +231,7 @@ static int parse(struct tcprules *t, int *line, struct slice text, const struct 
 
 int tcprules_parse(struct tcprules **out, int *line, struct slice text, tcprules_warn *warner, void *arg, struct err *e)
 {
-	struct warner w = {warner, arg};
+	struct warner w = {.warn = warner, .arg = arg};
 	struct tcprules *t = calloc(1, sizeof *t);
 	*line = 0;
 	if (!t || !(t->text = malloc(text.n + 1))) {

@@ -4,6 +4,8 @@
  * before it begins), here it is an error. */
 #include "smtpd-outside/tcprules_line.h"
 
+#include "lib/job.h" /* BODY_MAX, RECIPIENTS_MAX */
+
 int tcprules_split(struct slice *address, struct slice *instruction, struct slice line, struct err *e)
 {
 	/* An IPv6 address has colons of its own, but none is followed by these words. */
@@ -220,15 +222,35 @@ static int heed(struct tcprule *rule, const struct known *k, struct slice value,
 	return 0;
 }
 
+/* Numbers that the session heeds (smtpd_settings.c): a wrong one is found here, not by the first client. */
+static const struct {
+	const char *name;
+	long long most;
+} session_numbers[] = {
+	{"DATABYTES", (long long)BODY_MAX}, {"MAXRCPT", RECIPIENTS_MAX}, {"DENY_TLS", 1000},
+};
+
+static int check_session_number(const struct handover_pair *pair, struct err *e)
+{
+	long long v;
+	for (size_t k = 0; k < sizeof session_numbers / sizeof *session_numbers; k++)
+		if (slice_eq_str(pair->name, session_numbers[k].name) && slice_number(&v, pair->value, 0, session_numbers[k].most) < 0)
+			return err_set(e, E_SYNTAX, "%s is a number from 0 to %lld", session_numbers[k].name, session_numbers[k].most);
+	return 0;
+}
+
 static int heed_all(struct tcprule *rule, const struct handover_pair *pairs, struct err *e)
 {
 	for (size_t k = 0; k < sizeof knowns / sizeof *knowns; k++)
 		for (size_t i = 0; i < rule->vars; i++)
 			if (slice_eq_str(pairs[i].name, knowns[k].name) && heed(rule, &knowns[k], pairs[i].value, e) < 0)
 				return E_SYNTAX;
-	for (size_t i = 0; i < rule->vars; i++)
+	for (size_t i = 0; i < rule->vars; i++) {
+		if (check_session_number(&pairs[i], e) < 0)
+			return E_SYNTAX;
 		if (slice_eq_str(pairs[i].name, "RBLSMTPD"))
 			rule->rblsmtpd = pairs[i].value;
+	}
 	return 0;
 }
 
@@ -245,4 +267,22 @@ int tcprules_instruction(struct tcprule *rule, struct handover_pair *pairs, stru
 			return r;
 	}
 	return heed_all(rule, pairs, e);
+}
+
+/* All that door and session heed; whatever else an administrator's file sets does nothing yet, and he should know. */
+static const struct {
+	const char *name, *note;
+} heeded[] = {
+	{"RELAYCLIENT", NULL}, {"DATABYTES", NULL}, {"MAXRCPT", NULL}, {"DENY_TLS", NULL}, {"TCPREMOTEHOST", NULL},
+	{"GREETDELAY", NULL}, {"DROP_PRE_GREET", NULL}, {"MAXPERIP", NULL}, {"MAXPERNET", NULL}, {"RBLSMTPD", NULL},
+	{"SMTPD_GREETDELAY", "is taken as GREETDELAY: a silent wait"},
+	{"DROPRUSHGREET", "is taken as DROP_PRE_GREET"},
+};
+
+const char *tcprules_note(struct slice name)
+{
+	for (size_t i = 0; i < sizeof heeded / sizeof *heeded; i++)
+		if (slice_eq_str(name, heeded[i].name))
+			return heeded[i].note;
+	return "is not heeded by this release; the rule works as if it were not set";
 }

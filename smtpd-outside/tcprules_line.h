@@ -27,4 +27,6 @@ MUST_CHECK int tcprules_split(struct slice *address, struct slice *instruction, 
 MUST_CHECK int tcprules_address(struct tcprules_address *out, struct slice text, struct err *hint, struct err *e);
 /* "allow" or "deny" and variables; RULE's fields but .var and .line are set, PAIRS has room for HANDOVER_VARS_MAX. */
 MUST_CHECK int tcprules_instruction(struct tcprule *rule, struct handover_pair *pairs, struct slice text, struct err *e);
+/* What is to be said about a variable NAME: an alias, or nobody heeds it; NULL: nothing. */
+const char *tcprules_note(struct slice name);
 #endif
