@@ -48,10 +48,14 @@ static void pass(struct ldif *l, size_t octets, int lines)
 static int pass_to_entry(struct ldif *l, struct err *e)
 {
 	size_t whole;
-	int lines;
+	int lines = 1;
 	for (; l->rest.n; pass(l, whole, lines)) {
+		if (line_octets(l->rest, &whole) == 0) { /* nothing continues an empty line */
+			lines = 1;
+			continue;
+		}
 		struct slice line = slice_upto(l->rest, folded_octets(l->rest, &whole, &lines));
-		if (line.n == 0 || line.p[0] == '#')
+		if (line.p[0] == '#')
 			continue;
 		if (l->begun || !slice_case_starts(line, "version:"))
 			return 0;
