@@ -11,7 +11,7 @@ BUILD   := build$(if $(SAN),-san)
 
 comma   := ,
 CC      ?= cc
-PKG     := gmime-3.0 libseccomp openssl jansson libcap
+PKG     := gmime-3.0 libseccomp openssl jansson libcap libmaxminddb libpcre2-8
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wformat=2 -Wcast-qual -Wwrite-strings -Wundef $(if $(CI),-Werror)
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
@@ -19,7 +19,7 @@ SANFLAG := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(shell pkg-config --cflags $(PKG) | sed 's/-I/-isystem /g') -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAG) $(LDFLAGS)
-LIBS    = $(shell pkg-config --libs $(PKG)) -lldap -llber -lclamav -lcdb $(if $(SAN),-Wl$(comma)--no-as-needed) -lcrypt
+LIBS    = $(shell pkg-config --libs $(PKG)) -lldap -llber -lclamav -lcdb -lm $(if $(SAN),-Wl$(comma)--no-as-needed) -lcrypt
 
 # One process per session: a fork of a static program copies less (docs/decisions.md).
 ifndef SAN

@@ -30,6 +30,7 @@ int cmd_serve(const struct options *o);
 int cmd_check(const struct options *o);
 int cmd_queue(const struct options *o);
 int cmd_user(const struct options *o);
+int cmd_skim(const struct options *o);
 int cmd_manpage(const struct options *o);
 int cmd_defaults(const struct options *o);
 

@@ -12,6 +12,7 @@
 #include "scanner-bridge/banned.h"
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"
+#include "skim/geo.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tcprules.h"
 #include "smtpd-outside/tls_cert.h"
@@ -155,6 +156,8 @@ static const struct {
 	{C_scanpolicy, NULL, check_scanpolicy},
 	{C_banned, NULL, check_banned},
 	{C_servercert, NULL, check_servercert},
+	{C_skim, NULL, skim_check},
+	{C_geoip, NULL, geo_check},
 };
 
 /* The faults in the lines of one file. */

@@ -23,6 +23,7 @@ static const struct subcommand {
 	{"serve", "", "run the whole suite in the foreground", cmd_serve, 0, 0, false},
 	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
 	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
+	{"skim", "replay FILE|-", "what the detection of stolen accounts says of past events (JSON lines)", cmd_skim, 2, 2, false},
 	{"user", "ADDRESS", "what the directory says of an address and where its mail goes", cmd_user, 1, 1, false},
 	{"privileges", "", "what each program may do, and whether the running ones hold to it", run_privileges, 0, 0, false},
 	{"fixup", "ADDRESS", "what an address is rewritten to, and by which line", run_fixup, 1, 1, false},

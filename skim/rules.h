@@ -1,0 +1,62 @@
+/* The judgement: one event in, one decision out; the memory is kept up to date on the way. */
+#ifndef POSTERN_SKIM_RULES_H
+#define POSTERN_SKIM_RULES_H
+#include "skim/history.h"
+
+struct engine {
+	const struct skim_config *cfg;
+	const struct geo *geo;     /* NULL: no places are known */
+	struct history *history;
+	int64_t clock;             /* the latest time seen */
+	int64_t lock_day;          /* days since 1970 */
+	long locks;                /* on that day */
+};
+
+#define WHY_MAX 1000
+struct decision {
+	enum skim_action action;
+	int score;
+	uint64_t rules;            /* bits of the rules that speak against the user now */
+	uint64_t hit;              /* of those, the ones that this event hit */
+	char why[WHY_MAX + 1];     /* for the helpdesk; printable UTF-8 */
+	struct user *user;         /* NULL: the event names none */
+	bool changed;              /* the user's state is another than before */
+};
+
+/* Judge EV.  Never fails: what is not known counts for nobody and against nobody. */
+void engine_judge(struct decision *out, struct engine *g, const struct skim_event *ev);
+/* The decision as one JSON object with its line end: id, time, user, action, score, rules, why. */
+void decision_json(struct buf *b, const struct decision *d, const struct skim_event *ev);
+/* The user's score and state as they are at NOW (points fade). */
+int engine_score(const struct engine *g, const struct user *u, int64_t now, int *families);
+/* Plain words for what speaks against U; rules in FIRST (bits) first. */
+void why_text(char out[WHY_MAX + 1], const struct user *u, const struct skim_config *cfg, uint64_t first, int64_t now);
+const char *state_name(enum user_state s); /* "flagged", … */
+
+/* Between skim/rules*.c: the event being judged. */
+struct judging {
+	struct engine *g;
+	const struct skim_event *ev;
+	struct user *u;
+	int64_t now;
+	bool has_ip, learned, declared, trusted;
+	struct ip ip;              /* IPv6: the /64 */
+	struct place place;
+	uint64_t hit;              /* rules that count */
+	uint64_t noted;            /* rules set to log, dry runs */
+	enum skim_action floor;    /* of the checks of qmail-skim.conf */
+	struct sent hour, day;     /* sent, this message with it */
+	long recipients;
+};
+/* Rule R speaks against the user.  POINTS 0: those of the settings.  TEXT may be NULL. */
+void judging_hit(struct judging *j, enum rule r, int points, const struct hit *what);
+void judge_failure(struct judging *j);
+void judge_login(struct judging *j);
+void judge_send(struct judging *j);
+void judge_checks(struct judging *j); /* qmail-skim.conf */
+void note_login(struct judging *j, bool good);
+void note_send(struct judging *j, bool good);
+/* ADDRESS is one that the user may send as: the user's own name at one of our domains, said in [authorised], or used on earlier days. */
+bool sender_is_user(const struct judging *j, struct slice address);
+struct slice address_of(struct slice field); /* "Name <a@b>" gives "a@b" */
+#endif

@@ -1,0 +1,163 @@
+/* Rules S1 to S7, F1, F2, C1 to C3: see ruletable.h, postern-skim(5).  Input: the numbers and texts of an event, from anybody who can log in. */
+#include "skim/rules.h"
+
+struct slice address_of(struct slice field)
+{
+	size_t from = slice_rfind(field, '<');
+	struct slice a = from < field.n ? slice_from(field, from + 1) : field;
+	return slice_trim(slice_upto(a, slice_find(a, '>')));
+}
+
+static struct slice local_part(struct slice address)
+{
+	return slice_upto(address, slice_rfind(address, '@'));
+}
+
+bool sender_is_user(const struct judging *j, struct slice address)
+{
+	const struct skim_config *c = j->g->cfg;
+	struct slice a = address_of(address), user = j->ev->user, domain = addr_domain_of(a);
+	if (a.n == 0 || slice_case_eq(a, user) || config_authorised(c, user, a))
+		return true;
+	bool ours = domain.n == 0 || config_local_domain(c, domain) || slice_case_eq(domain, addr_domain_of(user)) ||
+		(!control_present(c->control, C_locals) && !control_present(c->control, C_me));
+	if (ours && slice_case_eq(local_part(a), local_part(user)))
+		return true;
+	return user_known_days(j->u->from, FROMS_MAX, history_hash(a), j->now) >= 2;
+}
+
+/* A volume that the user had on two earlier days says nothing. */
+static bool usual_volume(const struct judging *j)
+{
+	return j->u->usual_day[1] >= 20 && j->day.recipients <= j->u->usual_day[1] + j->u->usual_day[1] / 2;
+}
+
+static void volume(struct judging *j)
+{
+	const struct skim_config *c = j->g->cfg;
+	const struct userclass *class = config_class(c, j->ev->class, j->now);
+	if (usual_volume(j))
+		return;
+	if (class->recipients_hour && j->hour.external >= (uint32_t)class->recipients_hour)
+		judging_hit(j, R_S1, j->hour.external >= (uint32_t)config_number(c, N_recipients_hard) ? 50 : 0, &(struct hit){.a = j->hour.external});
+	if (class->recipients_day && j->day.recipients >= (uint32_t)class->recipients_day)
+		judging_hit(j, R_S2, 0, &(struct hit){.a = j->day.recipients});
+	if (class->message_recipients && j->recipients >= class->message_recipients)
+		judging_hit(j, R_S7, 0, &(struct hit){.a = j->recipients});
+}
+
+static void nonexistent(struct judging *j)
+{
+	const struct skim_config *c = j->g->cfg;
+	long n = j->hour.unknown;
+	int points = n >= config_number(c, N_unknown_lock) ? 80 : n >= config_number(c, N_unknown_hold) ? 50 : 0;
+	if (n >= config_number(c, N_unknown_warn))
+		judging_hit(j, R_S3, points, &(struct hit){.a = n, .b = j->hour.recipients});
+	if (j->day.recipients >= config_number(c, N_bounce_least) && j->day.unknown * 100ull > j->day.recipients * (uint64_t)config_number(c, N_bounce_percent))
+		judging_hit(j, R_S4, 0, &(struct hit){.a = (long)(j->day.unknown * 100ull / j->day.recipients), .b = j->day.recipients});
+}
+
+/* From an unusual place a third of the recipients is enough. */
+static bool from_unusual_place(const struct judging *j)
+{
+	double family[FAMILY_COUNT];
+	user_score(j->u, j->g->cfg->rule, j->now, family);
+	return family[FAMILY_LOGIN] >= 25;
+}
+
+static void novelty(struct judging *j, bool unusual)
+{
+	const struct skim_config *c = j->g->cfg;
+	long least = config_number(c, N_novel_least);
+	if (j->day.recipients >= (unusual ? (least + 2) / 3 : least) &&
+		j->day.fresh * 100ull > j->day.recipients * (uint64_t)config_number(c, N_novel_percent))
+		judging_hit(j, R_S5, 0, &(struct hit){.a = j->day.fresh, .b = j->day.recipients});
+	if (j->ev->swept != EVENT_NONE && j->ev->swept > config_number(c, N_sweep_least))
+		judging_hit(j, R_S6, 0, &(struct hit){.a = j->ev->swept});
+}
+
+static void names(struct judging *j)
+{
+	const struct skim_config *c = j->g->cfg;
+	struct slice reply = address_of(j->ev->reply_to), domain = addr_domain_of(reply);
+	if (!sender_is_user(j, j->ev->mail_from) || !sender_is_user(j, j->ev->header_from))
+		judging_hit(j, R_F1, j->hour.recipients >= (uint32_t)config_number(c, N_from_maxrcptto) ? 0 : 10, &(struct hit){.a = j->hour.recipients});
+	if (reply.n == 0 || config_local_domain(c, domain) || slice_case_eq(reply, address_of(j->ev->header_from)) ||
+		slice_case_eq(domain, addr_domain_of(j->ev->user)) || slice_case_eq(domain, addr_domain_of(j->ev->mail_from)))
+		return;
+	if (j->hour.recipients >= (uint32_t)config_number(c, N_replyto_least) && !user_has_word(j->u->reply_to, 4, history_hash(reply))) {
+		struct hit h = {0};
+		memcpy(h.text, domain.p, domain.n < CITY_MAX ? domain.n : CITY_MAX - 1);
+		judging_hit(j, R_F2, 0, &h);
+	}
+}
+
+static void links(struct judging *j, bool unusual)
+{
+	const struct skim_config *c = j->g->cfg;
+	struct slice host = j->ev->url_host, text = j->ev->body_hash.n ? j->ev->body_hash : j->ev->subject_hash;
+	struct hit h = {0};
+	uint32_t same = text.n ? user_note_text(j->u, history_hash64(text), (uint32_t)j->recipients, j->now) : (uint32_t)j->recipients;
+	if (host.n == 0 || config_local_domain(c, host) || config_local_domain(c, slice_from(host, slice_find(host, '.') + 1)))
+		return;
+	memcpy(h.text, host.p, host.n < CITY_MAX ? host.n : CITY_MAX - 1);
+	bool bad = config_bad_host(c, host);
+	h.a = bad;
+	bool known = user_has_word(j->u->host, HOSTS_MAX, history_hash(host)) && !bad;
+	known |= history_host_known(j->g->history, host, j->u, j->now) && !bad;
+	long least = config_number(c, N_same_least);
+	if (!known && same >= (unusual ? (least + 2) / 3 : least) && !usual_volume(j))
+		judging_hit(j, R_C1, 0, &(struct hit){.a = same});
+	if (bad || (!known && j->hour.recipients >= config_number(c, N_link_least)))
+		judging_hit(j, R_C2, bad ? 30 : 0, &h);
+}
+
+static bool bad_verdict(struct slice v)
+{
+	static const char *const good[] = {"", "clean", "ok", "pass", "passed", "ham", "none", "good", "unknown", "not-spam", "notspam"};
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		if (slice_case_eq_str(v, good[i]))
+			return false;
+	return true;
+}
+
+static uint32_t count(long v, long otherwise)
+{
+	v = v == EVENT_NONE ? otherwise : v;
+	return v > 1000000 ? 1000000 : (uint32_t)v;
+}
+
+void judge_send(struct judging *j)
+{
+	const struct skim_event *ev = j->ev;
+	j->recipients = count(ev->recipients, 1);
+	struct sent s = {j->now, (uint32_t)j->recipients, count(ev->external, j->recipients), count(ev->unknown_recipients, 0),
+		count(ev->new_recipients, 0), bad_verdict(ev->verdict)};
+	user_note_sent(j->u, &s);
+	j->hour = user_sent(j->u, j->now, 3600);
+	j->day = user_sent(j->u, j->now, DAY);
+	bool unusual = from_unusual_place(j);
+	volume(j);
+	nonexistent(j);
+	novelty(j, unusual);
+	names(j);
+	links(j, unusual);
+	if (j->hour.bad >= config_number(j->g->cfg, N_verdicts))
+		judging_hit(j, R_C3, 0, &(struct hit){.a = j->hour.bad});
+}
+
+/* What is under suspicion does not become usual. */
+void note_send(struct judging *j, bool good)
+{
+	struct slice envelope = address_of(j->ev->mail_from), from = address_of(j->ev->header_from), reply = address_of(j->ev->reply_to);
+	if (!good)
+		return;
+	if (envelope.n)
+		user_note_known(j->u->from, FROMS_MAX, history_hash(envelope), j->now);
+	if (from.n)
+		user_note_known(j->u->from, FROMS_MAX, history_hash(from), j->now);
+	if (reply.n)
+		user_note_word(j->u->reply_to, 4, history_hash(reply));
+	if (j->ev->url_host.n)
+		user_note_word(j->u->host, HOSTS_MAX, history_hash(j->ev->url_host));
+}
