@@ -1,0 +1,25 @@
+/* Asking the queue, for the parts of `postern queue`. */
+#ifndef POSTERN_CONTROL_CMD_QUEUE_H
+#define POSTERN_CONTROL_CMD_QUEUE_H
+#include "control/cmd.h"
+#include "lib/command.h"
+
+#define ROW_KEYS_MAX 64
+
+struct row {
+	struct slice cell[2 * ROW_KEYS_MAX]; /* key, value, key, value … */
+	size_t count;
+};
+/* The value of KEY; empty (or 0) where there is none. */
+struct slice row_get(const struct row *r, const char *key);
+long long row_number(const struct row *r, const char *key);
+
+/* Ask, and call EACH (may be NULL) for every row of the answer.  The exit code of the answer, its text in TEXT; what goes wrong on the way
+ * is told on standard error. */
+typedef void each_row(void *arg, const struct row *r);
+int queue_ask(const struct options *o, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX]);
+/* ARG is KEY=VALUE with a key that the queue knows. */
+bool queue_condition(const char *arg);
+/* list and show (cmd_queue_show.c). */
+int queue_query(const struct options *o, const char *verb);
+#endif
