@@ -327,6 +327,7 @@ static bool is_all(const struct caller *c)
 
 static void retry(struct caller *c)
 {
+	dispatch_open(c->q);
 	if (is_all(c))
 		for_all(c, retry_one, "are tried now");
 	else

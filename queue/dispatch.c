@@ -13,6 +13,8 @@
 
 #define ROUTE_MSEC 60000
 #define LOCAL_MSEC 900000
+#define REMOTE_MSEC 7200000 /* agents that speak with other hosts give up before (deliver/agent.h) */
+#define LOCAL_TIMES 10      /* concurrencylocal counts deliveries while they are quick */
 #define PAUSE_MSEC 20
 #define UNIT_OCTETS (40u * 1024) /* of targets in one delivery; the datagram stays below QUESTION_MAX */
 
@@ -62,6 +64,11 @@ static int read_answer(struct call *c, char *space, size_t size, size_t *n)
 	return got > 0 && (size_t)got <= size ? 0 : E_EOF;
 }
 
+static const char *agent_text(enum agent agent)
+{
+	return agent == AGENT_LOCAL ? "Maildir" : agent == AGENT_QMQP ? "QMQP" : agent == AGENT_LMTP ? "LMTP" : "SMTP";
+}
+
 /* A recipient without a target that an agent could serve. */
 static void no_target(struct work_rcpt *r, const struct target *t)
 {
@@ -70,59 +77,71 @@ static void no_target(struct work_rcpt *r, const struct target *t)
 		rcpt_result(r, t->status == DELIVERY_FAILED ? RCPT_FAILED : RCPT_DEFERRED, t->enhanced, slice_make(NULL, 0), t->text);
 		return;
 	}
-	const char *by = t->agent == AGENT_QMQP ? "QMQP" : t->agent == AGENT_LMTP ? "LMTP" : "SMTP";
-	snprintf(text, sizeof text, "no program for delivery by %s to %.*s yet", by, (int)(t->destination.n < 300 ? t->destination.n : 300), t->destination.p);
+	snprintf(text, sizeof text, "no program for delivery by %s to %.*s yet", agent_text(t->agent), (int)(t->destination.n < 300 ? t->destination.n : 300), t->destination.p);
 	r->remote = true;
 	rcpt_text(r, RCPT_DEFERRED, "4.3.5", text);
 }
 
-static bool take_target(struct queue *q, struct work_rcpt *r, struct target *t)
+static struct channel *channel_of(struct queue *q, enum agent agent)
+{
+	for (size_t i = 0; i < CHANNELS; i++)
+		if (q->channel[i].agent == agent && q->channel[i].port >= 0)
+			return &q->channel[i];
+	return NULL;
+}
+
+static struct channel *take_target(struct queue *q, struct work_rcpt *r, struct target *t)
 {
 	struct slice rest = slice_make(r->target, r->target_octets);
 	if (!r->target || target_decode(t, &rest) < 0) {
 		rcpt_text(r, RCPT_DEFERRED, "4.3.0", "route gave no usable target");
-		return false;
+		return NULL;
 	}
-	if (t->agent == AGENT_LOCAL && q->local.port >= 0)
-		return true;
-	no_target(r, t);
-	return false;
+	struct channel *c = channel_of(q, t->agent);
+	if (!c)
+		no_target(r, t);
+	return c;
 }
 
-static void add_unit(struct channel *c, struct unit *u)
+/* A unit of this window with room, or a fresh one.  Those that are new count from *N on in UNITS. */
+static struct unit *unit_for(struct unit **units, size_t *n, struct channel *c, struct work *w, const struct target *t, size_t octets)
 {
-	u->next = NULL;
-	if (!c->first)
-		c->last = &c->first;
-	*c->last = u;
-	c->last = &u->next;
-	u->w->units++;
+	struct destination *to = channel_destination(c, t->agent == AGENT_LOCAL ? slice_make("", 0) : t->destination);
+	for (size_t i = 0; i < *n; i++)
+		if (units[i]->channel == c && units[i]->to == to && units[i]->n < DELIVERY_RECIPIENTS_MAX && units[i]->octets + octets <= UNIT_OCTETS)
+			return units[i];
+	struct unit *u = to ? calloc(1, sizeof *u) : NULL;
+	if (u) {
+		*u = (struct unit){.w = w, .channel = c, .to = to};
+		units[(*n)++] = u;
+	}
+	return u;
 }
 
 /* The recipients that were routed and are not in a unit yet go into units. */
 static void make_units(struct queue *q, struct work *w)
 {
-	struct unit *u = NULL;
-	size_t octets = 0;
+	struct unit *units[DELIVERY_RECIPIENTS_MAX];
+	size_t n = 0;
 	for (uint32_t i = w->window; i < w->cursor; i++) {
 		struct work_rcpt *r = &w->rcpt[i];
 		struct target t;
-		if (r->state != RCPT_OPEN || !take_target(q, r, &t))
+		struct channel *c = r->state == RCPT_OPEN ? take_target(q, r, &t) : NULL;
+		if (!c)
 			continue;
-		octets += r->target_octets + ADDRESS_MAX;
-		if (!u || u->n == DELIVERY_RECIPIENTS_MAX || octets > UNIT_OCTETS) {
-			u = calloc(1, sizeof *u);
-			if (!u) {
-				rcpt_text(r, RCPT_DEFERRED, "4.3.0", "out of memory");
-				continue;
-			}
-			octets = r->target_octets + ADDRESS_MAX;
-			u->w = w;
-			add_unit(&q->local, u);
+		size_t octets = r->target_octets + ADDRESS_MAX;
+		struct unit *u = unit_for(units, &n, c, w, &t, octets);
+		if (!u) {
+			rcpt_text(r, RCPT_DEFERRED, "4.3.0", "out of memory");
+			continue;
 		}
+		u->octets += octets;
 		u->rcpt[u->n++] = i;
 		r->state = RCPT_READY;
 	}
+	for (size_t i = 0; i < n; i++)
+		channel_add(units[i]->channel, units[i]->to, units[i]);
+	w->units += (uint32_t)n;
 	w->window = w->cursor;
 }
 
@@ -324,6 +343,7 @@ static void unit_decided(struct queue *q, struct work *w, struct unit *u, const 
 static void take_results(struct work *w, struct unit *u, struct slice rest)
 {
 	struct delivery_result res;
+	bool remote = u->channel->agent != AGENT_LOCAL;
 	while (result_decode(&res, &rest) == 0) {
 		struct work_rcpt *r = work_find(w, res.number);
 		bool ours = false;
@@ -334,7 +354,24 @@ static void take_results(struct work *w, struct unit *u, struct slice rest)
 		r->doubt = false;
 		rcpt_result(r, res.status == DELIVERY_DONE ? RCPT_DONE : res.status == DELIVERY_FAILED ? RCPT_FAILED : RCPT_DEFERRED,
 			res.enhanced, res.host, res.text);
+		r->remote = remote;
 	}
+}
+
+/* Whether the destination was reached: 4.4.1 for all says that it was not. */
+static int reached(const struct work *w, const struct unit *u, const char **why)
+{
+	int found = -1;
+	for (size_t i = 0; i < u->n; i++) {
+		const struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
+		if (r->state == RCPT_SENT)
+			continue;
+		if (r->state != RCPT_DEFERRED || strcmp(r->enhanced, "4.4.1") != 0)
+			return 1;
+		*why = r->text;
+		found = 0;
+	}
+	return found;
 }
 
 static void delivery_ended(struct call *c, const char *why)
@@ -342,8 +379,9 @@ static void delivery_ended(struct call *c, const char *why)
 	struct queue *q = c->q;
 	struct work *w = c->w;
 	struct unit *u = c->unit;
+	const char *reason = NULL;
 	call_end(c);
-	q->local.in_flight--;
+	channel_ended(u->channel, u->to, reached(w, u, &reason), reason);
 	unit_decided(q, w, u, why);
 }
 
@@ -391,7 +429,7 @@ static int send_unit(struct queue *q, struct unit *u)
 	describe(&d, w, u);
 	delivery_encode(&b, &d);
 	if (c && !b.overflow)
-		rc = ask_send(&fd, q->local.port, buf_slice(&b), fds, 2, deadline_in(0), &e);
+		rc = ask_send(&fd, u->channel->port, buf_slice(&b), fds, 2, deadline_in(0), &e);
 	buf_free(&b);
 	if (rc < 0) {
 		free(c);
@@ -401,46 +439,123 @@ static int send_unit(struct queue *q, struct unit *u)
 		w->rcpt[u->rcpt[i]].state = RCPT_SENT;
 	c->w = w;
 	c->unit = u;
-	c->deadline = deadline_in(LOCAL_MSEC);
+	c->deadline = deadline_in(u->channel->msec);
 	w->sent++;
-	q->local.in_flight++;
 	call_begin(q, &deliveries, c, fd, delivery_ready);
 	return 0;
 }
 
-static void drop_unit(struct queue *q, struct unit *u, bool cancelled)
+/* WHY: a text for its recipients; NULL: they are as they were. */
+static void drop_unit(struct queue *q, struct unit *u, enum rcpt_state state, const char *enhanced, const char *why)
 {
 	struct work *w = u->w;
-	for (size_t i = 0; i < u->n; i++)
-		if (cancelled)
-			w->rcpt[u->rcpt[i]].state = RCPT_OPEN;
+	for (size_t i = 0; i < u->n; i++) {
+		struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
+		r->remote = u->channel->agent != AGENT_LOCAL;
+		if (why)
+			rcpt_text(r, state, enhanced, why);
 		else
-			rcpt_text(&w->rcpt[u->rcpt[i]], RCPT_UNKNOWN, "4.3.0", "the agent could not be reached");
+			r->state = RCPT_OPEN;
+	}
 	free(u);
 	dispatch_next(q, w);
 }
 
-static void send_all(struct queue *q)
+/* What waits for a destination that could not be reached just now. */
+static void defer_unit(struct queue *q, struct unit *u)
 {
-	struct channel *c = &q->local;
+	char text[DELIVERY_TEXT_MAX + 1];
+	snprintf(text, sizeof text, "not tried: an attempt shortly before failed: %.300s", u->to->why ? u->to->why : "unknown");
+	drop_unit(q, u, RCPT_DEFERRED, "4.4.1", text);
+}
+
+/* The unit whose turn it is.  False: the socket is full. */
+static bool send_next(struct queue *q, struct channel *c, struct destination *d)
+{
+	struct unit *u = d->first;
+	bool cancelled = u->w->cancelled || q->stopping, closed = channel_closed(d);
+	int rc = cancelled || closed ? E_EOF : send_unit(q, u);
+	if (rc == E_TIMEOUT) {
+		c->pause_until = clock_msec() + PAUSE_MSEC;
+		return false;
+	}
+	channel_take(c, rc == 0);
+	u->w->units--;
+	if (cancelled)
+		drop_unit(q, u, RCPT_OPEN, "", NULL);
+	else if (closed)
+		defer_unit(q, u);
+	else if (rc < 0)
+		drop_unit(q, u, RCPT_UNKNOWN, "4.3.0", "the agent could not be reached");
+	else
+		dispatch_next(q, u->w);
+	return true;
+}
+
+static void send_all(struct queue *q, struct channel *c)
+{
+	struct destination *d;
+	channel_tend(c);
 	if (c->pause_until && clock_msec() < c->pause_until)
 		return;
 	c->pause_until = 0;
-	while (c->first && c->in_flight < c->limit) {
-		struct unit *u = c->first;
-		bool cancelled = u->w->cancelled || q->stopping;
-		int rc = cancelled ? E_EOF : send_unit(q, u);
-		if (rc == E_TIMEOUT) {
-			c->pause_until = clock_msec() + PAUSE_MSEC;
+	while (c->in_flight < c->limit && (d = channel_turn(c)))
+		if (!send_next(q, c, d))
 			return;
-		}
-		c->first = u->next;
-		u->w->units--;
-		if (rc < 0)
-			drop_unit(q, u, cancelled);
-		else
-			dispatch_next(q, u->w);
+}
+
+void dispatch_ports(struct queue *q)
+{
+	static const struct {
+		enum agent agent;
+		enum port port;
+		int64_t msec;
+	} way[CHANNELS] = {{AGENT_LOCAL, PORT_LOCAL, LOCAL_MSEC}, {AGENT_LMTP, PORT_LMTP, REMOTE_MSEC}, {AGENT_REMOTE, PORT_REMOTE, REMOTE_MSEC},
+		{AGENT_QMQP, PORT_QMQPC, REMOTE_MSEC}};
+	for (size_t i = 0; i < CHANNELS; i++) {
+		q->channel[i].agent = way[i].agent;
+		q->channel[i].port = program_port(way[i].port);
+		q->channel[i].msec = way[i].msec;
 	}
+}
+
+/* What waits in an agent's socket beyond its workers would fill it for all destinations. */
+static unsigned no_more_than_workers(unsigned limit, enum program p)
+{
+	const struct graph_row *row = graph_of(p);
+	return row && limit > (unsigned)row->workers ? (unsigned)row->workers : limit;
+}
+
+void dispatch_limits(struct queue *q)
+{
+	static const enum program agent[CHANNELS] = {P_LOCAL, P_LMTP, P_REMOTE, P_QMQPC};
+	unsigned remote = (unsigned)control_number(program_control(), C_concurrencyremote);
+	q->channel[0].limit = (unsigned)control_number(program_control(), C_concurrencylocal) * LOCAL_TIMES;
+	for (size_t i = 1; i < CHANNELS; i++)
+		q->channel[i].limit = no_more_than_workers(remote, agent[i]);
+}
+
+unsigned dispatch_in_flight(const struct queue *q)
+{
+	unsigned n = 0;
+	for (size_t i = 0; i < CHANNELS; i++)
+		n += q->channel[i].in_flight;
+	return n;
+}
+
+int64_t dispatch_pause(const struct queue *q)
+{
+	int64_t first = 0;
+	for (size_t i = 0; i < CHANNELS; i++)
+		if (q->channel[i].pause_until && (!first || q->channel[i].pause_until < first))
+			first = q->channel[i].pause_until;
+	return first;
+}
+
+void dispatch_open(struct queue *q)
+{
+	for (size_t i = 0; i < CHANNELS; i++)
+		channel_open(&q->channel[i]);
 }
 
 /* The lists are in the order of their deadlines, newest first; few calls hang, so the walk is short enough once a second. */
@@ -468,5 +583,6 @@ void dispatch(struct queue *q)
 {
 	end_overdue(q);
 	ask_all(q);
-	send_all(q);
+	for (size_t i = 0; i < CHANNELS; i++)
+		send_all(q, &q->channel[i]);
 }

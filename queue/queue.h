@@ -4,6 +4,7 @@
 #include "deliver/delivery.h"
 #include "lib/job.h"
 #include "lib/program.h"
+#include "queue/channel.h"
 #include "queue/index.h"
 #include "queue/loop.h"
 #include "queue/note.h"
@@ -13,6 +14,7 @@
 #define HAND_MOST 4000            /* messages kept with their memfds for the first delivery */
 #define WORKS_MOST 8000           /* attempts going on at once */
 #define ASKS_MOST 96              /* route questions waiting for their answers: fewer than a socket holds */
+#define CHANNELS 4                /* Maildirs, LMTP, SMTP, QMQP */
 #define RESULT_MSEC 50            /* notes that nobody waits for are made durable after this */
 
 /* One recipient in an attempt. */
@@ -64,22 +66,6 @@ struct work_list {
 void work_push(struct work_list *l, struct work *w);
 struct work *work_pop(struct work_list *l);
 
-/* Some recipients of one message that go out in one delivery. */
-struct unit {
-	struct unit *next;
-	struct work *w;
-	size_t n;
-	uint32_t rcpt[DELIVERY_RECIPIENTS_MAX];
-};
-/* The way to one agent: so many at once, the others in a line in which messages take turns. */
-struct channel {
-	enum agent agent;
-	int port;           /* -1: no such program */
-	unsigned limit, in_flight;
-	struct unit *first, **last;
-	int64_t pause_until; /* its socket was full */
-};
-
 struct queue {
 	struct index index;
 	struct store *store;
@@ -101,12 +87,12 @@ struct queue {
 		bool full;
 		uint64_t room;
 	} space;
-	/* delivery */
+	/* delivery: queue/channel.h */
 	struct work_list to_ask;     /* have recipients to be routed; take turns */
 	struct work_list expanded;   /* wait for a commit */
 	struct work_list ended;      /* all recipients decided */
 	unsigned asks;
-	struct channel local;
+	struct channel channel[CHANNELS];
 	struct watch in, lifeline, command;
 	int64_t commit_at;           /* notes are pending since; 0: none */
 	bool urgent;                 /* somebody waits for the commit */
@@ -148,6 +134,15 @@ void attempt_end_all(struct queue *q);
 void attempt_stop_all(struct queue *q);
 /* dispatch.c: routing and deliveries. */
 void dispatch(struct queue *q);
+/* The channels' ports and, at a start and after a reload, their limits. */
+void dispatch_ports(struct queue *q);
+void dispatch_limits(struct queue *q);
+/* Deliveries under way. */
+unsigned dispatch_in_flight(const struct queue *q);
+/* When a channel goes on that found its socket full; 0: none waits. */
+int64_t dispatch_pause(const struct queue *q);
+/* An operator says try now: no destination counts as failing. */
+void dispatch_open(struct queue *q);
 /* After a commit: expansions are durable. */
 void dispatch_expanded(struct queue *q);
 /* The work has nothing under way: the next window of recipients, or its end. */

@@ -9,7 +9,6 @@
 #include "lib/log.h"
 #include "queue/queue.h"
 
-#define LOCAL_TIMES 10      /* concurrencylocal counts deliveries while they are quick */
 #define STOP_MSEC 10000
 #define IDLE_MSEC 1000
 
@@ -33,7 +32,7 @@ static void take_settings(struct queue *q)
 	s->reserve = (uint64_t)control_number(c, C_queuereserve);
 	s->memory = (uint64_t)control_number(c, C_queuememory);
 	s->bounce_octets = (size_t)control_number(c, C_bouncemaxbytes);
-	q->local.limit = (unsigned)control_number(c, C_concurrencylocal) * LOCAL_TIMES;
+	dispatch_limits(q);
 	copy_setting(s->me, sizeof s->me, slice_make(NULL, 0), control_word(c, C_me));
 	copy_setting(s->bounce_from, sizeof s->bounce_from, control_word(c, C_bouncefrom), control_word(c, C_bouncehost));
 	copy_setting(s->double_to, sizeof s->double_to, control_word(c, C_doublebounceto), control_word(c, C_doublebouncehost));
@@ -64,8 +63,7 @@ static void watch_port(struct queue *q, struct watch *w, int fd, void (*ready)(s
 
 static void watch_ports(struct queue *q)
 {
-	q->local.agent = AGENT_LOCAL;
-	q->local.port = program_port(PORT_LOCAL);
+	dispatch_ports(q);
 	watch_port(q, &q->in, program_port(PORT_IN), intake_ready);
 	watch_port(q, &q->lifeline, program_lifeline(), lifeline_ready);
 	watch_port(q, &q->command, program_port(PORT_COMMAND), commands_ready);
@@ -80,8 +78,9 @@ static int sleep_msec(const struct queue *q, bool busy)
 		return 0;
 	if (q->commit_at)
 		most = deadline_left(q->commit_at);
-	if (q->local.pause_until && deadline_left(q->local.pause_until) < most)
-		most = deadline_left(q->local.pause_until);
+	int64_t pause = dispatch_pause(q);
+	if (pause && deadline_left(pause) < most)
+		most = deadline_left(pause);
 	if (m) {
 		int64_t due = (int64_t)m->next_sec * 1000 - clock_wall_usec() / 1000;
 		most = due < most ? (due > 0 ? due : 0) : most;
@@ -122,7 +121,7 @@ static void stop(struct queue *q)
 	q->stopping = true;
 	loop_remove(&q->loop, &q->in);
 	queue_commit(q);
-	while (q->local.in_flight && clock_msec() < deadline)
+	while (dispatch_in_flight(q) && clock_msec() < deadline)
 		round_of(q, &busy);
 	attempt_end_all(q);
 	attempt_stop_all(q);

@@ -121,7 +121,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_QUEUE, .name = "queue", .lanes = BIT(LANE_NONE), .workers = 1, .keeps_state = true,
-		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_COMMAND},
+		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_COMMAND},
 		.root = ROOT_QUEUE,
 		.syscalls = CALLS(EVENTS, ACCEPTS, READS_FILES, WRITES_FILES, THREADS),
 		.files_most = 65536, .processes_most = 16,

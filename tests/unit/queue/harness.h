@@ -161,8 +161,10 @@ static inline void queue_child(struct harness *h, int lifeline)
 	struct err e;
 	char state[80];
 	char *argv[] = {(char[]){"postern-queue"}, (char[]){"-"}, (char[]){"0"}, state, NULL};
-	const int port[] = {h->jobs[1], h->route[0], h->local[0], h->listen};
-	int settings = control_pack(&h->settings, BIT(P_QUEUE), &e), high[6];
+	int none = open("/dev/null", O_RDWR); /* no other agent than local */
+	const int port[] = {h->jobs[1], h->route[0], h->local[0], none, none, none, h->listen};
+	enum { PORTS = sizeof port / sizeof *port };
+	int settings = control_pack(&h->settings, BIT(P_QUEUE), &e), high[2 + PORTS];
 	snprintf(state, sizeof state, "%s", h->spool);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (geteuid() == 0 && (setgid(PLAIN_USER) < 0 || setuid(PLAIN_USER) < 0))
@@ -174,9 +176,9 @@ static inline void queue_child(struct harness *h, int lifeline)
 	}
 	high[0] = fcntl(lifeline, F_DUPFD, 200);
 	high[1] = fcntl(settings, F_DUPFD, 200);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < PORTS; i++)
 		high[2 + i] = fcntl(port[i], F_DUPFD, 200);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 2 + PORTS; i++)
 		dup2(high[i], 3 + i);
 	_exit(queue_run(4, argv));
 }
