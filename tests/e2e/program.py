@@ -19,7 +19,7 @@ high = [os.dup(fd) for fd in fds]
 high = [fd if fd >= 200 else os.dup2(fd, 200 + i) for i, fd in enumerate(high)]
 for i, fd in enumerate(high):
     os.dup2(fd, 3 + i, inheritable=True)
-os.execve(sys.argv[2], sys.argv[2:], {})
+os.execve(sys.argv[2], sys.argv[2:], {k: v for k, v in os.environ.items() if k == "ASAN_OPTIONS"})
 """
 
 
