@@ -15,6 +15,10 @@ struct account_defaults {
 	long long quota_octets, quota_count;
 };
 
+/* Numbers of an entry, in struct account. */
+enum account_number { ACCOUNT_QUOTA_OCTETS, ACCOUNT_QUOTA_COUNT, ACCOUNT_SIZE, ACCOUNT_QMAIL_UID, ACCOUNT_QMAIL_GID, ACCOUNT_UID, ACCOUNT_GID, ACCOUNT_COUNT };
+#define ACCOUNT_NUMBER_NONE (-1)
+
 struct account {
 	struct directory_entry entry; /* forwards of a group: its members given as addresses */
 	struct slice dn;
@@ -30,7 +34,7 @@ struct account {
 	const char *text;
 	/* internal */
 	struct slice store, restriction;
-	long long number[8];
+	long long number[ACCOUNT_COUNT];
 	bool nolocal, noforward;
 	struct slice classes[ACCOUNT_CLASSES_MAX];
 	size_t class_count;

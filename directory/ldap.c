@@ -5,16 +5,17 @@
  *
  * Traps of libldap that shape the code: its buffer is drained before poll(); after the server dies the next search is still
  * accepted and only ldap_result() tells; it does not reconnect.  So a lost connection sends all that was in flight back into the
- * waiting line and asks for a new connection. */
+ * waiting line and asks for a new connection.
+ *
+ * Longer than most files here: connection, searches and the two lines of lookups are one state. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "directory/backend.h"
-#include "directory/cache.h"
 #include "directory/ldap_connect.h"
 #include "directory/ldap_entry.h"
-#include "lib/fields.h"
+#include "directory/ldap_kept.h"
 #include "lib/log.h"
 #include "lib/program.h"
 
@@ -23,7 +24,6 @@
 #define BACKOFF_FIRST_MSEC 250
 #define BACKOFF_MOST_MSEC 5000
 #define TICK_MSEC 100
-#define NEGATIVE_SHARE 4       /* "no" is believed for a quarter of the time */
 #define IDLE_BINDS_MAX 4
 #define LIVED_MSEC 1000         /* a connection that lived so long was a good one */
 
@@ -93,50 +93,12 @@ static void end_op(struct op *o, enum directory_verdict verdict, const char *tex
 	answer(l, verdict, text);
 }
 
-static void keep(const struct lookup *l, const struct found *f)
-{
-	int64_t seconds = f->exists && f->verdict == DIRECTORY_YES ? settings.cache_sec : (settings.cache_sec + NEGATIVE_SHARE - 1) / NEGATIVE_SHARE;
-	struct buf b = BUF_INIT(2 * QUESTION_MAX);
-	if (settings.cache_sec == 0 || f->verdict == DIRECTORY_TEMPORARY)
-		return;
-	if (f->exists) {
-		netstring_add(&b, f->dn);
-		netstring_add_number(&b, f->verdict);
-		netstring_add_str(&b, f->text);
-		directory_encode(&b, DIRECTORY_YES, "", f->entry);
-	}
-	if (!b.overflow)
-		cache_put((char)l->kind, l->key, buf_slice(&b), deadline_in(seconds * 1000));
-	buf_free(&b);
-}
-
-static bool answer_from_cache(struct lookup *l)
-{
-	static struct directory_entry entry;
-	struct fields fields = {0};
-	char text[DIRECTORY_TEXT_MAX], none[DIRECTORY_TEXT_MAX];
-	enum directory_verdict yes;
-	if (settings.cache_sec == 0 || !cache_get(&fields.rest, (char)l->kind, l->key, clock_msec()))
-		return false;
-	if (fields.rest.n == 0) {
-		answer(l, DIRECTORY_NO, "");
-		return true;
-	}
-	struct slice dn = fields_take(&fields, BACKEND_DN_MAX);
-	enum directory_verdict verdict = (enum directory_verdict)fields_take_number(&fields, 0, 127);
-	fields_take_copy(&fields, text, sizeof text);
-	if (fields.bad || directory_decode(&yes, none, &entry, fields.rest) < 0)
-		return false;
-	l->done(l, &(struct found){.exists = true, .verdict = verdict, .text = text, .entry = &entry, .dn = dn});
-	return true;
-}
-
 static void end_with_account(struct op *o, struct ldap_entry *entry)
 {
 	struct account *a = &entry->account;
 	struct lookup *l = o->lookup;
 	struct found f = {true, a->verdict, a->text, &a->entry, a->dn, NULL};
-	keep(l, &f);
+	ldap_kept_put(l, &f, settings.cache_sec);
 	l->done(l, &f);
 	op_free(o); /* after: the entry may be its group */
 }
@@ -334,7 +296,7 @@ static void take_member(struct op *o, int code, LDAPMessage *message)
 static void take_nothing(struct op *o)
 {
 	struct found none = {.verdict = DIRECTORY_NO, .text = ""};
-	keep(o->lookup, &none);
+	ldap_kept_put(o->lookup, &none, settings.cache_sec);
 	end_op(o, DIRECTORY_NO, "");
 }
 
@@ -429,7 +391,7 @@ static size_t watch(struct pollfd p[BACKEND_POLL_MAX])
 
 static void lookup(struct lookup *l)
 {
-	if (answer_from_cache(l))
+	if (ldap_kept_answer(l, settings.cache_sec))
 		return;
 	struct op *o = failures && state != UP ? NULL : calloc(1, sizeof *o);
 	if (!o) {

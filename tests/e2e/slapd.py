@@ -1,4 +1,5 @@
 """A real slapd in a temporary folder, with the schema of directory/qmail.schema."""
+import atexit
 import os
 import pathlib
 import socket
@@ -58,6 +59,7 @@ class Slapd:
         urls = f"ldap://127.0.0.1:{self.port}/" + (f" ldaps://127.0.0.1:{self.tls_port}/" if self.tls else "")
         self.process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", self.conf, "-h", urls],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.kill)  # also when a test fails
         end = time.monotonic() + 20
         while time.monotonic() < end:
             assert self.process.poll() is None, "slapd ended"
