@@ -11,7 +11,7 @@ BUILD   := build$(if $(SAN),-san)
 
 comma   := ,
 CC      ?= cc
-PKG     := gmime-3.0 libseccomp openssl jansson libcap libmaxminddb libpcre2-8
+PKG     := gmime-3.0 libseccomp openssl jansson libcap libmaxminddb libpcre2-8 sqlite3 zlib
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wformat=2 -Wcast-qual -Wwrite-strings -Wundef $(if $(CI),-Werror)
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
