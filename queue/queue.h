@@ -104,6 +104,8 @@ struct queue {
 
 int64_t queue_now_sec(void);
 
+/* The store's system calls; tests that kill or fail at the Nth of them put their own here before queue_run(). */
+extern const struct store_sys *queue_sys;
 /* recover.c: the handlers of the store; start-up. */
 void recover_handlers(struct store_handlers *on, struct queue *q);
 MUST_CHECK int recover_open(struct queue *q, uint64_t segment_octets, struct err *e);

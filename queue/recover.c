@@ -16,6 +16,8 @@ struct replay {
 	char payload[];
 };
 
+const struct store_sys *queue_sys = &store_sys_real;
+
 static void forget_replay(struct message *m)
 {
 	while (m->replay) {
@@ -256,7 +258,7 @@ static void begin_waiting(struct queue *q, bool doubt)
 
 int recover_open(struct queue *q, uint64_t segment_octets, struct err *e)
 {
-	struct store_options o = {.segment_octets = segment_octets, .spares_most = SPARES, .sys = &store_sys_real};
+	struct store_options o = {.segment_octets = segment_octets, .spares_most = SPARES, .sys = queue_sys};
 	struct store_report report;
 	struct err space;
 	recover_handlers(&o.on, q);

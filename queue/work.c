@@ -174,7 +174,8 @@ static int apply_expand(struct work *w, struct slice payload, struct err *e)
 	struct fields f;
 	if (note_expand_get(&x, &f, payload) < 0)
 		return err_set(e, E_PEER, "an EXPAND record breaks its grammar");
-	struct work_rcpt *r = work_find(w, x.number);
+	/* A note that was written again after a failed sync may stand in the log twice. */
+	struct work_rcpt *r = x.first < w->next_number ? NULL : work_find(w, x.number);
 	return r ? work_expand(w, (uint32_t)(r - w->rcpt), f.rest, &x, e) : 0;
 }
 

@@ -99,7 +99,7 @@ static inline long long mark_of(int head_fd)
 	ssize_t n = pread(head_fd, head, sizeof head - 1, 0);
 	head[n > 0 ? n : 0] = 0;
 	const char *s = n > 0 ? memmem(head, (size_t)n, "Subject: ", 9) : NULL;
-	return s ? atoll(s + 9) : -1;
+	return s && s[9] >= '0' && s[9] <= '9' ? atoll(s + 9) : -1;
 }
 
 static inline void record_delivery(struct shared *s, const struct delivery *d, long long mark)
@@ -108,9 +108,12 @@ static inline void record_delivery(struct shared *s, const struct delivery *d, l
 	s->doubtful += d->doubt;
 	if (mark < 0 || mark >= MESSAGES_MOST)
 		return;
-	if (s->delivered[mark] && !d->doubt)
-		s->twice[mark]++;
-	s->delivered[mark] = 1;
+	for (size_t i = 0; i < d->count; i++) {
+		unsigned char bit = (unsigned char)(1u << (d->rcpt[i].number & 7));
+		if (s->delivered[mark] & bit && !d->doubt)
+			s->twice[mark]++;
+		s->delivered[mark] |= bit;
+	}
 }
 
 static inline void answer_local(struct shared *s, struct question *q)
@@ -156,6 +159,81 @@ static inline pid_t helper(struct harness *h, int sock, bool route)
 	}
 }
 
+/* What happens at the Nth of the store's system calls: killed before it, half way (of a write) or after it, or an error. */
+enum mishap { MISHAP_NONE, KILL_BEFORE, KILL_HALF, KILL_AFTER, FAIL_ONCE, FAIL_LASTING };
+static struct {
+	enum mishap what;
+	long at, calls;
+	int error;
+	const char *trace; /* strace's inject expression */
+} harness_mishap;
+
+static inline bool mishap_before(void)
+{
+	bool now = ++harness_mishap.calls == harness_mishap.at;
+	if (now && harness_mishap.what == KILL_BEFORE)
+		raise(SIGKILL);
+	if ((now && harness_mishap.what == FAIL_ONCE) || (harness_mishap.what == FAIL_LASTING && harness_mishap.calls >= harness_mishap.at &&
+	    harness_mishap.calls < harness_mishap.at + 40)) {
+		errno = harness_mishap.error;
+		return true;
+	}
+	return false;
+}
+
+static inline void mishap_after(void)
+{
+	if (harness_mishap.calls == harness_mishap.at && (harness_mishap.what == KILL_AFTER || harness_mishap.what == KILL_HALF))
+		raise(SIGKILL);
+}
+
+static inline ssize_t mishap_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	if (mishap_before())
+		return -1;
+	bool half = harness_mishap.what == KILL_HALF && harness_mishap.calls == harness_mishap.at;
+	ssize_t put = store_sys_real.pwrite(fd, p, half ? n / 2 : n, at);
+	mishap_after();
+	return put;
+}
+
+static inline int mishap_fdatasync(int fd)
+{
+	int rc = mishap_before() ? -1 : store_sys_real.fdatasync(fd);
+	mishap_after();
+	return rc;
+}
+
+static inline int mishap_fsync(int fd)
+{
+	int rc = mishap_before() ? -1 : store_sys_real.fsync(fd);
+	mishap_after();
+	return rc;
+}
+
+static inline int mishap_create(int dir_fd, const char *file)
+{
+	int rc = mishap_before() ? -1 : store_sys_real.create(dir_fd, file);
+	mishap_after();
+	return rc;
+}
+
+static inline int mishap_allocate(int fd, off_t octets)
+{
+	int rc = mishap_before() ? -1 : store_sys_real.allocate(fd, octets);
+	mishap_after();
+	return rc;
+}
+
+static inline void mishap_arm(void)
+{
+	static struct store_sys sys = {.pwrite = mishap_pwrite, .fdatasync = mishap_fdatasync, .fsync = mishap_fsync, .create = mishap_create,
+		.allocate = mishap_allocate};
+	sys.pread = store_sys_real.pread;
+	if (harness_mishap.what != MISHAP_NONE)
+		queue_sys = &sys;
+}
+
 static inline void queue_child(struct harness *h, int lifeline)
 {
 	struct err e;
@@ -170,7 +248,8 @@ static inline void queue_child(struct harness *h, int lifeline)
 	if (geteuid() == 0 && (setgid(PLAIN_USER) < 0 || setuid(PLAIN_USER) < 0))
 		die("setuid");
 	if (harness_quiet) {
-		int null = open("/dev/null", O_WRONLY);
+		const char *to = getenv("HARNESS_LOG");
+		int null = open(to ? to : "/dev/null", O_WRONLY | O_APPEND | O_CREAT, 0666);
 		dup2(null, 2);
 		close(null);
 	}
@@ -180,7 +259,35 @@ static inline void queue_child(struct harness *h, int lifeline)
 		high[2 + i] = fcntl(port[i], F_DUPFD, 200);
 	for (int i = 0; i < 2 + PORTS; i++)
 		dup2(high[i], 3 + i);
+	mishap_arm();
+	if (harness_mishap.trace)
+		raise(SIGSTOP);
 	_exit(queue_run(4, argv));
+}
+
+/* strace holds the child before it goes on; it kills it at the call that the expression names. */
+static inline void trace_child(struct harness *h)
+{
+	char pid[16], path[40], text[2048];
+	int status;
+	waitpid(h->queue, &status, WUNTRACED);
+	snprintf(pid, sizeof pid, "%d", (int)h->queue);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)h->queue);
+	if (fork() == 0) {
+		execlp("strace", "strace", "-qq", "-o", "/dev/null", "-e", harness_mishap.trace, "-p", pid, (char *)NULL);
+		_exit(1);
+	}
+	for (int i = 0; i < 2000; i++) {
+		int fd = open(path, O_RDONLY);
+		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+		close(fd);
+		text[n > 0 ? n : 0] = 0;
+		const char *tracer = strstr(text, "TracerPid:\t");
+		if (tracer && tracer[11] != '0')
+			break;
+		usleep(1000);
+	}
+	kill(h->queue, SIGCONT);
 }
 
 static inline void queue_start(struct harness *h)
@@ -194,7 +301,11 @@ static inline void queue_start(struct harness *h)
 		queue_child(h, pair[1]);
 	close(pair[1]);
 	h->lifeline = pair[0];
+	if (harness_mishap.trace)
+		trace_child(h);
 	ssize_t n = recv(h->lifeline, text, sizeof text, 0);
+	if ((n != 5 || memcmp(text, "ready", 5) != 0) && harness_mishap.what != MISHAP_NONE)
+		return; /* killed while it started */
 	if (n != 5 || memcmp(text, "ready", 5) != 0) {
 		fprintf(stderr, "the queue did not start: %.*s\n", n > 0 ? (int)n : 0, text);
 		abort();

@@ -1,4 +1,6 @@
 /* queue: the real program over socket pairs: taken in, delivered, deferred, bounced, killed. */
+#include <poll.h>
+
 #include "tests/unit/queue/harness.h"
 #include "tests/unit/unit.h"
 
@@ -346,6 +348,134 @@ START_TEST(killed_under_load)
 }
 END_TEST
 
+/* A few messages of every kind while a mishap happens somewhere in the store, then a start without it: what was acknowledged is delivered, once. */
+static bool is_dead(struct harness *h)
+{
+	siginfo_t info = {0};
+	return waitid(P_PID, (id_t)h->queue, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == h->queue;
+}
+
+static void take_one(struct harness *h, int mine, long long mark)
+{
+	struct err e;
+	int code;
+	char text[ANSWER_MAX + 1];
+	struct pollfd p = {mine, POLLIN, 0};
+	for (int i = 0; i < 200 && poll(&p, 1, 10) == 0 && !is_dead(h); i++)
+		;
+	if (answer_wait(&code, text, mine, deadline_in(0), &e) == 0 && code == 250)
+		h->shared->acked[mark] = 1;
+	close(mine);
+}
+
+static void offer_some(struct harness *h, long long *mark, int body)
+{
+	static const char *const to[][3] = {{"u1@here.test", "u2@here.test", "u3@here.test"}, {"group@here.test", "u4@here.test", "unknown@here.test"}};
+	for (int round = 0; round < 3; round++) {
+		int mine[4];
+		for (int i = 0; i < 4; i++) {
+			struct job job;
+			job_make(&job, "sender@here.test", to[i % 2], i % 2 ? 3 : 1, *mark + i, body);
+			mine[i] = job_offer(h, &job);
+		}
+		for (int i = 0; i < 4; i++)
+			take_one(h, mine[i], *mark + i);
+		*mark += 4;
+	}
+}
+
+static bool only_waiting(struct harness *h)
+{
+	/* The far member of each group waits for ever; nothing else may. */
+	return command(h, rows, sizeof rows, "list", NULL, NULL) == 0 && !strstr(rows, "state=delivering") && !strstr(rows, "attempts=0;") &&
+	       !strstr(rows, "ended without") && !strstr(rows, "u1@") && !strstr(rows, "u4@") && !strstr(rows, "sender@here.test;state");
+}
+
+static void one_mishap(struct harness *h, long long *mark, int body)
+{
+	queue_start(h);
+	offer_some(h, mark, body);
+	queue_end(h, SIGKILL);
+	enum mishap what = harness_mishap.what;
+	const char *trace = harness_mishap.trace;
+	harness_mishap.what = MISHAP_NONE;
+	harness_mishap.trace = NULL;
+	queue_start(h);
+	harness_mishap.what = what;
+	harness_mishap.trace = trace;
+	bool ok = until(none_lost, h) && until(only_waiting, h);
+	command(h, rows, sizeof rows, "list", NULL, NULL);
+	if (!ok)
+		fprintf(stderr, "mishap %d at call %ld (error %d): lost %u\n%s", what, harness_mishap.at, harness_mishap.error, lost(h), rows);
+	ck_assert(ok);
+	ck_assert_uint_eq(doubled(h), 0);
+	command(h, rows, sizeof rows, "delete", "all", NULL);
+	queue_end(h, SIGTERM);
+}
+
+START_TEST(mishap_at_every_call)
+{
+	static const struct {
+		enum mishap what;
+		int error;
+	} kinds[] = {{KILL_BEFORE, 0}, {KILL_HALF, 0}, {KILL_AFTER, 0}, {FAIL_ONCE, EIO}, {FAIL_ONCE, ENOSPC}, {FAIL_LASTING, EIO}, {FAIL_LASTING, ENOSPC}};
+	static const char *const settings[][2] = {{"queuesegment", "1048576\n"}, {"doublebounceto", "u9\n"}, {NULL, NULL}};
+	struct harness h;
+	long long mark = 0;
+	int body = body_of(3000);
+	harness_quiet = true;
+	harness_open(&h, settings);
+	queue_end(&h, SIGKILL);
+	const char *set = getenv("MISHAPS");
+	for (harness_mishap.at = 1; harness_mishap.at <= (set ? atoi(set) : 25); harness_mishap.at++) {
+		harness_mishap.what = kinds[_i].what;
+		harness_mishap.error = kinds[_i].error;
+		harness_mishap.calls = 0;
+		one_mishap(&h, &mark, body);
+	}
+	harness_mishap.what = MISHAP_NONE;
+	queue_start(&h);
+	queue_end(&h, SIGTERM);
+	close(body);
+	harness_close(&h);
+}
+END_TEST
+
+/* tests/crash/queue: SIGKILL at the Nth call of every kind, injected by strace (KILL_CALL=sendmsg:3). */
+START_TEST(killed_at_call)
+{
+	const char *call = getenv("KILL_CALL");
+	static const char *const settings[][2] = {{"queuesegment", "1048576\n"}, {NULL, NULL}};
+	struct harness h;
+	char inject[80], name[40];
+	long long mark = 0;
+	int body = body_of(3000), least = 0, most = 0;
+	if (!call || sscanf(call, "%39[a-z0-9_]:%d-%d", name, &least, &most) != 3) {
+		close(body);
+		return;
+	}
+	harness_quiet = true;
+	harness_open(&h, settings);
+	queue_end(&h, SIGKILL);
+	for (int n = least; n <= most; n++) {
+		snprintf(inject, sizeof inject, "inject=%s:signal=KILL:when=%d", name, n);
+		harness_mishap.trace = inject;
+		harness_mishap.what = KILL_BEFORE;
+		harness_mishap.at = -n;
+		one_mishap(&h, &mark, body);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+	harness_mishap.what = MISHAP_NONE;
+	harness_mishap.trace = NULL;
+	printf("%s killed at calls %d to %d: lost %u, twice %u\n", name, least, most, lost(&h), doubled(&h));
+	queue_start(&h);
+	queue_end(&h, SIGTERM);
+	close(body);
+	harness_close(&h);
+}
+END_TEST
+
 /* How fast: COUNT messages of 4 KiB, WINDOW of them waiting for their answers at a time.  Printed, not asserted (MEASURE=20000). */
 static long long status_of(struct harness *h, const char *key)
 {
@@ -422,5 +552,8 @@ START_TEST(measured)
 }
 END_TEST
 
-UNIT_MAIN("queue-program", tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, killed_under_load); tcase_add_test(t, measured);)
+UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
+	tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, killed_under_load);
+	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_test(t, measured);
+})
