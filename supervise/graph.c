@@ -123,8 +123,9 @@ const struct graph_row graph[] = {
 		.program = P_QUEUE, .name = "queue", .lanes = BIT(LANE_NONE), .workers = 1, .keeps_state = true,
 		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_COMMAND},
 		.root = ROOT_QUEUE,
-		.syscalls = CALLS(EVENTS, ACCEPTS, READS_FILES, WRITES_FILES, THREADS),
-		.files_most = 65536, .processes_most = 16,
+		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4", "openat", "getdents64", "flock", "fstatfs", "fsync",
+			"fdatasync", "sync_file_range", "fallocate", "unlinkat", "renameat", "renameat2"),
+		.files_most = 65536,
 		.why = "The only program that touches the spool; its root is the spool's folder.",
 	},
 };
