@@ -12,6 +12,7 @@
 #define FROMS_MAX 8
 #define TEXTS_MAX 8
 #define HOSTS_MAX 8
+#define REPLIES_MAX 4
 #define DAY 86400
 
 struct login {
@@ -70,8 +71,7 @@ struct user {
 	char code[10];          /* of the incident */
 	/* usual */
 	struct known_place place[PLACES_MAX];
-	struct known client[CLIENTS_MAX], from[FROMS_MAX];
-	uint32_t host[HOSTS_MAX], reply_to[4];
+	struct known client[CLIENTS_MAX], from[FROMS_MAX], host[HOSTS_MAX], reply_to[REPLIES_MAX];
 	uint16_t hours[24];
 	uint32_t usual_day[2];  /* the two largest days of recipients before today, fading */
 	uint32_t today, today_day;
@@ -125,8 +125,6 @@ bool user_knows_country(const struct user *u, country cc, int64_t now); /* befor
 bool user_knows_asn(const struct user *u, uint32_t asn, int64_t now);
 unsigned user_known_days(const struct known *list, size_t n, uint32_t hash, int64_t now);
 void user_note_known(struct known *list, size_t n, uint32_t hash, int64_t now);
-bool user_has_word(const uint32_t *list, size_t n, uint32_t hash);
-void user_note_word(uint32_t *list, size_t n, uint32_t hash);
 void user_note_sent(struct user *u, const struct sent *s);
 /* Sum of what was sent after NOW - SECONDS. */
 struct sent user_sent(const struct user *u, int64_t now, int64_t seconds);

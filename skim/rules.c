@@ -51,12 +51,28 @@ int engine_score(const struct engine *g, const struct user *u, int64_t now, int 
 	return (int)lround(sum);
 }
 
-static enum skim_action ladder(const struct engine *g, int score, int families)
+/* Something that an honest person's first large mailing from the usual place does not have: a strange login, addresses that do not exist, a foreign name,
+ * spam.  Without it mail is held at most. */
+static bool telling(const struct judging *j)
 {
-	const struct skim_config *c = g->cfg;
-	if (score >= config_number(c, N_lock) && families >= config_number(c, N_families))
-		return ACTION_LOCK;
-	return score >= config_number(c, N_stop) ? ACTION_STOP : score >= config_number(c, N_hold) ? ACTION_HOLD : ACTION_LOG;
+	const struct skim_config *c = j->g->cfg;
+	const struct hits *h = j->u->hits;
+	double by[FAMILY_COUNT];
+	user_score(j->u, c->rule, j->now, by);
+	if (!h || by[FAMILY_LOGIN] + 0.5 >= (double)config_number(c, N_family_points) || by[FAMILY_REPORT] > 0)
+		return h;
+	return hit_points(&h->of[R_S3], &c->rule[R_S3], j->now) >= 40 || hit_points(&h->of[R_S4], &c->rule[R_S4], j->now) > 0 ||
+		hit_points(&h->of[R_C3], &c->rule[R_C3], j->now) > 0 || (h->of[R_F1].b && hit_points(&h->of[R_F1], &c->rule[R_F1], j->now) >= 40);
+}
+
+static enum skim_action ladder(const struct judging *j, int score, int families)
+{
+	const struct skim_config *c = j->g->cfg;
+	if (score < config_number(c, N_hold))
+		return ACTION_LOG;
+	if (score < config_number(c, N_stop) || !telling(j))
+		return ACTION_HOLD;
+	return score >= config_number(c, N_lock) && families >= config_number(c, N_families) ? ACTION_LOCK : ACTION_STOP;
 }
 
 /* One lock for one incident, and so many a day. */
@@ -128,11 +144,11 @@ static void decide(struct decision *d, struct judging *j)
 			forget(u);
 		return;
 	}
-	d->action = ladder(g, d->score, families);
+	d->action = ladder(j, d->score, families);
 	if (d->action < j->floor)
 		d->action = j->floor;
 	if (d->action == ACTION_LOCK || u->state == USER_LOCKED)
-		d->action = u->state == USER_LOCKED || d->action == ACTION_LOCK ? lock_or_stop(g, u, j->now) : d->action;
+		d->action = lock_or_stop(g, u, j->now);
 	set_state(d, u, j->now);
 	/* nothing new, and no message to hold */
 	if (!j->hit && !(j->ev->send && d->action >= ACTION_HOLD))

@@ -26,6 +26,12 @@ bool sender_is_user(const struct judging *j, struct slice address)
 	return user_known_days(j->u->from, FROMS_MAX, history_hash(a), j->now) >= 2;
 }
 
+static bool foreign(const struct judging *j, struct slice address)
+{
+	struct slice a = address_of(address), domain = addr_domain_of(a);
+	return !sender_is_user(j, a) && !config_local_domain(j->g->cfg, domain) && !slice_case_eq(domain, addr_domain_of(j->ev->user));
+}
+
 /* A volume that the user had on two earlier days says nothing. */
 static bool usual_volume(const struct judging *j)
 {
@@ -81,15 +87,22 @@ static void names(struct judging *j)
 	const struct skim_config *c = j->g->cfg;
 	struct slice reply = address_of(j->ev->reply_to), domain = addr_domain_of(reply);
 	if (!sender_is_user(j, j->ev->mail_from) || !sender_is_user(j, j->ev->header_from))
-		judging_hit(j, R_F1, j->hour.recipients >= (uint32_t)config_number(c, N_from_maxrcptto) ? 0 : 10, &(struct hit){.a = j->hour.recipients});
+		judging_hit(j, R_F1, j->hour.recipients >= (uint32_t)config_number(c, N_from_maxrcptto) ? 0 : 10,
+			&(struct hit){.a = j->hour.recipients, .b = foreign(j, j->ev->mail_from) || foreign(j, j->ev->header_from)});
 	if (reply.n == 0 || config_local_domain(c, domain) || slice_case_eq(reply, address_of(j->ev->header_from)) ||
 		slice_case_eq(domain, addr_domain_of(j->ev->user)) || slice_case_eq(domain, addr_domain_of(j->ev->mail_from)))
 		return;
-	if (j->hour.recipients >= (uint32_t)config_number(c, N_replyto_least) && !user_has_word(j->u->reply_to, 4, history_hash(reply))) {
+	if (j->hour.recipients >= (uint32_t)config_number(c, N_replyto_least) && !user_known_days(j->u->reply_to, REPLIES_MAX, history_hash(reply), j->now)) {
 		struct hit h = {0};
 		memcpy(h.text, domain.p, domain.n < CITY_MAX ? domain.n : CITY_MAX - 1);
 		judging_hit(j, R_F2, 0, &h);
 	}
+}
+
+/* Most of the recipients were written to before: a newsletter rather than a theft. */
+static bool old_friends(const struct judging *j)
+{
+	return j->ev->new_recipients != EVENT_NONE && j->day.fresh * 2 < j->day.recipients;
 }
 
 static void links(struct judging *j, bool unusual)
@@ -103,7 +116,8 @@ static void links(struct judging *j, bool unusual)
 	memcpy(h.text, host.p, host.n < CITY_MAX ? host.n : CITY_MAX - 1);
 	bool bad = config_bad_host(c, host);
 	h.a = bad;
-	bool known = user_has_word(j->u->host, HOSTS_MAX, history_hash(host)) && !bad;
+	bool known = user_known_days(j->u->host, HOSTS_MAX, history_hash(host), j->now) && !bad;
+	known |= old_friends(j) && !bad;
 	known |= history_host_known(j->g->history, host, j->u, j->now) && !bad;
 	long least = config_number(c, N_same_least);
 	if (!known && same >= (unusual ? (least + 2) / 3 : least) && !usual_volume(j))
@@ -157,7 +171,7 @@ void note_send(struct judging *j, bool good)
 	if (from.n)
 		user_note_known(j->u->from, FROMS_MAX, history_hash(from), j->now);
 	if (reply.n)
-		user_note_word(j->u->reply_to, 4, history_hash(reply));
+		user_note_known(j->u->reply_to, REPLIES_MAX, history_hash(reply), j->now);
 	if (j->ev->url_host.n)
-		user_note_word(j->u->host, HOSTS_MAX, history_hash(j->ev->url_host));
+		user_note_known(j->u->host, HOSTS_MAX, history_hash(j->ev->url_host), j->now);
 }

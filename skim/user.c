@@ -95,14 +95,6 @@ unsigned user_known_days(const struct known *list, size_t n, uint32_t hash, int6
 	return 0;
 }
 
-bool user_has_word(const uint32_t *list, size_t n, uint32_t hash)
-{
-	for (size_t i = 0; i < n; i++)
-		if (list[i] == hash)
-			return true;
-	return false;
-}
-
 bool user_knows_country(const struct user *u, country cc, int64_t now)
 {
 	for (int i = 0; i < PLACES_MAX; i++)
@@ -134,18 +126,6 @@ void user_note_known(struct known *list, size_t n, uint32_t hash, int64_t now)
 			use = k;
 	}
 	*use = (struct known){hash, 1, today};
-}
-
-void user_note_word(uint32_t *list, size_t n, uint32_t hash)
-{
-	for (size_t i = 0; i < n; i++)
-		if (list[i] == hash) {
-			memmove(list + 1, list, i * sizeof *list);
-			list[0] = hash;
-			return;
-		}
-	memmove(list + 1, list, (n - 1) * sizeof *list);
-	list[0] = hash;
 }
 
 static void add(struct sent *to, const struct sent *s)

@@ -271,14 +271,14 @@ def measure(a, folder):
     run = subprocess.run([BIN / "postern", "skim", "replay", "--json", events, "-c", ctl, "-s", folder / "state"], capture_output=True, text=True)
     if run.returncode != 0:
         sys.exit(run.stderr)
-    worst = collections.defaultdict(lambda: (0, None))
+    worst = collections.defaultdict(lambda: (0, None, []))
     order = {"log": 1, "hold": 2, "stop": 3, "lock": 4}
     for line in run.stdout.splitlines():
         d = json.loads(line)
         t = campus.events[int(d["id"])]["t"]
         who = d["user"]
         honest = who not in campus.stolen or t < campus.stolen[who][0]
-        worst[who, honest] = max(worst[who, honest], (order[d["action"]], d["why"]), key=lambda x: x[0])
+        worst[who, honest] = max(worst[who, honest], (order[d["action"]], d["why"], d["rules"]), key=lambda x: x[0])
     got = {k: sum(worst[u, False][0] >= n for u in campus.stolen) for k, n in (("hold", 2), ("stop", 3), ("lock", 4))}
     harm = {k: sum(v[0] >= n for (u, honest), v in worst.items() if honest) for k, n in (("hold", 2), ("stop", 3), ("lock", 4))}
     months = a.users * a.days / 30
@@ -290,12 +290,11 @@ def measure(a, folder):
     if a.misses:
         for k in sorted(by):
             print(f"{k[0]:10} {['pass', 'log', 'hold', 'stop', 'lock'][k[1]]:5} {by[k]}")
-        for (u, honest), (n, why) in sorted(worst.items(), key=lambda x: -x[1][0]):
+        for (u, honest), (n, why, _) in sorted(worst.items(), key=lambda x: -x[1][0]):
             if honest and n >= 3 or not honest and n < 3:
                 print("honest" if honest else campus.stolen[u][1], ['pass', 'log', 'hold', 'stop', 'lock'][n], u, campus.kind[u], why)
-        held = collections.Counter(" + ".join(sorted(w.split(" (")[0].rstrip("0123456789 /ABCDEFGHIJKLMNOPQRSTUVWXYZ")[:38] for w in why.split("; ")))
-                                   for (u, honest), (n, why) in worst.items() if honest and n == 2)
-        for why, n in held.most_common(12):
+        held = collections.Counter(" ".join(w[2]) for (u, honest), w in worst.items() if honest and w[0] == 2)
+        for why, n in held.most_common(30):
             print("held:", n, why)
     return res
 
