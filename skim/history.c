@@ -8,6 +8,7 @@
 #define HOSTS_TABLE 16384
 #define PLACES_TABLE 16384
 #define SPRAY_TABLE 16384
+#define PAIRS_TABLE (1u << 20)
 #define EVICT_LOOK 64
 
 struct shared { /* who used a thing: the first few, by hash */
@@ -25,10 +26,14 @@ struct history {
 	size_t size, count, most, hand;
 	uint64_t key;
 	const struct user *pinned;
-	struct shared *host, *place;
+	struct common {
+		struct shared host[HOSTS_TABLE], place[PLACES_TABLE];
+		uint64_t key; /* of the tables here, kept with them */
+		uint32_t logins_from[65536];
+		uint32_t pair[PAIRS_TABLE]; /* who wrote to whom */
+		country home;
+	} *common;
 	struct spray *spray;
-	uint32_t logins_from[65536];
-	country home;
 };
 
 static unsigned char lower(char c)
@@ -52,10 +57,15 @@ uint32_t history_hash(struct slice s)
 	return x ? x : 1;
 }
 
+static size_t keyed(uint64_t key, uint32_t hash, size_t mask)
+{
+	uint64_t x = (hash ^ key) * 0x9e3779b97f4a7c15u;
+	return (size_t)(x >> 20) & mask;
+}
+
 static size_t index_of(const struct history *h, uint32_t hash, size_t mask)
 {
-	uint64_t x = (hash ^ h->key) * 0x9e3779b97f4a7c15u;
-	return (size_t)(x >> 20) & mask;
+	return keyed(h->key, hash, mask);
 }
 
 struct history *history_make(size_t users_most)
@@ -66,13 +76,14 @@ struct history *history_make(size_t users_most)
 	h->most = users_most;
 	h->size = 1024;
 	h->slot = calloc(h->size, sizeof *h->slot);
-	h->host = calloc(HOSTS_TABLE, sizeof *h->host);
-	h->place = calloc(PLACES_TABLE, sizeof *h->place);
+	h->common = calloc(1, sizeof *h->common);
 	h->spray = calloc(SPRAY_TABLE, sizeof *h->spray);
 	if (getrandom(&h->key, sizeof h->key, 0) != sizeof h->key)
 		h->key = 0x5bd1e995;
-	if (h->slot && h->host && h->place && h->spray)
+	if (h->slot && h->common && h->spray) {
+		h->common->key = h->key;
 		return h;
+	}
 	history_free(h);
 	return NULL;
 }
@@ -93,8 +104,7 @@ void history_free(struct history *h)
 			history_user_free(h->slot[i]);
 	if (h) {
 		free(h->slot);
-		free(h->host);
-		free(h->place);
+		free(h->common);
 		free(h->spray);
 	}
 	free(h);
@@ -239,7 +249,7 @@ static unsigned shared_note(struct shared *s, uint32_t hash, uint32_t user, int6
 bool history_host_known(struct history *h, struct slice host, const struct user *u, int64_t now)
 {
 	uint32_t hash = history_hash(host);
-	struct shared *s = &h->host[index_of(h, hash, HOSTS_TABLE - 1)];
+	struct shared *s = &h->common->host[keyed(h->common->key, hash, HOSTS_TABLE - 1)];
 	unsigned others = shared_note(s, hash, u->hash, now);
 	/* a wave that began today does not make a host known */
 	return others >= 2 && now - s->time[1] > DAY;
@@ -248,14 +258,15 @@ bool history_host_known(struct history *h, struct slice host, const struct user 
 bool history_place_common(struct history *h, country cc, uint32_t asn, const struct user *u)
 {
 	uint32_t hash = ((uint32_t)cc << 16 ^ asn * 2654435761u) | 1;
-	return shared_note(&h->place[index_of(h, hash, PLACES_TABLE - 1)], hash, u->hash, u->last) >= 4;
+	return shared_note(&h->common->place[keyed(h->common->key, hash, PLACES_TABLE - 1)], hash, u->hash, u->last) >= 4;
 }
 
 country history_home(struct history *h, country cc)
 {
-	if (cc && ++h->logins_from[cc] > h->logins_from[h->home])
-		h->home = cc;
-	return h->home;
+	struct common *c = h->common;
+	if (cc && ++c->logins_from[cc] > c->logins_from[c->home])
+		c->home = cc;
+	return c->home;
 }
 
 unsigned history_spray(struct history *h, const struct ip *ip, const struct user *u, struct slice name, bool failed, int64_t now)
@@ -274,4 +285,19 @@ unsigned history_spray(struct history *h, const struct ip *ip, const struct user
 	if (failed && known == s->n && s->n < 64)
 		s->user[s->n++] = who;
 	return s->n;
+}
+
+bool history_new_recipient(struct history *h, const struct user *u, struct slice address)
+{
+	uint64_t x = history_hash64(address) ^ (uint64_t)u->hash * 0xff51afd7ed558ccdu ^ h->common->key;
+	x *= 0xc4ceb9fe1a85ec53u;
+	uint32_t *pair = &h->common->pair[(x >> 40) & (PAIRS_TABLE - 1)], mark = (uint32_t)x | 1;
+	bool fresh = *pair != mark;
+	*pair = mark;
+	return fresh;
+}
+
+struct slice history_shared(const struct history *h)
+{
+	return slice_make(h->common, sizeof *h->common);
 }

@@ -111,6 +111,11 @@ country history_home(struct history *h, country cc); /* counts one login from CC
 /* Notes a failed (or successful) login; how many users were tried and failed from there in the hour. */
 unsigned history_spray(struct history *h, const struct ip *ip, const struct user *u, struct slice name, bool failed, int64_t now);
 
+/* Notes that U wrote to ADDRESS; was it the first time?  A table of so many pairs for all users; what falls out of it is new again. */
+bool history_new_recipient(struct history *h, const struct user *u, struct slice address);
+/* What all users share, as octets of fixed length to be kept and read back in place. */
+struct slice history_shared(const struct history *h);
+
 uint32_t history_hash(struct slice s); /* lower-case ASCII */
 uint64_t history_hash64(struct slice s);
 

@@ -66,6 +66,7 @@ static const struct folder {
 	{"/empty", P_SUPERVISE, 0555},
 	{"/queue", P_QUEUE, 0700},
 	{"/scan", P_SCANWORKER, 0700},
+	{"/skim", P_SKIM, 0700},
 	{"/mail", P_LOCAL, 0711}, /* users' own processes pass through to their Maildirs */
 };
 

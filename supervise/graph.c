@@ -66,6 +66,15 @@ const struct graph_row graph[] = {
 		.why = "One process per TLS connection; holds the certificate's key and no authority over mail.",
 	},
 	{
+		.program = P_SKIM, .name = "skim", .lanes = BIT(LANE_SUBMISSION), .workers = 1, .stage = true, .keeps_state = true,
+		.ports = {PORT_IN, PORT_NEXT},
+		.root = ROOT_HOST,
+		.paths = {"w:STATE/skim"},
+		.syscalls = CALLS(READS_FILES, WRITES_FILES),
+		.files_most = 1024,
+		.why = "Looks for signs of stolen accounts in what users submit; remembers each user, alone and in one place, in its own folder.",
+	},
+	{
 		.program = P_FIXUP, .name = "fixup", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 2, .stage = true,
 		.ports = {PORT_IN, PORT_NEXT},
 		.root = ROOT_EMPTY,
@@ -131,7 +140,7 @@ const struct graph_row graph[] = {
 };
 const unsigned graph_rows = sizeof graph / sizeof *graph;
 
-const enum program graph_line[] = {P_FIXUP, P_SCAN, P_QUEUE};
+const enum program graph_line[] = {P_SKIM, P_FIXUP, P_SCAN, P_QUEUE};
 const unsigned graph_line_length = sizeof graph_line / sizeof *graph_line;
 
 const struct graph_row *graph_find(const char *name)

@@ -1,0 +1,163 @@
+/* The stage of skim: see guard.h.  Fails open: what cannot be judged passes, and a message is never lost: it is held in the queue, or the client is told and
+ * keeps it.  One worker, so that all of a user's mail counts together. */
+#include "skim/guard.h"
+
+#include <poll.h>
+
+#include "lib/log.h"
+#include "lib/program.h"
+#include "skim/job_event.h"
+
+#define SEND_MSEC 120000       /* waiting for room in the next stage; the session's own deadline is longer */
+#define HOLD_SEC (4 * 3600)    /* nobody's mail waits longer without somebody having looked */
+#define KEEP_MSEC 600000       /* the memory is written so often */
+#define FLAGS_MSEC 1000
+
+enum guard_verdict guard_verdict(const struct decision *d)
+{
+	switch (d->action) {
+	case ACTION_HOLD:
+		return GUARD_HOLD;
+	case ACTION_LOCK:
+		return GUARD_HOLD_FOR_GOOD;
+	case ACTION_STOP:
+		return d->changed ? GUARD_HOLD_FOR_GOOD : d->user->state == USER_LOCKED ? GUARD_LOCKED : GUARD_STOPPED;
+	default:
+		return GUARD_PASS;
+	}
+}
+
+static void log_decision(const struct job *job, const struct decision *d)
+{
+	char rules[300] = "";
+	size_t n = 0;
+	for (int r = 0; r < R_COUNT; r++)
+		if (d->rules & (uint64_t)1 << r && n + 16 < sizeof rules) {
+			struct slice name = slice_str(rule_info[r].name);
+			if (n)
+				rules[n++] = ',';
+			memcpy(rules + n, name.p, name.n);
+			n += name.n;
+		}
+	LOG(EV_skim, job->id, F_SLICE("user", job->env.user), F_STR("action", action_name(d->action)), F_NUM("score", d->score),
+		F_SLICE("rules", slice_make(rules, n)), F_STR("code", d->user->code), F_STR("why", d->why));
+}
+
+static int hold(struct job *job, bool for_good, struct err *e)
+{
+	struct envelope env = job->env; /* borrows; only the hold is other */
+	env.hold_reason = slice_str("skim");
+	env.hold_owner = job->env.user;
+	env.hold_until_sec = for_good ? 0 : clock_wall_usec() / 1000000 + HOLD_SEC;
+	env.hold_then = for_good ? 0 : 'r';
+	int fd = job_make_head(&env, &job->header, 1, e);
+	return fd < 0 ? fd : job_replace_head(job, fd, e);
+}
+
+static void pass(struct job *job, int next)
+{
+	struct err e;
+	if (job_send(next, job, deadline_in(SEND_MSEC), &e) == 0)
+		return;
+	LOG(EV_fault, job->id, F_ERR(&e));
+	job_answer(job, "451 4.3.0 %s cannot be passed on now, try again later", job->id);
+}
+
+static void act(struct job *job, const struct decision *d, int next)
+{
+	struct err e;
+	enum guard_verdict v = guard_verdict(d);
+	if (v == GUARD_STOPPED || v == GUARD_LOCKED) {
+		job_answer(job, v == GUARD_LOCKED ? "550 5.7.1 This account may not send mail; ask the helpdesk, code %s (%s)" :
+			"451 4.7.1 This account may not send mail now; ask the helpdesk, code %s (%s)", d->user->code, job->id);
+		return;
+	}
+	if (v != GUARD_PASS && hold(job, v == GUARD_HOLD_FOR_GOOD, &e) < 0) {
+		LOG(EV_fault, job->id, F_ERR(&e));
+		job_answer(job, "451 4.3.0 %s cannot be taken now, try again later", job->id);
+		return;
+	}
+	pass(job, next);
+}
+
+void guard_job(struct engine *g, struct job *job, int next)
+{
+	struct job_event je;
+	struct decision d = {.action = ACTION_PASS};
+	struct err e;
+	if (job->env.class != CLASS_SUBMISSION || job->env.user.n == 0) {
+		pass(job, next);
+		return;
+	}
+	if (job_event_make(&je, job, g->history, g->cfg, &e) == 0)
+		engine_judge(&d, g, &je.ev);
+	else
+		LOG(EV_fault, job->id, F_ERR(&e));
+	job_event_free(&je);
+	if (d.action != ACTION_PASS)
+		log_decision(job, &d);
+	act(job, &d, next);
+}
+
+struct keeping {
+	int folder;
+	int64_t memory_due, flags_due;
+	bool changed, flags_changed;
+};
+
+static void keep(struct keeping *k, const struct engine *g, bool now)
+{
+	struct err e;
+	if (k->folder < 0)
+		return;
+	if (k->flags_changed && (now || clock_msec() >= k->flags_due)) {
+		k->flags_changed = false;
+		k->flags_due = deadline_in(FLAGS_MSEC);
+		if (flags_write(g, k->folder, &e) < 0)
+			LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g->history)), F_ERR(&e));
+	}
+	if (k->changed && (now || clock_msec() >= k->memory_due)) {
+		k->changed = false;
+		k->memory_due = deadline_in(KEEP_MSEC);
+		if (snapshot_write(g, k->folder, &e) < 0)
+			LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g->history)), F_ERR(&e));
+	}
+}
+
+/* One job, if one is there.  E_EOF: told to stop. */
+static int serve(struct engine *g, int in, int next)
+{
+	struct job job;
+	struct err e;
+	int rc = job_receive(&job, in, deadline_in(0), &e);
+	if (rc == 0) {
+		guard_job(g, &job, next);
+		job_close(&job);
+		return 1;
+	}
+	if (rc == E_PEER)
+		LOG(EV_bad_job, NULL, F_ERR(&e));
+	else if (rc == E_SYS)
+		LOG(EV_fault, NULL, F_ERR(&e)), poll(NULL, 0, 100);
+	return rc == E_EOF ? E_EOF : 0;
+}
+
+int guard_run(struct engine *g, int in, int next, int folder, int (*reload)(struct engine *g))
+{
+	struct keeping k = {.folder = folder, .memory_due = deadline_in(KEEP_MSEC)};
+	while (!program_stopping()) {
+		struct pollfd p[2] = {{in, POLLIN, 0}, {program_lifeline(), POLLIN, 0}};
+		if (poll(p, 2, k.flags_changed || k.changed ? FLAGS_MSEC : -1) < 0)
+			continue;
+		if (p[1].revents && reload(g) == E_EOF)
+			break;
+		int rc = p[0].revents ? serve(g, in, next) : 0;
+		if (rc == E_EOF)
+			break;
+		k.changed |= rc == 1;
+		k.flags_changed |= rc == 1;
+		keep(&k, g, false);
+	}
+	keep(&k, g, true);
+	return 0;
+}
