@@ -7,8 +7,9 @@
 
 #include "directory/embedded.h"
 #include "directory/ldap_filter.h"
-#include "lib/addr.h"
 #include "fixup/rules.h"
+#include "lib/addr.h"
+#include "qmqp/qmqpc.h"
 #include "scanner-bridge/banned.h"
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"
@@ -49,6 +50,13 @@ static int check_mailbox(const struct control *c, struct slice text, struct err 
 	struct addr a;
 	(void)c;
 	return addr_parse_mailbox(&a, text, true) == 0 ? 0 : err_set(e, E_SYNTAX, "an address is wanted, local@domain without brackets");
+}
+
+static int check_qmqp_route(const struct control *c, struct slice text, struct err *e)
+{
+	struct qmqp_route r;
+	(void)c;
+	return qmqp_route_parse(&r, text, e);
 }
 
 static int check_listen(const struct control *c, struct slice text, struct err *e)
@@ -153,6 +161,7 @@ static const struct {
 	{C_fixupdomains, NULL, check_fixupdomains},
 	{C_canonical, NULL, check_canonical},
 	{C_scanners, NULL, scanners_check},
+	{C_qmqproutes, check_qmqp_route, NULL},
 	{C_scanpolicy, NULL, check_scanpolicy},
 	{C_banned, NULL, check_banned},
 	{C_servercert, NULL, check_servercert},
@@ -226,6 +235,7 @@ void lint_lines(struct lint *l)
 {
 	tcp_rules(l, C_tcp_smtp);
 	tcp_rules(l, C_tcp_submission);
+	tcp_rules(l, C_tcp_qmqp);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (each_line(l, table[i].id, table[i].line) == 0)
 			whole_file(l, table[i].id, table[i].file);

@@ -13,6 +13,13 @@ static int read_rules(struct tcprules **rules, const struct control *c, enum con
 	return r < 0 ? (control_fault(e, c, id, line, "%s", why.text), r) : 0;
 }
 
+/* Who may use QMQP may relay: without tcp.qmqp that is nobody. */
+static int nobody(struct tcprules **rules, struct err *e)
+{
+	int line;
+	return tcprules_parse(rules, &line, slice_str(":deny\n"), NULL, NULL, e);
+}
+
 /* What follows "220 "; it names this host even where smtpgreeting does not begin with it (RFC 5321 4.2). */
 static void read_greeting(char *out, size_t size, const struct control *c)
 {
@@ -31,7 +38,10 @@ int door_settings_read(struct door_settings *out, const struct control *c, enum 
 		.maxpernet = control_number(c, C_maxpernet),
 		.greetdelay = lane == LANE_OUTSIDE ? control_number(c, C_greetdelay) : 0,
 	};
-	int r = read_rules(&s.rules, c, lane == LANE_SUBMISSION ? C_tcp_submission : C_tcp_smtp, e);
+	static const enum control_id rules[LANE_COUNT] = {C_tcp_smtp, C_tcp_smtp, C_tcp_submission, C_tcp_qmqp};
+	int r = read_rules(&s.rules, c, rules[lane], e);
+	if (r == 0 && lane == LANE_CLUSTER && !s.rules)
+		r = nobody(&s.rules, e);
 	if (r < 0)
 		return r;
 	read_greeting(s.greeting, sizeof s.greeting, c);

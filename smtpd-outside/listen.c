@@ -5,7 +5,7 @@ const struct listen_info listen_names[LISTEN_COUNT] = {
 	[LISTEN_SMTP] = {"smtp", true},
 	[LISTEN_SUBMISSION] = {"submission", true},
 	[LISTEN_SUBMISSIONS] = {"submissions", true},
-	[LISTEN_QMQP] = {"qmqp", false},
+	[LISTEN_QMQP] = {"qmqp", true},
 	[LISTEN_CONSOLE] = {"console", false},
 };
 

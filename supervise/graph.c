@@ -42,7 +42,7 @@ const char *const graph_common_syscalls[] = {
 
 const struct graph_row graph[] = {
 	{
-		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1, .keeps_state = true,
+		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION) | BIT(LANE_CLUSTER), .workers = 1, .keeps_state = true,
 		.ports = {PORT_SESSION, PORT_COMMAND, PORT_LISTEN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4"),
@@ -106,6 +106,23 @@ const struct graph_row graph[] = {
 		.syscalls = CALLS(),
 		.files_most = 1024, .file_size_zero = true,
 		.why = "Expands recipients by asking the directory; touches nothing else.",
+	},
+	{
+		.program = P_QMQPD, .name = "qmqpd", .lanes = BIT(LANE_CLUSTER), .workers = 8,
+		.ports = {PORT_IN, PORT_NEXT},
+		.root = ROOT_EMPTY,
+		.syscalls = CALLS(),
+		.files_most = 1024,
+		.why = "Takes mail from the cluster's other hosts, one connection after the other; makes jobs in memfds.",
+	},
+	{
+		.program = P_QMQPC, .name = "qmqpc", .lanes = BIT(LANE_NONE), .workers = 4,
+		.ports = {PORT_IN},
+		.root = ROOT_HOST, .tcp_connect = true,
+		.paths = {"r:/etc/hosts", "r:/etc/resolv.conf", "r:/etc/nsswitch.conf", "r:/etc/host.conf", "r:/etc/gai.conf", "r:/etc/services"},
+		.syscalls = CALLS(CONNECTS, READS_FILES),
+		.files_most = 1024, .file_size_zero = true,
+		.why = "Forwards mail to the mailHost of its recipients, hence the network and the resolver's files.",
 	},
 	{
 		.program = P_LOCAL, .name = "local", .user = "postern-mail", .lanes = BIT(LANE_NONE), .workers = 4,

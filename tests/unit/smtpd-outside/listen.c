@@ -15,7 +15,7 @@ static const struct {
 	{"smtp [2001:db8::1]:2525 proxy", "2001:db8::1", 2525, true, "IPv6 and proxy"},
 	{"submission 0.0.0.0:587", "0.0.0.0", 587, false, "STARTTLS"},
 	{"submissions [::1]:465 proxy", "::1", 465, true, "TLS at once"},
-	{"qmqp 0.0.0.0:628", NULL, 0, false, "not yet available"},
+	{"qmqp 0.0.0.0:628", "0.0.0.0", 628, false, NULL},
 	{"console 127.0.0.1:80", NULL, 0, false, "not yet available"},
 	{"SMTP 0.0.0.0:25", NULL, 0, false, "names are in small letters"},
 	{"smtps 0.0.0.0:465", NULL, 0, false, "no such name"},
@@ -73,7 +73,7 @@ START_TEST(files)
 	ck_assert_int_eq(parse("smtp 127.0.0.1:2525\n#\nsmtp 127.0.0.1:2525 proxy\n", l, &count, &e), E_SYNTAX);
 	ck_assert_ptr_nonnull(strstr(e.text, "listen:3: "));
 	ck_assert_int_eq(parse("# nothing\n", l, &count, &e), E_SYNTAX);
-	ck_assert_int_eq(parse("smtp 127.0.0.1:2525\nqmqp 127.0.0.1:628\n", l, &count, &e), E_SYNTAX);
+	ck_assert_int_eq(parse("smtp 127.0.0.1:2525\nconsole 127.0.0.1:8025\n", l, &count, &e), E_SYNTAX);
 	ck_assert_ptr_nonnull(strstr(e.text, "listen:2: "));
 	ck_assert_ptr_nonnull(strstr(e.text, "not yet available"));
 }
@@ -84,17 +84,18 @@ START_TEST(lanes)
 {
 	static const struct {
 		const char *content;
-		size_t outside, submission, none;
+		size_t outside, submission, cluster;
 	} sets[] = {
 		{NULL, 2, 0, 0},
 		{"smtp 127.0.0.1:25\n", 1, 0, 0},
 		{"submissions [::1]:465\nsmtp 127.0.0.1:25\nsubmission 127.0.0.1:587\n", 1, 2, 0},
 		{"submission 127.0.0.1:587\n", 0, 1, 0},
+		{"qmqp 127.0.0.1:628\nsmtp 127.0.0.1:25\n", 1, 0, 1},
 		{"submission 127.0.0.1\n", 0, 0, 0}, /* faulty: nobody has a listener */
 	};
 	for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
 		struct control c = {0};
-		const size_t want[LANE_COUNT] = {[LANE_OUTSIDE] = sets[i].outside, [LANE_SUBMISSION] = sets[i].submission};
+		const size_t want[LANE_COUNT] = {[LANE_OUTSIDE] = sets[i].outside, [LANE_SUBMISSION] = sets[i].submission, [LANE_CLUSTER] = sets[i].cluster};
 		c.value[C_listen] = (struct control_value){.content = slice_str(sets[i].content ? sets[i].content : ""), .present = sets[i].content};
 		for (enum lane lane = LANE_NONE; lane < LANE_COUNT; lane++) {
 			struct listen_line l[LISTEN_MAX];

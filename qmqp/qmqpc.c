@@ -1,0 +1,210 @@
+/* Forwarding to the mailHost of an account: see qmqpc.h.  Runs in postern-qmqpc.  The delivery comes from the queue; the far host may have been
+ * taken over: its answer is bounded and made printable.
+ * A mark in the header, as qmail-ldap sets it, ends loops between hosts that each think the other one has the mailbox. */
+#include "qmqp/qmqpc.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/addr.h"
+#include "lib/header.h"
+#include "lib/io.h"
+#include "lib/netstring.h"
+
+#define QMQP_PORT "628"
+#define ANSWER_OCTETS_MAX 1024
+#define MARK "Delivered-To: CLUSTERHOST "
+
+static void set(struct qmqp_fate *f, enum delivery_status status, const char *enhanced, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+static void set(struct qmqp_fate *f, enum delivery_status status, const char *enhanced, const char *format, ...)
+{
+	va_list ap;
+	f->status = status;
+	snprintf(f->enhanced, sizeof f->enhanced, "%s", enhanced);
+	va_start(ap, format);
+	vsnprintf(f->text, sizeof f->text, format, ap);
+	va_end(ap);
+	for (char *p = f->text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+}
+
+int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e)
+{
+	struct qmqp_route got = {.port = QMQP_PORT};
+	struct slice host, rest = line, address;
+	struct ip ip;
+	long long port;
+	if (!slice_cut(&host, &rest, ':') || !rest.p || addr_check_domain(host, false) < 0)
+		return err_set(e, E_SYNTAX, "a line is host:address or host:address:port");
+	bool six = slice_starts(rest, "[");
+	size_t end = six ? slice_find(rest, ']') : slice_find(rest, ':');
+	address = six ? slice_make(rest.p + 1, end - (end > 0)) : slice_upto(rest, end);
+	rest = slice_from(rest, end + six);
+	if ((six && end == 0) || ip_parse(&ip, address) < 0 || slice_copy(got.address, sizeof got.address, address) < 0)
+		return err_set(e, E_SYNTAX, "after the host comes an IPv4 address or an IPv6 address in brackets");
+	if (rest.n && (rest.p[0] != ':' || slice_number(&port, slice_from(rest, 1), 1, 65535) < 0))
+		return err_set(e, E_SYNTAX, "after the address comes nothing or :port");
+	if (rest.n)
+		(void)!slice_copy(got.port, sizeof got.port, slice_from(rest, 1));
+	got.host = host;
+	*r = got;
+	return 0;
+}
+
+/* Address and port of HOST: as control/qmqproutes says, else by name. */
+static void find_place(char address[256], char port[8], const struct control *c, struct slice host)
+{
+	struct control_line line = {0};
+	struct qmqp_route r;
+	(void)!slice_copy(address, 256, host);
+	strcpy(port, QMQP_PORT);
+	while (control_next(c, C_qmqproutes, &line))
+		if (qmqp_route_parse(&r, line.text, NULL) == 0 && slice_case_eq(r.host, host)) {
+			memcpy(address, r.address, sizeof r.address);
+			memcpy(port, r.port, sizeof r.port);
+			return;
+		}
+}
+
+static int connect_one(const struct addrinfo *a, int64_t deadline, struct err *e)
+{
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), wrong = 0;
+	socklen_t size = sizeof wrong;
+	if (fd < 0)
+		return err_sys(e, "socket");
+	int rc = connect(fd, a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno == EINPROGRESS ? io_wait(fd, POLLOUT, deadline, e) : err_sys(e, "connect");
+	if (rc == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &wrong, &size) == 0 && wrong) {
+		errno = wrong;
+		rc = err_sys(e, "connect");
+	}
+	if (rc < 0)
+		close(fd);
+	return rc < 0 ? rc : fd;
+}
+
+static int connect_host(const struct control *c, struct slice host, struct err *e)
+{
+	char address[256], port[8];
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *all = NULL;
+	find_place(address, port, c, host);
+	int rc = getaddrinfo(address, port, &hints, &all);
+	if (rc)
+		return err_set(e, E_NOT_FOUND, "no address for %.200s: %s", address, gai_strerror(rc));
+	int fd = err_set(e, E_NOT_FOUND, "no address for %.200s", address);
+	for (const struct addrinfo *a = all; a && fd < 0; a = a->ai_next)
+		fd = connect_one(a, deadline_in(control_number(c, C_timeoutconnect) * 1000), e);
+	freeaddrinfo(all);
+	return fd;
+}
+
+static bool marked(struct slice header, struct slice me)
+{
+	struct header_field f;
+	struct slice word;
+	while (header_next(&f, &header)) {
+		struct slice value = slice_trim(f.value);
+		if (slice_case_eq_str(f.name, "Delivered-To") && slice_word(&word, &value) && slice_eq_str(word, "CLUSTERHOST") &&
+		    slice_case_eq(slice_trim(value), me))
+			return true;
+	}
+	return false;
+}
+
+static size_t digits(size_t n)
+{
+	size_t d = 1;
+	while (n /= 10)
+		d++;
+	return d;
+}
+
+/* Everything but the message's own octets: before them and after them. */
+static void frame(struct buf *before, struct buf *after, const struct delivery *d, struct slice me, size_t octets)
+{
+	size_t message = strlen(MARK) + me.n + 1 + octets;
+	netstring_add(after, d->sender);
+	for (size_t i = 0; i < d->count; i++)
+		netstring_add(after, d->rcpt[i].target.address);
+	buf_add_format(before, "%zu:%zu:%s", digits(message) + 1 + message + 1 + after->n, message, MARK);
+	buf_add_slice(before, me);
+	buf_add_char(before, '\n');
+}
+
+static int send_all(int fd, const struct delivery *d, struct slice header, struct slice body, struct slice me, int64_t deadline, struct err *e)
+{
+	struct buf before = BUF_INIT(1024), after = BUF_INIT(DELIVERY_RECIPIENTS_MAX * (ADDRESS_MAX + 8) + 512);
+	frame(&before, &after, d, me, header.n + body.n);
+	int rc = before.overflow || after.overflow ? err_set(e, E_SYS, "no memory") : io_write_all(fd, before.p, before.n, deadline, e);
+	if (rc == 0)
+		rc = io_write_all(fd, header.p, header.n, deadline, e);
+	if (rc == 0)
+		rc = io_write_all(fd, body.p, body.n, deadline, e);
+	if (rc == 0)
+		rc = io_write_all(fd, ",", 1, deadline, e);
+	if (rc == 0)
+		rc = io_write_all(fd, after.p, after.n, deadline, e);
+	if (rc == 0)
+		rc = io_write_all(fd, ",", 1, deadline, e);
+	buf_free(&before);
+	buf_free(&after);
+	return rc;
+}
+
+bool qmqp_answer_parse(struct qmqp_fate *f, struct slice answer)
+{
+	struct slice text, rest = answer;
+	if (netstring_take(&text, &rest, ANSWER_OCTETS_MAX) < 0 || rest.n || text.n == 0 || !strchr("KZD", text.p[0]))
+		return false;
+	struct slice said = slice_upto(slice_from(text, 1), 300);
+	set(f, (enum delivery_status)text.p[0], text.p[0] == 'K' ? "2.0.0" : text.p[0] == 'Z' ? "4.0.0" : "5.0.0", "%.*s", SLICE_FMT(said));
+	return true;
+}
+
+/* Once the last octet is out, the far side may have taken the message whatever happens: only its word counts. */
+static void read_answer(struct qmqp_fate *f, int fd, struct slice host, int64_t deadline)
+{
+	char space[ANSWER_OCTETS_MAX + 16];
+	size_t n = 0;
+	struct err e;
+	for (;;) {
+		ssize_t got = io_read(fd, space + n, sizeof space - n, deadline, &e);
+		if (got < 0)
+			set(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but did not answer: %s", SLICE_FMT(host), e.text);
+		else if (qmqp_answer_parse(f, slice_make(space, n += (size_t)got)))
+			return;
+		else if (got == 0 || n == sizeof space)
+			set(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but gave no answer", SLICE_FMT(host));
+		else
+			continue;
+		return;
+	}
+}
+
+void qmqpc_deliver(struct qmqp_fate *f, const struct delivery *d, struct slice header, struct slice body, const struct control *c)
+{
+	struct slice host = d->rcpt[0].target.destination, me = control_word(c, C_me);
+	struct err e = {0};
+	if (marked(header, me)) {
+		set(f, DELIVERY_FAILED, "5.4.6", "the message was forwarded from this host before: it goes round in the cluster; look at mailHost");
+		return;
+	}
+	int64_t deadline = deadline_in(control_number(c, C_timeoutremote) * 1000);
+	int fd = connect_host(c, host, &e);
+	if (fd < 0) {
+		set(f, DELIVERY_DEFERRED, "4.4.1", "%.*s does not answer by QMQP: %s", SLICE_FMT(host), e.text);
+		return;
+	}
+	if (send_all(fd, d, header, body, me, deadline, &e) < 0)
+		set(f, DELIVERY_DEFERRED, "4.4.2", "%.*s did not take the message: %s", SLICE_FMT(host), e.text);
+	else
+		read_answer(f, fd, host, deadline);
+	close(fd);
+}
