@@ -47,8 +47,9 @@ int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e)
 	bool six = slice_starts(rest, "[");
 	size_t end = six ? slice_find(rest, ']') : slice_find(rest, ':');
 	address = six ? slice_make(rest.p + 1, end - (end > 0)) : slice_upto(rest, end);
+	bool open = six && end == rest.n;
 	rest = slice_from(rest, end + six);
-	if ((six && end == 0) || ip_parse(&ip, address) < 0 || slice_copy(got.address, sizeof got.address, address) < 0)
+	if (open || ip_parse(&ip, address) < 0 || slice_copy(got.address, sizeof got.address, address) < 0)
 		return err_set(e, E_SYNTAX, "after the host comes an IPv4 address or an IPv6 address in brackets");
 	if (rest.n && (rest.p[0] != ':' || slice_number(&port, slice_from(rest, 1), 1, 65535) < 0))
 		return err_set(e, E_SYNTAX, "after the address comes nothing or :port");

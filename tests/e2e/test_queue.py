@@ -99,7 +99,7 @@ def test_waits_and_is_steered(queue):
     m = listed(queue)[0]
     assert m["id"] == id and m["sender"] == "far@far.test" and m["attempts"] == 1 and m["state"] == "waiting"
     assert m["recipients"][0]["address"] == "away@campus.test"
-    assert m["recipients"][0]["reason"] == "no program for delivery by QMQP to store2.campus.test yet"
+    assert m["recipients"][0]["reason"].startswith("store2.campus.test does not answer by QMQP")
     # qmail's curve: 400 s after it came, a sixteenth later at most
     assert 380 <= m["next"] - m["time"] <= 430
     queue.postern("queue", "retry", id, check=0)

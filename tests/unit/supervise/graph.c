@@ -5,7 +5,7 @@
 #include "lib/control.h"
 #include "tests/unit/unit.h"
 
-/* The control files that decide what is started, all combinations; listen names both kinds of submission, or is absent: port 25 alone. */
+/* The control files that decide what is started, all combinations; listen names both kinds of submission and QMQP, or is absent: port 25 alone. */
 static const enum control_id switches[] = {C_fixupdomains, C_canonical, C_scanners, C_banned, C_servercert, C_listen};
 #define SWITCHES (sizeof switches / sizeof *switches)
 
@@ -14,7 +14,7 @@ static struct control with(unsigned bits)
 	struct control c = {0};
 	for (unsigned i = 0; i < SWITCHES; i++)
 		c.value[switches[i]].present = (bits >> i) & 1;
-	c.value[C_listen].content = slice_str("smtp 0.0.0.0:25\nsubmission 0.0.0.0:587\nsubmissions 0.0.0.0:465\n");
+	c.value[C_listen].content = slice_str("smtp 0.0.0.0:25\nsubmission 0.0.0.0:587\nsubmissions 0.0.0.0:465\nqmqp 0.0.0.0:628\n");
 	return c;
 }
 
@@ -135,7 +135,7 @@ START_TEST(lanes)
 	struct control c = with((unsigned)_i);
 	for (unsigned i = 0; i < graph_rows; i++)
 		for (enum lane lane = LANE_OUTSIDE; lane < LANE_COUNT; lane++)
-			if (!(lane == LANE_OUTSIDE || (lane == LANE_SUBMISSION && control_present(&c, C_listen))))
+			if (!(lane == LANE_OUTSIDE || control_present(&c, C_listen)))
 				ck_assert_msg(!graph_wanted(&graph[i], lane, &c), "%s", graph[i].name);
 	ck_assert_int_eq(graph_wanted(graph_of(P_DOOR), LANE_SUBMISSION, &c), control_present(&c, C_listen));
 }

@@ -1,0 +1,202 @@
+"""QMQP between hosts of a cluster: two whole suites with one directory, hostile clients, lost hosts, loops."""
+import socket
+
+import pytest
+
+from conftest import LDIF, Suite, free_port, wait_for
+
+MESSAGE = b"From: a@far.test\r\nTo: u1@campus.test\r\nSubject: cluster\r\n\r\nhello\r\n.dot\r\n"
+SPLIT = LDIF.replace("mail: u1@campus.test\n", "mail: u1@campus.test\nmailHost: mx2.campus.test\n").replace(
+    "mail: u2@campus.test\n", "mail: u2@campus.test\nmailHost: mx2.campus.test\n").replace(
+    "mail: u3@campus.test\n", "mail: u3@campus.test\nmailHost: mx1.campus.test\n")
+
+
+def netstring(b):
+    return b"%d:%s," % (len(b), b)
+
+
+def framed(message, sender, *rcpts):
+    return netstring(netstring(message) + netstring(sender) + b"".join(netstring(r) for r in rcpts))
+
+
+def qmqp_host(suite, name, port, others):
+    suite.control("me", name)
+    suite.control("directory.ldif", SPLIT)
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nqmqp 127.0.0.1:{port}")
+    suite.control("tcp.qmqp", "127.:allow\n:deny")
+    suite.control("qmqproutes", "\n".join(f"{n}:127.0.0.1:{p}" for n, p in others.items()))
+    suite.control("timeoutsmtpd", "5")
+    suite.control("timeoutremote", "5")
+    suite.qmqp = port
+
+
+@pytest.fixture
+def pair(suite, tmp_path_factory):
+    """Two hosts, mx1 and mx2; u1 and u2 live on mx2, u3 on mx1."""
+    folder = suite.folder / "second"
+    folder.mkdir(mode=0o755)
+    other = Suite(folder)
+    ports = {"mx1.campus.test": free_port(), "mx2.campus.test": free_port()}
+    qmqp_host(suite, "mx1.campus.test", ports["mx1.campus.test"], ports)
+    qmqp_host(other, "mx2.campus.test", ports["mx2.campus.test"], ports)
+    yield suite, other
+    try:
+        other.stop()
+    finally:
+        other.kill()
+
+
+def talk(port, data, close=False):
+    """What the server answers; b"" when it closes without a word."""
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        s.settimeout(20)
+        try:
+            s.sendall(data)
+            if close:
+                s.shutdown(socket.SHUT_WR)
+            out = b""
+            while part := s.recv(4096):
+                out += part
+        except (BrokenPipeError, ConnectionResetError):
+            return b""
+        return out
+
+
+def test_to_the_host_that_has_the_mailbox(pair):
+    one, two = pair
+    one.start(), two.start()
+    assert one.send("a@far.test", ["u1@campus.test", "u2@campus.test", "u3@campus.test"], MESSAGE)[0] == 250
+    for user in ("u1", "u2"):
+        mail = two.wait_mail(user)[0]
+        assert mail.endswith(MESSAGE.replace(b"\r\n", b"\n"))
+        assert b"\nDelivered-To: CLUSTERHOST mx1.campus.test\n" in mail and b" with QMQP id " in mail
+    one.wait_mail("u3")
+    assert two.send("a@far.test", "u3@campus.test", MESSAGE)[0] == 250
+    one.wait_mail("u3", 2)
+    wait_for(lambda: one.json("queue", "list") == [] and two.json("queue", "list") == [])
+    assert not one.mails("u1") and not two.mails("u3") and len(two.mails("u1")) == 1
+
+
+def test_a_host_that_is_down_defers(pair):
+    one, two = pair
+    one.start()
+    assert one.send("a@far.test", "u1@campus.test", MESSAGE)[0] == 250
+    wait_for(lambda: (q := one.json("queue", "list")) and "does not answer by QMQP" in (q[0]["recipients"][0].get("reason") or ""))
+    two.start()
+    one.postern("queue", "retry", "all", check=0)
+    two.wait_mail("u1")
+    wait_for(lambda: one.json("queue", "list") == [])
+    assert len(two.mails("u1")) == 1
+
+
+def test_loops_end(pair):
+    """Each host thinks that the other has the mailbox."""
+    one, two = pair
+    two.control("directory.ldif", LDIF.replace("mail: u1@campus.test\n", "mail: u1@campus.test\nmailHost: mx1.campus.test\n"))
+    one.start(), two.start()
+    assert one.send("u4@campus.test", "u1@campus.test", MESSAGE)[0] == 250
+    assert b"5.4.6" in one.wait_mail("u4")[0]
+    wait_for(lambda: one.json("queue", "list") == [] and two.json("queue", "list") == [])
+    assert not one.mails("u1") and not two.mails("u1")
+
+
+GOOD = b"Subject: x\n\nhello\n"
+ANSWERED = [
+    ("a message", framed(GOOD, b"a@far.test", b"u3@campus.test"), b"K"),
+    ("the null sender", framed(GOOD, b"", b"u3@campus.test"), b"K"),
+    ("two recipients", framed(GOOD, b"a@far.test", b"u3@campus.test", b"u4@campus.test"), b"K"),
+    ("no header", framed(b"", b"a@far.test", b"u3@campus.test"), b"K"),
+    ("no recipient", framed(GOOD, b"a@far.test"), b"D"),
+    ("no sender", netstring(netstring(GOOD)), b"D"),
+    ("a recipient that is no address", framed(GOOD, b"a@far.test", b"u3"), b"D"),
+    ("a line feed in a recipient", framed(GOOD, b"a@far.test", b"u3@campus.test\nx"), b"D"),
+    ("a sender that is no address", framed(GOOD, b"a b", b"u3@campus.test"), b"D"),
+    ("an address over the limit", framed(GOOD, b"a@far.test", b"u" * 400 + b"@campus.test"), b"D"),
+    ("a bare CR", framed(b"Subject: x\n\nhello\rworld\n", b"a@far.test", b"u3@campus.test"), b"D"),
+    ("a NUL", framed(b"Subject: x\n\nhello\0\n", b"a@far.test", b"u3@campus.test"), b"D"),
+    ("CR LF line ends", framed(b"Subject: x\r\n\r\nhello\r\n", b"a@far.test", b"u3@campus.test"), b"D"),
+    ("a header over the limit", framed(b"X: " + b"x" * (1 << 20) + b"\n\n", b"a@far.test", b"u3@campus.test"), b"D"),
+    ("a length with a leading zero", b"0" + framed(GOOD, b"a@far.test", b"u3@campus.test"), b"D"),
+    ("a length of ten digits", b"1000000000:", b"D"),
+    ("no length", b":", b"D"),
+    ("not a netstring", b"EHLO client.test\r\n", b"D"),
+    ("more than 200,000,000 octets", b"200000001:", b"D"),
+    ("a message longer than what is around it", b"10:99:", b"D"),
+    ("an inner comma missing", b"22:5:hello;1:a,6:u@c.de,", b"D"),
+    ("the outer comma missing", framed(GOOD, b"a@far.test", b"u3@campus.test")[:-1] + b";", b"D"),
+    ("more after the end", framed(GOOD, b"a@far.test", b"u3@campus.test") + b"x", b"D"),
+]
+
+
+def test_hostile_clients(pair):
+    one, _ = pair
+    one.control("databytes", "2000000")
+    one.start()
+    for what, data, letter in ANSWERED:
+        answer = talk(one.qmqp, data)
+        n, _, rest = answer.partition(b":")
+        assert n.isdigit() and len(rest) == int(n) + 1 and rest[-1:] == b",", (what, answer)
+        assert rest[:1] == letter, (what, answer)
+    taken = sum(1 for _, _, letter in ANSWERED if letter == b"K")
+    assert len(one.wait_mail("u3", taken)) == taken
+    too_large = framed(b"X: y\n\n" + b"x" * 2000000, b"a@far.test", b"u3@campus.test")
+    assert talk(one.qmqp, too_large) in (b"",) or b"too large" in talk(one.qmqp, too_large)
+    # cut off anywhere: nothing is answered, nothing kept
+    whole = framed(GOOD, b"a@far.test", b"u3@campus.test")
+    for n in range(0, len(whole), 7):
+        assert talk(one.qmqp, whole[:n], close=True) == b""
+    assert len(one.mails("u3")) == taken
+    # an octet at a time
+    with socket.create_connection(("127.0.0.1", one.qmqp), 10) as s:
+        for i in range(len(whole)):
+            s.sendall(whole[i:i + 1])
+        assert b"Kok " in s.recv(1000)
+
+
+def test_silent_clients_hold_nobody_for_long(pair):
+    one, _ = pair
+    one.start()
+    held = [socket.create_connection(("127.0.0.1", one.qmqp), 10) for _ in range(8)]
+    for s in held:
+        s.sendall(b"100:")
+    assert b"Kok " in talk(one.qmqp, framed(GOOD, b"a@far.test", b"u3@campus.test"))
+    for s in held:
+        s.close()
+
+
+def test_nobody_without_a_rule(pair):
+    one, _ = pair
+    one.control("tcp.qmqp", None)
+    one.start()
+    assert talk(one.qmqp, framed(GOOD, b"a@far.test", b"u3@campus.test")) == b""
+    assert not one.mails("u3")
+
+
+HOSTILE = [b"", b"1:K", b"1:X,", b"0:,", b"K", b"9999:K", b"3:Kok,more", b"2000:" + b"K" * 2000 + b",", b"\0" * 100]
+
+
+def test_hostile_hosts(pair):
+    """Whatever the far host says but K: the message waits; D bounces."""
+    one, _ = pair
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one.control("qmqproutes", f"mx2.campus.test:127.0.0.1:{server.getsockname()[1]}")
+        one.start()
+        assert one.send("u4@campus.test", "u1@campus.test", MESSAGE)[0] == 250
+        for i, answer in enumerate([*HOSTILE, b"19:D5.1.1 no\nX-Evil: x,"]):
+            if i:
+                one.postern("queue", "retry", "all", check=0)
+            server.settimeout(20)
+            s, _ = server.accept()
+            with s:
+                s.settimeout(10)
+                got = b""
+                while not got.endswith(b"14:u1@campus.test,,"):
+                    got += s.recv(65536)
+                n, _, rest = got.partition(b":")
+                assert int(n) == len(rest) - 1
+                s.sendall(answer)
+            if i < len(HOSTILE):
+                wait_for(lambda: (q := one.json("queue", "list")) and q[0]["attempts"] == i + 1 and q[0]["recipients"][0]["reason"])
+                assert "mx2.campus.test took the message but" in one.json("queue", "list")[0]["recipients"][0]["reason"]
+        bounce = one.wait_mail("u4")[0]
+        assert b"5.1.1 no?X-Evil: x" in bounce and b"\nX-Evil" not in bounce
