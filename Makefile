@@ -17,9 +17,13 @@ WARN    := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wvla -Wstrict-
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 SANFLAG := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS  ?= -O2 -g
-ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(shell pkg-config --cflags $(PKG) | sed 's/-I/-isystem /g') -MMD -MP
+# Asked when first needed, then kept: what reads this before the packages are there (make deps) needs no answer.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKG) 2>/dev/null | sed 's/-I/-isystem /g'))$(or $(PKG_CFLAGS),$(LACKING))
+PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKG) 2>/dev/null))$(or $(PKG_LIBS),$(LACKING))
+LACKING    = $(error packages are missing that Postern is built with; "make deps" installs them as root, and names them to others)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(PKG_CFLAGS) -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAG) $(LDFLAGS)
-LIBS    = $(shell pkg-config --libs $(PKG)) -lldap -llber -lclamav -lcdb -lm $(if $(SAN),-Wl$(comma)--no-as-needed) -lcrypt
+LIBS    = $(PKG_LIBS) -lldap -llber -lclamav -lcdb -lm $(if $(SAN),-Wl$(comma)--no-as-needed) -lcrypt
 
 # One process per session: a fork of a static program copies less (docs/decisions.md).
 ifndef SAN
@@ -35,7 +39,7 @@ ARCHIVES := $(foreach f,$(FOLDERS),$(if $(filter $f/%,$(MODULES)),$(BUILD)/$f.a)
 UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*/*.c))
 FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
 
-.PHONY: all deps check unit unit-run san fuzz-replay e2e run demo bench clean
+.PHONY: all deps check unit unit-run san fuzz fuzz-replay e2e run demo bench clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SECONDEXPANSION:
@@ -79,28 +83,35 @@ deps:
 unit: $(UNIT)
 unit-run: $(UNIT)
 	@tests/run-unit $(UNIT)
+fuzz: $(FUZZ)
 fuzz-replay: $(FUZZ)
 	@tests/run-fuzz $(FUZZ)
-san: deps
-	@$(MAKE) --no-print-directory SAN=1 unit-run fuzz-replay
 e2e: all
 	@tests/run-e2e
 
+# What the commands for newcomers build, they build on all processors, unless told otherwise (-j).
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+SUB  = $(MAKE) --no-print-directory
+
+san: deps
+	@$(SUB) $(JOBS) SAN=1 unit fuzz
+	@$(SUB) SAN=1 unit-run fuzz-replay
 check: deps
-	@$(MAKE) --no-print-directory all unit-run fuzz-replay
-	@$(MAKE) --no-print-directory SAN=1 unit-run fuzz-replay
-	@$(MAKE) --no-print-directory e2e
+	@$(SUB) $(JOBS) all unit fuzz
+	@$(SUB) unit-run fuzz-replay
+	@$(SUB) san
+	@$(SUB) e2e
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(SUB) $(JOBS) all
 	@tests/demo/run
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(SUB) $(JOBS) all
 	@tests/demo/run --stop
 # Postfix is unpacked, not installed; these are the libraries it wants.
 bench:
 	@tests/deps libdb5.3 libicu72 libnsl2 libsasl2-2 netbase
-	@$(MAKE) --no-print-directory all
+	@$(SUB) $(JOBS) all
 	@bench/run
 
 clean:
