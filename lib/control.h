@@ -1,4 +1,4 @@
-/* Control files: plain text in one folder (DESIGN.md 5).  The table control/files.def defines each of them; this module reads them
+/* Control files: plain text in one folder.  The table control/files.def defines each of them; this module reads them
  * as it says.  One setting per file, or one entry per line; "#" begins a comment line, blanks at the end of a line are dropped,
  * empty lines are skipped.  An absent file means the default; a wrong value is an error that names file, line and reason.
  *

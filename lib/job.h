@@ -1,4 +1,4 @@
-/* Jobs: one message on its way in, passed from program to program as one datagram with three descriptors (DESIGN.md 1,
+/* Jobs: one message on its way in, passed from program to program as one datagram with three descriptors (see
  * postern-job(5)).  The datagram's text is the message id; the descriptors are head, body and reply. */
 #ifndef POSTERN_LIB_JOB_H
 #define POSTERN_LIB_JOB_H

@@ -1,5 +1,5 @@
 /* The graph: which programs there are, who they run as, which sockets join them, what each may open.  This table is the
- * architecture (DESIGN.md 1 and 2): the supervisor starts the suite from it, every program confines itself by its own row,
+ * architecture: the supervisor starts the suite from it, every program confines itself by its own row,
  * `postern privileges` prints it and compares it with what /proc says. */
 #ifndef POSTERN_SUPERVISE_GRAPH_H
 #define POSTERN_SUPERVISE_GRAPH_H
