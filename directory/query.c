@@ -161,6 +161,7 @@ enum directory_verdict directory_ask_password(struct directory_entry *entry, str
 		say(text, "empty name or password");
 		return DIRECTORY_NO;
 	}
+	(void)buf_room(&question, user.n + password.n + client_ip.n + 64); /* at once: a buffer that grows leaves copies behind */
 	netstring_add_str(&question, "auth");
 	netstring_add(&question, user);
 	netstring_add(&question, password);

@@ -31,6 +31,8 @@ static const struct kind {
 	{'D', LETTER, 1, offsetof(struct envelope, ret)},
 	{'8', FLAG, 0, offsetof(struct envelope, eightbit)},
 	{'6', FLAG, 0, offsetof(struct envelope, smtputf8)},
+	{'F', FLAG, 0, offsetof(struct envelope, foreign_sender)},
+	{'G', FLAG, 0, offsetof(struct envelope, foreign_from)},
 	{'Q', TEXT, 200, offsetof(struct envelope, hold_reason)},
 	{'W', TEXT, ADDRESS_MAX, offsetof(struct envelope, hold_owner)},
 	{'L', NUMBER, 20, offsetof(struct envelope, hold_until_sec)},

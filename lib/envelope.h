@@ -46,6 +46,7 @@ struct envelope {
 	char ret;                 /* RFC 3461 RET: 'F', 'H' or 0 */
 	bool eightbit;            /* BODY=8BITMIME */
 	bool smtputf8;
+	bool foreign_sender, foreign_from; /* .user sends with an address that is not the account's, in the envelope or in the From field */
 	/* A stage may ask the queue to hold the message: reason, owner (authenticated user or address), until when (0: no deadline)
 	 * and what happens then: 'r' release, 'b' bounce, 'd' delete. */
 	struct slice hold_reason, hold_owner;

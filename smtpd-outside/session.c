@@ -29,6 +29,7 @@ static const struct row {
 	[VERB_HELP] = {session_help, ANY, JUNK},
 	[VERB_QUIT] = {session_quit, ANY, NO_ARGUMENT},
 	[VERB_STARTTLS] = {session_starttls, STATE_IDLE | STATE_NEW, NO_ARGUMENT | LAST_OF_GROUP},
+	[VERB_AUTH] = {session_auth, STATE_IDLE, LAST_OF_GROUP},
 	[VERB_FOREIGN] = {session_foreign, ANY, 0},
 	[VERB_UNKNOWN] = {session_unknown, ANY, 0},
 };
@@ -86,6 +87,9 @@ static void dispatch(struct session *s)
 {
 	const struct row *row = &table[s->command.verb];
 	struct slice name = slice_str(smtpd_command_name(s->command.verb));
+	s->auth_argument = s->command.argument;
+	if (s->command.verb == VERB_AUTH || (s->submission && s->command.verb == VERB_UNKNOWN))
+		s->command.argument = slice_make("", 0); /* may be a password: no refusal logs it */
 	s->errors += row->flags & JUNK && ++s->junk > SESSION_JUNK_MAX;
 	if (row->flags & NO_ARGUMENT && s->command.argument.n) {
 		session_refuse(s, REPLY_no_argument, name);
@@ -100,16 +104,27 @@ static void dispatch(struct session *s)
 	}
 }
 
-static void line_fault(struct session *s, int fault)
+void session_line_too_long(struct session *s, enum reply which)
 {
-	s->command = (struct smtpd_command){.verb = VERB_UNKNOWN};
-	session_refuse(s, fault == E_TOO_LONG ? REPLY_line_too_long : REPLY_line_octets, slice_str(""));
-	if (fault == E_TOO_LONG && s->io.in[s->io.start ? s->io.start - 1 : 0] != '\n')
+	char most[24];
+	struct buf b = BUF_OVER(most);
+	buf_add_format(&b, "%zu", s->io.line_max);
+	session_refuse(s, which, buf_slice(&b));
+	if (s->io.in[s->io.start ? s->io.start - 1 : 0] != '\n')
 		session_stop(s, "line_too_long");
 }
 
+static void line_fault(struct session *s, int fault)
+{
+	s->command = (struct smtpd_command){.verb = VERB_UNKNOWN};
+	if (fault == E_TOO_LONG)
+		session_line_too_long(s, REPLY_line_too_long);
+	else
+		session_refuse(s, REPLY_line_octets, slice_str(""));
+}
+
 /* No line came: say why, where anybody still listens. */
-static void no_line(struct session *s, int r)
+void session_no_line(struct session *s, int r)
 {
 	char space[24];
 	struct buf b = BUF_OVER(space);
@@ -129,7 +144,7 @@ static void one_command(struct session *s)
 	if (r == E_SYNTAX || r == E_TOO_LONG) {
 		line_fault(s, r);
 	} else if (r) {
-		no_line(s, r);
+		session_no_line(s, r);
 		return;
 	} else {
 		smtpd_command_parse(&s->command, line);
@@ -146,6 +161,7 @@ static void report(const struct session *s)
 {
 	handover_report(s->token_fd, REPORT_BADRCPT, s->unknown);
 	handover_report(s->token_fd, REPORT_ERRORS, s->errors);
+	handover_report(s->token_fd, REPORT_AUTHFAIL, s->auth_failures);
 	handover_report(s->token_fd, REPORT_MESSAGES, s->messages);
 }
 
@@ -159,13 +175,23 @@ static bool still_sends(const struct session *s)
 	return true;
 }
 
+static void begin_session(struct session *s, int64_t begin)
+{
+	s->state = STATE_NEW;
+	s->rcpt_text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX);
+	s->own = BUF_INIT(QUESTION_MAX);
+	s->io.line_max = COMMAND_LINE_MAX;
+	s->io.session_end = begin + s->set.session_msec;
+	if (s->tls_first)
+		session_inside_tls(s);
+	if (!s->why)
+		session_reply(s, REPLY_greeting, s->set.greeting);
+}
+
 void session_run(struct session *s)
 {
 	int64_t begin = clock_msec();
-	s->state = STATE_NEW;
-	s->rcpt_text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX);
-	s->io.session_end = begin + s->set.session_msec;
-	session_reply(s, REPLY_greeting, s->set.greeting);
+	begin_session(s, begin);
 	while (!s->why)
 		one_command(s);
 	session_hang_up(&s->io, still_sends(s));

@@ -31,6 +31,7 @@ struct session_io {
 	int64_t session_end; /* no deadline is later */
 	size_t start, end;   /* unread input */
 	size_t out_n;
+	size_t line_max;     /* octets of a command line with CR LF */
 	bool dead;           /* the client is gone: write no more */
 	char out[SESSION_OUT_OCTETS];
 	char *in;            /* SESSION_IN_OCTETS */
@@ -46,6 +47,12 @@ struct session {
 	char client_ip[48], client_host[256], helo[256], tls[96];
 	struct ip local_ip;
 	bool esmtp;
+	/* submission */
+	bool submission, tls_first; /* which listener: 587 or 465; 465 */
+	unsigned auth_failures;
+	char *user;                 /* who logged in; NULL: nobody */
+	struct buf own;             /* the account's addresses, each with a LF behind it */
+	struct slice auth_argument; /* of AUTH: kept out of .command, which is logged */
 	/* the transaction */
 	enum session_state state;
 	char id[ID_LEN + 1];        /* "" outside a transaction */
@@ -110,6 +117,20 @@ void session_unknown(struct session *s);
 void session_mail(struct session *s);    /* session_mail.c */
 void session_rcpt_to(struct session *s);
 void session_data(struct session *s);    /* session_data.c */
+void session_auth(struct session *s);    /* session_auth.c */
+bool session_offers_auth(const struct session *s);
+/* Hand the client's socket to postern-tls and go on inside TLS; on failure the session is stopped and nothing more is written. */
+void session_inside_tls(struct session *s);
+/* session.c: no line came, or one that was too long (answered with WHICH). */
+void session_no_line(struct session *s, int r);
+void session_line_too_long(struct session *s, enum reply which);
+
+/* Which addresses of the message in hand are not those of the account that logged in; logged, never refused.  All false without one. */
+struct session_claims {
+	bool sender; /* of the envelope; the null sender is everybody's */
+	bool from;   /* the From field of HEADER has such an address, or cannot be read */
+};
+void session_compare(struct session_claims *out, const struct session *s, struct slice header);
 
 /* session_job.c: HEADER (with its blank line) and the body in BODY_FD (taken, not yet sealed) go to the next stage; the client gets its
  * answer.  OCTETS is the message's size as received. */

@@ -1,11 +1,12 @@
 /* The commands around the mail: EHLO, HELO, STARTTLS, NOOP, VRFY, HELP, RSET, QUIT and what is no command.
- * RFC 5321 4.1.1.1, RFC 1869 and the keywords' own RFCs: 1870, 2920, 6152, 2034, 3207. */
+ * RFC 5321 4.1.1.1, RFC 1869 and the keywords' own RFCs: 1870, 2920, 6152, 2034, 3207, 4954; RFC 8314 3.3 for TLS at once. */
 #include "smtpd-outside/session.h"
 
 #include <stdio.h>
 
 #include "lib/io.h"
 #include "lib/log.h"
+#include "smtpd-outside/auth.h"
 
 #define TLS_MSEC 30000
 
@@ -29,6 +30,8 @@ static void ehlo_reply(struct session *s)
 	buf_add_format(&b, "250-%.*s\r\n", SLICE_FMT(s->set.me));
 	if (offers_tls(s))
 		keyword(&b, false, "STARTTLS");
+	if (session_offers_auth(s))
+		keyword(&b, false, "AUTH PLAIN LOGIN");
 	keyword(&b, false, "PIPELINING");
 	keyword(&b, false, "8BITMIME");
 	keyword(&b, false, "ENHANCEDSTATUSCODES");
@@ -96,7 +99,7 @@ void session_unknown(struct session *s)
 }
 
 /* From here on the clear-text socket is closed: the clear octets of TLS are all that can come (RFC 3207 4.2: begin anew). */
-static void inside_tls(struct session *s, int clear_fd, const struct tls_facts *facts)
+static void begin_anew(struct session *s, int clear_fd, const struct tls_facts *facts)
 {
 	close_fd(&s->io.fd);
 	s->io.fd = clear_fd;
@@ -105,26 +108,33 @@ static void inside_tls(struct session *s, int clear_fd, const struct tls_facts *
 	s->state = STATE_NEW;
 	session_reset(s);
 	s->helo[0] = 0;
+	if (s->submission)
+		s->io.line_max = AUTH_LINE_MAX;
 	LOG(EV_smtpd_tls, "", F_STR("ip", s->client_ip), F_STR("tls", s->tls));
 }
 
-void session_starttls(struct session *s)
+void session_inside_tls(struct session *s)
 {
 	struct err e;
 	struct tls_facts facts;
 	int clear_fd = -1;
-	if (!offers_tls(s)) {
-		session_refuse(s, REPLY_no_tls, none);
-		return;
-	}
-	session_reply(s, REPLY_starttls, none);
-	session_flush(&s->io);
 	if (tls_start(&clear_fd, &facts, s->tls_port, s->io.fd, deadline_in(TLS_MSEC), &e) == 0) {
-		inside_tls(s, clear_fd, &facts);
+		begin_anew(s, clear_fd, &facts);
 		return;
 	}
 	/* nothing in clear text may follow a 220 to STARTTLS: the connection ends */
 	LOG(EV_smtpd_reject, "", F_STR("ip", s->client_ip), F_STR("helo", s->helo), F_STR("verb", "STARTTLS"), F_STR("reply", e.text));
 	s->io.dead = true;
 	session_stop(s, "tls");
+}
+
+void session_starttls(struct session *s)
+{
+	if (!offers_tls(s)) {
+		session_refuse(s, REPLY_no_tls, none);
+		return;
+	}
+	session_reply(s, REPLY_starttls, none);
+	session_flush(&s->io);
+	session_inside_tls(s);
 }

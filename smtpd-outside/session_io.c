@@ -145,7 +145,7 @@ int session_line(struct session_io *io, struct slice *line, int64_t deadline)
 	for (;;) {
 		struct slice waiting = slice_make(io->in + io->start, io->end - io->start);
 		size_t n = slice_find(waiting, '\n');
-		if (n >= COMMAND_LINE_MAX)
+		if (n >= io->line_max)
 			return skip_line(io, deadline);
 		if (n < waiting.n) {
 			*line = slice_upto(waiting, n + 1);

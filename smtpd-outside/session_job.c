@@ -24,8 +24,14 @@ void session_received(struct buf *b, const struct session *s, int64_t wall_usec)
 {
 	buf_add_str(b, "Received: from ");
 	add_safe(b, s->helo);
+	/* RFC 3848; who logged in did so inside TLS */
 	buf_add_format(b, " ([%s%s])\n  by %.*s with %s%s id %s", strchr(s->client_ip, ':') ? "IPv6:" : "", s->client_ip, SLICE_FMT(s->set.me),
-		s->esmtp ? "ESMTP" : "SMTP", s->tls[0] ? "S" : "", s->id);
+		s->esmtp || s->user ? "ESMTP" : "SMTP", s->user ? "SA" : s->tls[0] ? "S" : "", s->id);
+	if (s->user && s->set.receiveduser) {
+		buf_add_str(b, "\n  (user ");
+		add_safe(b, s->user);
+		buf_add_char(b, ')');
+	}
 	if (s->tls[0])
 		buf_add_format(b, "\n  (%s)", s->tls);
 	if (s->rcpts == 1)
@@ -37,8 +43,11 @@ void session_received(struct buf *b, const struct session *s, int64_t wall_usec)
 
 static int make_head(const struct session *s, struct slice header, struct err *e)
 {
+	struct session_claims claims;
+	session_compare(&claims, s, header);
 	struct envelope env = {
-		.id = slice_str(s->id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec(), .sender = session_sender(s),
+		.id = slice_str(s->id), .class = s->submission ? CLASS_SUBMISSION : CLASS_OUTSIDE, .user = slice_str(s->user ? s->user : ""),
+		.foreign_sender = claims.sender, .foreign_from = claims.from, .wall_usec = clock_wall_usec(), .sender = session_sender(s),
 		.client_ip = slice_str(s->client_ip), .client_host = slice_str(s->client_host), .helo = slice_str(s->helo),
 		.tls = slice_str(s->tls), .eightbit = s->eightbit, .rcpts = s->rcpts,
 	};
@@ -98,7 +107,7 @@ static void answered(struct session *s, int code, const char *text, int64_t begi
 
 static void log_handed(const struct session *s, unsigned long long octets)
 {
-	LOG(EV_smtpd_handed, s->id, F_STR("ip", s->client_ip), F_STR("helo", s->helo), F_SLICE("sender", session_sender(s)),
+	LOG(EV_smtpd_handed, s->id, F_STR("ip", s->client_ip), F_STR("helo", s->helo), F_STR("user", s->user ? s->user : ""), F_SLICE("sender", session_sender(s)),
 		F_NUM("octets", octets), F_NUM("rcpts", s->rcpts), F_SLICE("rcpt", session_rcpt(s, 0)), F_STR("tls", s->tls));
 }
 

@@ -54,6 +54,12 @@ void session_mail(struct session *s)
 	char space[ADDRESS_MAX];
 	struct buf b = BUF_OVER(space);
 	enum path_fault fault = smtpd_path_parse(&path, VERB_MAIL, s->command.argument);
+	if (fault == PATH_OK && path.auth && !s->submission)
+		fault = PATH_UNKNOWN;
+	if (s->submission && !s->user && !s->set.relay) {
+		session_refuse(s, s->tls[0] ? REPLY_auth_needed : REPLY_auth_needed_tls, none);
+		return;
+	}
 	if (fault == PATH_OK && path.addr.local.n) {
 		complete(s, &path.addr);
 		addr_canonical(&b, &path.addr);

@@ -1,5 +1,5 @@
 /* See smtpd_command.h.  Runs in each session process on lines that the client chose; nothing here allocates; linear.
- * Standards: RFC 5321 4.1.1 and 4.1.2, RFC 1870, RFC 6152, RFC 5321 4.1.1.11 (555 for unknown parameters). */
+ * Standards: RFC 5321 4.1.1 and 4.1.2, RFC 1870, RFC 6152, RFC 4954 5, RFC 5321 4.1.1.11 (555 for unknown parameters). */
 #include "smtpd-outside/smtpd_command.h"
 
 #include <limits.h>
@@ -7,7 +7,7 @@
 static const char *const names[VERB_COUNT] = {
 	[VERB_EHLO] = "EHLO", [VERB_HELO] = "HELO", [VERB_MAIL] = "MAIL", [VERB_RCPT] = "RCPT", [VERB_DATA] = "DATA",
 	[VERB_RSET] = "RSET", [VERB_NOOP] = "NOOP", [VERB_VRFY] = "VRFY", [VERB_HELP] = "HELP", [VERB_QUIT] = "QUIT",
-	[VERB_STARTTLS] = "STARTTLS", [VERB_FOREIGN] = "foreign", [VERB_UNKNOWN] = "unknown",
+	[VERB_STARTTLS] = "STARTTLS", [VERB_AUTH] = "AUTH", [VERB_FOREIGN] = "foreign", [VERB_UNKNOWN] = "unknown",
 };
 
 /* First words of HTTP, of its proxies, of SIP, Redis and SSH: a client that says them is not a mail client (ALPACA, CVE-2021-3618). */
@@ -57,6 +57,13 @@ static bool parse_body(struct smtpd_path *p, struct slice value)
 	return p->eightbit || slice_case_eq_str(value, "7BIT");
 }
 
+/* Who the client says wrote it: believed of nobody, so only its form counts, an xtext or <>. */
+static bool parse_auth(struct smtpd_path *p, struct slice value)
+{
+	p->auth = true;
+	return value.n > 0;
+}
+
 static const struct parameter {
 	enum verb verb;
 	const char *keyword;
@@ -64,6 +71,7 @@ static const struct parameter {
 } parameters[] = {
 	{VERB_MAIL, "SIZE", parse_size},
 	{VERB_MAIL, "BODY", parse_body},
+	{VERB_MAIL, "AUTH", parse_auth},
 };
 #define PARAMETERS (sizeof parameters / sizeof *parameters)
 

@@ -6,7 +6,7 @@
 #define COMMAND_LINE_MAX 1000 /* octets with CR LF: RFC 5321 4.5.3.1.4 and room for all parameters */
 
 enum verb {
-	VERB_EHLO, VERB_HELO, VERB_MAIL, VERB_RCPT, VERB_DATA, VERB_RSET, VERB_NOOP, VERB_VRFY, VERB_HELP, VERB_QUIT, VERB_STARTTLS,
+	VERB_EHLO, VERB_HELO, VERB_MAIL, VERB_RCPT, VERB_DATA, VERB_RSET, VERB_NOOP, VERB_VRFY, VERB_HELP, VERB_QUIT, VERB_STARTTLS, VERB_AUTH,
 	VERB_FOREIGN, /* a word of another protocol: somebody makes a browser talk to us */
 	VERB_UNKNOWN,
 	VERB_COUNT,
@@ -26,6 +26,7 @@ struct smtpd_path {
 	struct addr addr;
 	long long size;  /* SIZE; -1: not given; LLONG_MAX: more than fits */
 	bool eightbit;   /* BODY=8BITMIME */
+	bool auth;       /* AUTH=, RFC 4954 5: where AUTH is offered, taken and of no effect */
 };
 enum path_fault {
 	PATH_OK,

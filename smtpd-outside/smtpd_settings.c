@@ -15,6 +15,7 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 		.databytes = control_number(c, C_databytes),
 		.maxrcpt = control_number(c, C_maxrcpt),
 		.maxhops = control_number(c, C_maxhops),
+		.receiveduser = control_number(c, C_receiveduser),
 		.inflightbytes = control_number(c, C_inflightbytes),
 	};
 	return fixupdomains_parse(&s->rewritten, c, e);

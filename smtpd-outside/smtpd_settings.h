@@ -10,6 +10,7 @@ struct smtpd_settings {
 	struct slice me, greeting;
 	int64_t timeout_msec, session_msec, answer_msec;
 	long long databytes, maxrcpt, maxhops, inflightbytes;
+	bool receiveduser;             /* the Received field names the user */
 	bool tls;                      /* STARTTLS may be offered */
 	bool relay;                    /* RELAYCLIENT is set */
 	char relay_suffix[256];        /* its value */

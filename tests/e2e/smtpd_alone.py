@@ -193,10 +193,10 @@ class Smtpd:
             assert self.lock.wait_for(lambda: len(self.jobs) >= count, seconds), (len(self.jobs), self.log())
         return self.jobs
 
-    def hand(self, sock, variables=None, ip="192.0.2.7", local="192.0.2.1"):
+    def hand(self, sock, variables=None, ip="192.0.2.7", local="192.0.2.1", listener="smtp"):
         """Hand SOCK over as the door does; returns the door's end of the token."""
         mine, token = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        text = b"".join(netstring(x) for x in ("smtp", ip, 40000, local, 25))
+        text = b"".join(netstring(x) for x in (listener, ip, 40000, local, 25))
         for k, v in (variables or {}).items():
             text += netstring(k) + netstring(v)
         socket.send_fds(self.pairs["in"][0], [text], [sock.fileno(), token.fileno()])

@@ -154,7 +154,7 @@ TABLE = [
     ("5321 4.1.1.10", [], "QUIT", "221 2.0.0"),
     ("5321 4.1.1.10 argument", [], "QUIT x", "501 5.5.4"),
     ("5321 4.2.4 unknown", [E], "BDAT 10", "500 5.5.1"),
-    ("5321 4.2.4 unknown", [E], "AUTH PLAIN AHgAeQ==", "500 5.5.1"),
+    ("4954 4 not on port 25", [E], "AUTH PLAIN AHgAeQ==", "502 5.5.1"),
     ("5321 4.2.4 empty", [E], "", "500 5.5.1"),
     ("5321 4.1.1 blank first", [E], " NOOP", "500 5.5.1"),
     ("3207 not available", [E], "STARTTLS", "502 5.5.1"),

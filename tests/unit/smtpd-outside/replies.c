@@ -38,11 +38,11 @@ START_TEST(row)
 	ck_assert_msg(!b.overflow && b.n <= 510, "%s: %zu octets", r->text, b.n); /* RFC 5321 4.5.3.1.5 */
 	ck_assert_msg(slice_printable(buf_slice(&b)) && slice_ends(buf_slice(&b), " 0123456789abc"), "%s", r->text);
 	ck_assert_msg(r->code >= 200 && r->code < 600 && *r->when, "%s", r->text);
-	/* RFC 2034 4: the class of the enhanced code is the reply's first digit; no enhanced code in 220 greeting and 354 */
+	/* RFC 2034 4: the class of the enhanced code is the reply's first digit; no enhanced code in 220 greeting and 354; RFC 4954 4: nor in 334 */
 	if (*r->enhanced)
 		ck_assert_msg(r->enhanced[0] - '0' == (r->code / 100 == 3 ? 2 : r->code / 100), "%s", r->text);
 	else
-		ck_assert_msg(r->code == 220 || r->code == 354, "%s", r->text);
+		ck_assert_msg(r->code == 220 || r->code == 334 || r->code == 354, "%s", r->text);
 	buf_free(&b);
 }
 END_TEST

@@ -1,0 +1,495 @@
+"""Ports 587 and 465: real clients against the whole suite, and postern-smtpd alone with a directory and a postern-tls that the test plays,
+for what only a hostile client or a broken neighbour does."""
+import base64
+import os
+import shutil
+import smtplib
+import socket
+import ssl
+import subprocess
+import textwrap
+import threading
+import time
+
+import pytest
+
+import slapd as slapd_module
+from conftest import LDIF, free_port, wait_for
+from smtpd_alone import Smtpd, netstring, netstrings
+from test_supervise import certificate
+
+MESSAGE = b"From: u1@campus.test\r\nTo: u2@campus.test\r\nSubject: hello\r\n\r\nhello\r\n"
+SECRET = "s3cret pass"
+TLS = ssl._create_unverified_context()
+
+
+def b64(text):
+    return base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
+
+
+def plain(user, password, whom=""):
+    return b64(f"{whom}\0{user}\0{password}")
+
+
+def people(*hashes):
+    """LDIF with the passwords of u1, u2, …"""
+    out = LDIF
+    for text in hashes:
+        out = out.replace("userPassword: {SSHA}unused", f"userPassword: {text}", 1)
+    return out
+
+
+def ssha(password):
+    import hashlib
+    return "{SSHA}" + b64(hashlib.sha1(password.encode() + b"salt").digest() + b"salt")
+
+
+@pytest.fixture
+def site(suite):
+    suite.s587, suite.s465 = free_port(), free_port()
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{suite.s587}\nsubmissions 127.0.0.1:{suite.s465}")
+    suite.control("servercert.pem", certificate(suite.folder))
+    suite.control("directory.ldif", people(ssha(SECRET), ssha("other")).replace("uid: u3\n", f"uid: u3\naccountStatus: disabled\n")
+                  .replace("userPassword: {SSHA}unused", "userPassword: " + ssha(SECRET), 1))
+    return suite
+
+
+def submit(suite):
+    s = smtplib.SMTP("127.0.0.1", suite.s587, local_hostname="client.test", timeout=30)
+    s.starttls(context=TLS)
+    s.ehlo()
+    return s
+
+
+# ---- real clients, whole suite ----
+
+def test_smtplib_starttls(site):
+    site.start()
+    s = smtplib.SMTP("127.0.0.1", site.s587, local_hostname="client.test", timeout=30)
+    s.ehlo()
+    assert not s.has_extn("auth") and s.has_extn("starttls")
+    s.starttls(context=TLS)
+    s.ehlo()
+    assert s.esmtp_features["auth"].split() == ["PLAIN", "LOGIN"]
+    s.login("u1", SECRET)
+    s.ehlo()
+    assert not s.has_extn("auth")
+    s.sendmail("u1@campus.test", ["u2@campus.test"], b"From: u1@campus.test\r\nSubject: x\r\n\r\nhello\r\n")
+    mail = site.wait_mail("u2")[0]
+    assert b"with ESMTPSA id" in mail and b"u1)" not in mail and b"user" not in mail.lower().split(b"\n\n")[0]
+    assert b"\nDate: " in mail and b"\nMessage-ID: <" in mail and b"@mx1.campus.test>\n" in mail
+    handed = site.wait_event("smtpd-handed")[0]
+    assert handed["user"] == "u1"
+    assert site.wait_event("smtpd-login")[0]["user"] == "u1" and not site.events("smtpd-foreign")
+    s.sendmail("stranger@elsewhere.test", ["u2@campus.test"], MESSAGE)  # not the account's: not refused, but told
+    assert site.wait_event("smtpd-foreign")[0] | {"pid": 0, "id": ""} == {
+        "program": "smtpd", "pid": 0, "id": "", "user": "u1", "sender": "stranger@elsewhere.test", "envelope": "foreign", "from": "own"}
+    assert s.rcpt("any@where.example")[0] == 503
+    assert s.mail("u1@campus.test")[0] == 250
+    assert s.rcpt("any@where.example")[0] == 250      # may send anywhere …
+    assert s.rcpt("nobody@campus.test")[0] == 550     # … but not to nobody
+    s.quit()
+    assert SECRET not in site.log() and b64(SECRET) not in site.log()
+
+
+def test_smtp_ssl_and_receiveduser(site):
+    site.control("receiveduser", "1")
+    site.start()
+    with smtplib.SMTP_SSL("127.0.0.1", site.s465, local_hostname="client.test", timeout=30, context=TLS) as s:
+        s.ehlo()
+        assert not s.has_extn("starttls")
+        assert s.docmd("STARTTLS")[0] == 502
+        s.login("u1@campus.test", SECRET)  # an address of the account will do
+        s.sendmail("alias1@campus.test", ["u2@campus.test"], MESSAGE)
+    mail = site.wait_mail("u2")[0]
+    assert b"\n  (user u1)\n" in mail and b"with ESMTPSA" in mail
+    assert not site.events("smtpd-foreign")
+    assert site.events("smtpd-login")[0]["user"] == "u1"
+    with socket.create_connection(("127.0.0.1", site.s465), 10) as s:  # who speaks in clear hears nothing in clear
+        s.sendall(b"EHLO x\r\n")
+        got = b""
+        try:
+            while data := s.recv(1000):
+                got += data
+        except ConnectionResetError:
+            pass
+        assert b"220" not in got and b"250" not in got
+
+
+def clients(site):
+    to, frm = "u2@campus.test", "u1@campus.test"
+    rc = site.folder / "msmtprc"
+    rc.write_text(textwrap.dedent(f"""\
+        account default
+        host 127.0.0.1
+        port {site.s587}
+        from {frm}
+        auth on
+        user u1
+        password {SECRET}
+        tls on
+        tls_starttls on
+        tls_certcheck off
+        """))
+    rc.chmod(0o600)
+    (site.folder / "mail.txt").write_bytes(MESSAGE)
+    swaks = ["swaks", "--to", to, "--from", frm, "--auth-user", "u1", "--auth-password", SECRET, "--hide-all"]
+    curl = ["curl", "-sSk", "--mail-from", frm, "--mail-rcpt", to, "--upload-file", str(site.folder / "mail.txt"), "-u", f"u1:{SECRET}"]
+    url = f"smtp://u1:{SECRET.replace(' ', '%20')}@127.0.0.1:{site.s587}"
+    return {
+        "swaks-plain": [*swaks, "--server", f"127.0.0.1:{site.s587}", "-tls", "--auth", "PLAIN"],
+        "swaks-login": [*swaks, "--server", f"127.0.0.1:{site.s587}", "-tls", "--auth", "LOGIN"],
+        "swaks-465": [*swaks, "--server", f"127.0.0.1:{site.s465}", "-tlsc", "--auth", "PLAIN"],
+        "curl-smtps": [*curl, f"smtps://127.0.0.1:{site.s465}/client.test"],
+        "curl-starttls": [*curl, "--ssl-reqd", f"smtp://127.0.0.1:{site.s587}/client.test"],
+        "curl-login": [*curl, "--ssl-reqd", "--login-options", "AUTH=LOGIN", f"smtp://127.0.0.1:{site.s587}/client.test"],
+        "msmtp": ["msmtp", "-C", str(rc), to],
+        "s-nail": ["s-nail", "-:", "/", "-Sv15-compat", "-Stls-verify=ignore", "-Ssmtp-use-starttls", f"-Smta={url}", "-Ssmtp-auth=plain",
+                   "-Sfrom=" + frm, "-Shostname=client.test", "-s", "x", to],
+    }
+
+
+def test_clients(site):
+    site.start()
+    for n, (name, command) in enumerate(clients(site).items(), 1):
+        assert shutil.which(command[0]), f"install {command[0]}"
+        text = MESSAGE.replace(b"\r", b"") if name in ("msmtp", "s-nail") else MESSAGE
+        p = subprocess.run(command, input=text, capture_output=True, timeout=60, env={**os.environ, "HOME": str(site.folder)})
+        assert p.returncode == 0, (name, p.stdout, p.stderr)
+        assert len(site.wait_mail("u2", n)) == n, name
+    assert len(site.events("smtpd-login")) == n and not site.events("smtpd-foreign")
+    assert SECRET not in site.log()
+
+
+@pytest.mark.parametrize("user,password,code", [
+    ("u1", "wrong", "535 5.7.8"), ("nobody", SECRET, "535 5.7.8"), ("u1", "", "535 5.7.8"), ("u3", SECRET, "535 5.7.13"),
+    ("u4", "unused", "535 5.7.8"), ("*", SECRET, "535 5.7.8"), ("*)(uid=*", SECRET, "535 5.7.8"), ("u1", SECRET + "\0x", "535 5.7.8"),
+])
+def test_refused(site, user, password, code):
+    site.start()
+    s = submit(site)
+    began = time.monotonic()
+    got, text = s.docmd("AUTH PLAIN " + plain(user, password))
+    assert f"{got} {text.decode()}".startswith(code)
+    assert time.monotonic() - began > 0.9
+    assert s.mail("u1@campus.test")[0] == 530
+    assert site.wait_event("smtpd-login-failed")[0]["failures"] == "1"
+    s.login("u1", SECRET)
+    s.close()
+
+
+def test_third_failure_ends_the_session(site):
+    site.start()
+    s = submit(site)
+    pauses = []
+    for code in (535, 535, 421):
+        began = time.monotonic()
+        assert s.docmd("AUTH PLAIN " + plain("u1", "guess"))[0] == code
+        pauses.append(time.monotonic() - began)
+    assert pauses[0] > 0.9 and pauses[1] > 1.9 and pauses[2] > 3.9
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        s.noop()
+    assert "guess" not in site.log() and b64("guess") not in site.log() and plain("u1", "guess") not in site.log()
+
+
+def test_slapd_by_bind(site):
+    d = slapd_module.Slapd(site.folder / "slapd", slapd_module.TREE + people(ssha(SECRET)).replace("version: 1\n\n", "", 1)).start()
+    try:
+        site.control("directory.ldif", None)
+        site.control("ldapserver", f"127.0.0.1:{d.port}")
+        site.control("ldapbasedn", slapd_module.BASE)
+        site.control("ldaptimeout", "3")
+        site.start()
+        s = submit(site)
+        assert s.docmd("AUTH PLAIN " + plain("u1", "wrong"))[0] == 535
+        assert s.docmd("AUTH PLAIN " + plain("u1", ""))[0] == 535  # an LDAP server takes an empty password for nobody's
+        s.close()
+        s = submit(site)
+        s.login("u1", SECRET)
+        s.sendmail("u1@campus.test", ["u2@campus.test"], MESSAGE)
+        site.wait_mail("u2")
+        s.close()
+        d.kill()
+        s = submit(site)
+        assert s.docmd("AUTH PLAIN " + plain("u1", SECRET))[0] == 454  # unknown is never wrong
+        s.close()
+    finally:
+        d.kill()
+
+
+def test_relayclient_needs_no_login(site):
+    site.control("tcp.submission", '127.0.0.1:allow,RELAYCLIENT=""\n:allow')
+    site.start()
+    s = smtplib.SMTP("127.0.0.1", site.s587, local_hostname="webmail.test", timeout=30)
+    s.ehlo()
+    s.sendmail("u1@campus.test", ["u2@campus.test"], b"Subject: x\r\n\r\nhello\r\n")
+    mail = site.wait_mail("u2")[0]
+    assert b"with ESMTP id" in mail and b"\nMessage-ID: <" in mail
+    s.close()
+    with smtplib.SMTP("127.0.0.1", site.port, local_hostname="far.test", timeout=30) as s:  # the other door knows nothing of it
+        s.ehlo()
+        assert s.docmd("AUTH PLAIN " + plain("u1", SECRET))[0] == 502
+        s.mail("a@far.test")
+        assert s.rcpt("any@where.example")[0] == 550
+
+
+def test_no_certificate_is_a_fault(site):
+    site.control("servercert.pem", None)
+    p = site.launch()
+    p.stdout.read()
+    assert p.wait(30) == 111 and "servercert.pem: missing: listen names submission" in site.stderr()
+
+
+def test_scan_has_workers_of_its_own(site):
+    site.control("banned", "*.exe")
+    site.start()
+    s = submit(site)
+    s.login("u1", SECRET)
+    bad = (b"From: u1@campus.test\r\nContent-Type: application/octet-stream; name=x.exe\r\nContent-Disposition: attachment; filename=x.exe\r\n"
+           b"MIME-Version: 1.0\r\n\r\nMZ\r\n")
+    with pytest.raises(smtplib.SMTPDataError) as e:
+        s.sendmail("u1@campus.test", ["u2@campus.test"], bad)
+    assert 500 <= e.value.smtp_code < 600
+    s.close()
+    rows = {(r["program"], r["lane"]): r["started"] for r in site.json("privileges", check=None)["programs"]}
+    for program in ("door", "smtpd", "tls", "scan"):
+        assert rows[program, "submission"] and rows[program, "outside"], program
+    assert rows["fixup", "submission"] and not rows["fixup", "outside"]
+
+
+# ---- postern-smtpd alone ----
+
+class Alone(Smtpd):
+    """postern-tls is played: the clear text after STARTTLS comes on the same socket."""
+
+    def __init__(self, **kw):
+        self.auth_answer = True  # None: close without an answer
+        self.tls_answer = True
+        super().__init__(tls=True, **kw)
+        threading.Thread(target=self._tls, daemon=True).start()
+
+    def _tls(self):
+        for _, fds in self._receive("tls"):
+            client, reply = fds
+            with socket.socket(fileno=reply) as r:
+                if self.tls_answer:
+                    text = b"".join(netstring(x) for x in ("ok", "TLSv1.3", "TLS_AES_256_GCM_SHA384", ""))
+                    socket.send_fds(r, [text], [client])
+                else:
+                    r.send(netstring("failed") + netstring("no shared cipher"))
+            os.close(client)
+
+    def _directory(self):
+        for data, fds in self._receive("directory"):
+            question = [x.decode("latin-1") for x in netstrings(data)]
+            self.questions.append(question)
+            with socket.socket(fileno=fds[0]) as reply:
+                if question[0] == "rcpt":
+                    reply.send(netstring(self.USERS.get(question[1], "N")) + netstring(""))
+                elif self.auth_answer:
+                    reply.send(self._entry(question) if question[2] == SECRET else netstring("N") + netstring("wrong name or password"))
+
+    @staticmethod
+    def _entry(question):
+        fields = [question[1], "u1@campus.test", "", "", "", -1, -1, "", 1, 0, 0, "", 0, 0, 0, 0, 2, "alias1@campus.test", "First.Last@campus.test"]
+        return netstring("Y") + netstring("") + b"".join(netstring(f) for f in fields)
+
+    def inside(self, listener="submission", **kw):
+        c = self.connect(listener=listener, **kw)
+        if listener == "submission":
+            c.ehlo()
+            assert c.do("STARTTLS")[0] == 220
+        c.ehlo()
+        return c
+
+    def logged_in(self, **kw):
+        c = self.inside(**kw)
+        assert c.do("AUTH PLAIN " + plain("u1", SECRET)) == (235, "2.7.0 you are logged in")
+        return c
+
+
+@pytest.fixture(scope="module")
+def shared():
+    d = Alone()
+    yield d
+    d.close()
+
+
+@pytest.fixture
+def alone():
+    made = []
+
+    def make(**kw):
+        made.append(Alone(**kw))
+        return made[-1]
+    yield make
+    for d in made:
+        d.close()
+
+
+TABLE = [  # spec, commands before, command, start of the reply
+    ("4954 4 inside TLS alone", ["EHLO x"], "AUTH PLAIN " + plain("u1", SECRET), "538 5.7.11"),
+    ("4954 4 inside TLS alone", ["EHLO x"], "AUTH LOGIN", "538 5.7.11"),
+    ("6409 4.3", ["EHLO x"], "MAIL FROM:<u1@campus.test>", "530 5.7.0 log in first, with STARTTLS"),
+    ("6409 4.3", ["EHLO x", "STARTTLS", "EHLO x"], "MAIL FROM:<u1@campus.test>", "530 5.7.0"),
+    ("4954 4 before EHLO", ["EHLO x", "STARTTLS"], "AUTH LOGIN", "503 5.5.1"),
+    ("3207 4.2 what was before STARTTLS is forgotten", ["EHLO x", "AUTH PLAIN " + plain("u1", SECRET), "STARTTLS", "EHLO x"],
+     "MAIL FROM:<u1@campus.test>", "530 5.7.0"),
+    ("4954 4", ["I"], "AUTH", "501 5.5.4"),
+    ("4954 4", ["I"], "AUTH CRAM-MD5", "504 5.5.4"),
+    ("4954 4", ["I"], "AUTH PLAIN =", "501 5.5.2"),
+    ("4954 4", ["I"], "AUTH PLAIN !", "501 5.5.2"),
+    ("4954 4", ["I", "AUTH PLAIN"], "*", "501 5.7.0"),
+    ("4954 4", ["I", "AUTH LOGIN"], "*", "501 5.7.0"),
+    ("4954 4", ["I", "AUTH LOGIN", b64("u1")], "*", "501 5.7.0"),
+    ("4954 4", ["I", "AUTH PLAIN"], plain("u1", SECRET), "235 2.7.0"),
+    ("4954 4", ["I", "AUTH LOGIN", b64("u1")], b64(SECRET), "235 2.7.0"),
+    ("4954 4", ["I", "AUTH LOGIN " + b64("u1")], b64(SECRET), "235 2.7.0"),
+    ("4954 4 the exchange may be tried again", ["I", "AUTH PLAIN", "*"], "AUTH PLAIN " + plain("u1", SECRET), "235 2.7.0"),
+    ("4954 4 once", ["I", "AUTH PLAIN " + plain("u1", SECRET)], "AUTH PLAIN " + plain("u1", SECRET), "503 5.5.1 you are"),
+    ("4954 4 not in a transaction", ["I", "AUTH PLAIN " + plain("u1", SECRET), "MAIL FROM:<u1@campus.test>"], "AUTH LOGIN", "503 5.5.1 AUTH"),
+    ("4954 5", ["I", "AUTH PLAIN " + plain("u1", SECRET)], "MAIL FROM:<u1@campus.test> AUTH=<> SIZE=5", "250 2.1.0"),
+    ("4954 4.3 longest line", ["I", "AUTH PLAIN"], "A" * 12286, "501 5.5.2"),
+    ("4954 4.3 too long", ["I", "AUTH PLAIN"], "A" * 12287, "500 5.5.6"),
+    ("4954 4.3 longest command", ["I"], "AUTH PLAIN " + "A" * 12275, "501 5.5.2"),
+    ("a command that is a password is logged by nobody", ["I"], "HUNTER2 hunter2 hunter2", "500 5.5.1"),
+    ("control octets", ["I", "AUTH PLAIN"], "AHUx\x01", "501 5.5.2"),
+]
+
+
+@pytest.mark.parametrize("spec,before,command,start", TABLE, ids=range(len(TABLE)))
+def test_table(shared, spec, before, command, start):
+    if before[0] == "I":
+        c, before = shared.inside(), before[1:]
+    else:
+        c = shared.connect(listener="submission")
+    for b in before:
+        c.do(b)
+    code, text = c.do(command)
+    assert f"{code} {text}".startswith(start), spec
+    c.close()
+    assert SECRET not in shared.log() and "hunter2" not in shared.log() and plain("u1", SECRET) not in shared.log()
+
+
+def test_input_behind_auth_is_never_obeyed(shared):
+    c = shared.inside()
+    code, _ = c.do(b"AUTH PLAIN " + plain("u1", SECRET).encode() + b"\r\nMAIL FROM:<u1@campus.test>\r\n")
+    assert code == 554 and c.closed()
+
+
+def test_injection_before_tls_is_never_obeyed(shared):
+    c = shared.connect(listener="submission")
+    c.ehlo()
+    assert c.do(b"STARTTLS\r\nAUTH PLAIN " + plain("u1", SECRET).encode() + b"\r\n")[0] == 554 and c.closed()
+
+
+@pytest.mark.parametrize("sender,header,flags", [
+    ("u1@campus.test", "From: u1@campus.test", ""),
+    ("U1@CAMPUS.test", 'From: "x@y" <FIRST.last@Campus.test>', ""),
+    ("", "From: alias1@campus.test", ""),
+    ("u1@old.test", "From: u1@sub.old.test", ""),
+    ("u2@campus.test", "From: u1@campus.test", "F"),
+    ("u1@campus.test", "From: boss@campus.test", "G"),
+    ("u1@campus.test", "From: u1@campus.test, boss@campus.test", "G"),
+    ("u1@campus.test", "From: u1@campus.test\r\nFrom: boss@campus.test", "G"),
+    ("u1@campus.test", "From: <<>", "G"),
+    ("u1@campus.test", "Subject: no From", ""),
+    ("a@far.test", "From: b@far.test", "FG"),
+])
+def test_envelope(alone, sender, header, flags):
+    d = alone(fixupdomains="old.test:campus.test\n.old.test:campus.test")
+    c = d.logged_in()
+    c.envelope(sender, ["any@where.example", "u2@campus.test"])
+    assert c.do(f"{header}\r\n\r\nx\r\n.\r\n".encode())[0] == 250
+    job = d.wait_jobs(1)[0]
+    assert job.record("C") == [b"s"] and job.record("U") == [b"u1"]
+    assert "".join(k for k, _ in job.records if k in "FG") == flags
+    assert ("smtpd-foreign" in d.log()) == bool(flags)
+    assert job.record("R") == [b"any@where.example", b"u2@campus.test"]
+
+
+def test_webmail_host_has_no_user(alone):
+    d = alone()
+    c = d.connect({"RELAYCLIENT": ""}, listener="submission")
+    c.start("u1@campus.test", ["any@where.example"])
+    assert c.do(b"From: other@campus.test\r\n\r\nx\r\n.\r\n")[0] == 250
+    job = d.wait_jobs(1)[0]
+    assert job.record("C") == [b"s"] and not job.record("U") and not job.record("F") and not job.record("G")
+
+
+def test_login_is_over_with_the_session(shared):
+    shared.logged_in().close()
+    c = shared.inside()
+    assert c.do("MAIL FROM:<u1@campus.test>")[0] == 530
+
+
+def test_directory_dies_over_a_password(alone):
+    d = alone()
+    d.auth_answer = None
+    c = d.inside()
+    for _ in range(2):
+        assert c.do("AUTH PLAIN " + plain("u1", SECRET))[0] == 454
+    d.auth_answer = True
+    assert c.do("AUTH PLAIN " + plain("u1", SECRET))[0] == 235
+    assert c.do("MAIL FROM:<u1@campus.test>")[0] == 250
+
+
+@pytest.mark.parametrize("text", [plain("u1", ""), plain("", SECRET), plain("u1", SECRET, "u2"), plain("u1", "a\0b"), plain("u" * 321, SECRET)])
+def test_impossible_is_not_asked(shared, text):
+    c = shared.inside()
+    before = len(shared.questions)
+    assert c.do("AUTH PLAIN " + text)[0] == 535
+    assert len(shared.questions) == before
+
+
+def test_tls_at_once_that_fails_says_nothing(alone):
+    d = alone()
+    d.tls_answer = False
+    c = d.connect(listener="submissions", greeting=False)
+    assert c.closed()
+    assert "no shared cipher" in d.log()
+
+
+def test_tls_at_once(shared):
+    c = shared.logged_in(listener="submissions")
+    assert c.do("STARTTLS")[0] == 502
+
+
+def test_client_leaves_in_the_exchange(alone):
+    d = alone(timeoutsmtpd="5")
+    c = d.inside()
+    assert c.do("AUTH LOGIN")[0] == 334
+    c.close()
+    c = d.inside()
+    assert c.do("AUTH LOGIN")[0] == 334
+    assert c.reply()[0] == 421  # and after a while this one too
+    wait_for(lambda: not d.children())
+
+
+def test_password_leaves_no_trace_in_memory(alone):
+    """What was sent as a password is in no writable page of the session afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("looks into another user's process")
+    d = alone()
+    for login in (["AUTH PLAIN " + plain("u1", SECRET)], ["AUTH LOGIN", b64("u1"), b64(SECRET)], ["AUTH PLAIN", plain("u1", SECRET)]):
+        c = d.inside()
+        for line in login:
+            code, _ = c.do(line)
+        assert code == 235
+        pid = d.children()[-1]
+        wanted = [SECRET.encode(), login[-1].split()[-1].encode()]
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+            for line in maps:
+                where, mode = line.split()[:2]
+                if "w" not in mode or "[v" in line:
+                    continue
+                low, high = (int(x, 16) for x in where.split("-"))
+                mem.seek(low)
+                try:
+                    data = mem.read(high - low)
+                except OSError:
+                    continue
+                for w in wanted:
+                    assert w not in data, (line, w)
+        c.close()
+        wait_for(lambda: not d.children())
