@@ -251,7 +251,7 @@ static void commit_ending(struct queue *q, struct work *w, bool finished, int64_
 static void end_finished(struct queue *q, struct work *w)
 {
 	struct message *m = w->m;
-	LOG(EV_queue_done, w->job.id, F_NUM("attempts", m->attempts), F_NUM("seconds", queue_now_sec() - w->job.env.wall_usec / 1000000));
+	LOG(EV_queue_done, w->job.id, F_NUM("attempts", m->attempts), F_NUM("msec", (clock_wall_usec() - w->job.env.wall_usec) / 1000));
 	commit_ending(q, w, true, 0);
 	m->work = NULL;
 	queue_forget(q, m);

@@ -77,6 +77,10 @@ static inline void answer_route(struct question *q)
 			.uid_number = -1, .gid_number = -1, .text = slice_str("the directory does not answer")};
 	}
 	target_encode(&b, &t);
+	if (slice_starts(address, "garbage")) {
+		buf_reset(&b);
+		buf_add_str(&b, "7:nothing,4:");
+	}
 	if (slice_starts(address, "group")) {
 		t.address = slice_str("member-a@here.test");
 		buf_reset(&b);
@@ -127,9 +131,9 @@ static inline void answer_local(struct shared *s, struct question *q)
 	record_delivery(s, &d, mark);
 	for (size_t i = 0; i < d.count; i++) {
 		struct slice to = d.rcpt[i].target.address;
-		bool bad = slice_starts(to, "bad"), slow = slice_starts(to, "slow");
+		bool bad = slice_starts(to, "bad"), slow = slice_starts(to, "slow"), liar = slice_starts(to, "liar");
 		struct delivery_result r = {
-			.number = d.rcpt[i].number, .status = bad ? DELIVERY_FAILED : slow ? DELIVERY_DEFERRED : DELIVERY_DONE,
+			.number = d.rcpt[i].number + (liar ? 1000 : 0), .status = bad ? DELIVERY_FAILED : slow ? DELIVERY_DEFERRED : DELIVERY_DONE,
 			.text = slice_str(bad ? "mailbox\rX-Injected: yes\nis bad" : slow ? "try later" : "delivered")};
 		memcpy(r.enhanced, bad ? "5.2.1" : slow ? "4.2.1" : "2.0.0", 6);
 		result_encode(&b, &r);

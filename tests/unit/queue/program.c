@@ -246,6 +246,59 @@ START_TEST(full_disk_is_452)
 }
 END_TEST
 
+/* What a taken-over neighbour could send: dropped, and the next job is served. */
+START_TEST(bad_jobs)
+{
+	struct harness h;
+	struct err e;
+	char text[ANSWER_MAX + 1], id[ID_LEN + 1];
+	int body = body_of(100), pair[2], open_fd = memfd_make("unsealed", &e), empty_fd = memfd_with("empty", slice_make("", 0), &e);
+	harness_open(&h, NULL);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	id_make(id);
+	const struct {
+		struct slice text;
+		int fds[PASS_FDS_MAX];
+		size_t count;
+	} bad[] = {
+		{{"", 0}, {0}, 0}, {{"x", 1}, {0}, 0}, {slice_str(id), {0}, 0}, {slice_str(id), {body, body}, 2}, {slice_str(id), {body, body, body, body}, 4},
+		{slice_str("not-an-id-at-"), {body, body, pair[0]}, 3}, {slice_str(id), {open_fd, body, pair[0]}, 3}, {slice_str(id), {body, open_fd, pair[0]}, 3},
+		{slice_str(id), {empty_fd, body, pair[0]}, 3}, {slice_str(id), {body, body, pair[0]}, 3}, {slice_str(id), {pair[0], pair[0], pair[0]}, 3},
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		ck_assert_int_eq(pass_send(h.jobs[0], bad[i].text, bad[i].fds, bad[i].count, deadline_in(1000), &e), 0);
+	ck_assert_int_eq(send_one(&h, "a@far.test", (const char *[]){"u@here.test"}, 1, 1, text), 250);
+	ck_assert(until(first_delivered, &h));
+	ck_assert(until(empty, &h));
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+	close(body);
+	close(open_fd);
+	close(empty_fd);
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+/* Answers of route and agent that break their grammar or speak of others: unknown, tried again, nobody else is touched. */
+START_TEST(bad_answers)
+{
+	struct harness h;
+	char text[ANSWER_MAX + 1];
+	harness_open(&h, NULL);
+	ck_assert_int_eq(send_one(&h, "a@far.test", (const char *[]){"garbage@here.test", "liar@here.test", "u@here.test"}, 3, 1, text), 250);
+	ck_assert(until(first_delivered, &h));
+	ck_assert(until(has_reason, &h));
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "show", text + 9, NULL), 0);
+	ck_assert_ptr_nonnull(strstr(rows, "waiting=2;"));
+	ck_assert_ptr_nonnull(strstr(rows, "route's answer breaks its grammar"));
+	ck_assert_ptr_nonnull(strstr(rows, "the agent's answer left this recipient out"));
+	ck_assert_ptr_nonnull(strstr(rows, "address=u@here.test;state=done"));
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
 /* Clients that send as fast as answers come, WINDOW at a time, while the queue is killed.  Marks count up; an answer that does not come is a new mark. */
 struct client {
 	int fd[64];
@@ -554,6 +607,6 @@ END_TEST
 
 UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
 	tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, killed_under_load);
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
 	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_test(t, measured);
 })
