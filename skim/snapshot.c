@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -34,7 +35,8 @@ static void put(FILE *f, const void *p, size_t n)
 
 static void put_user(FILE *f, const struct user *u)
 {
-	put(f, u, sizeof *u + u->name_n);
+	put(f, u, offsetof(struct user, name));
+	put(f, u->name, u->name_n);
 	put(f, u->login, u->logins * sizeof *u->login);
 	put(f, u->sent, u->sents * sizeof *u->sent);
 	put(f, u->text, u->text ? TEXTS_MAX * sizeof *u->text : 0);
@@ -94,13 +96,13 @@ static bool get_array(FILE *f, void *out, size_t n, size_t most, size_t each)
 static struct user *get_user(FILE *f)
 {
 	struct user head;
-	if (!get(f, &head, sizeof head) || head.name_n == 0 || head.name_n > ADDRESS_MAX || head.state > USER_RECOVERING)
+	if (!get(f, &head, offsetof(struct user, name)) || head.name_n == 0 || head.name_n > ADDRESS_MAX || head.state > USER_RECOVERING)
 		return NULL;
 	bool text = head.text, hits = head.hits;
 	struct user *u = calloc(1, sizeof *u + head.name_n);
 	if (!u)
 		return NULL;
-	*u = head;
+	memcpy(u, &head, offsetof(struct user, name));
 	u->login = NULL, u->sent = NULL, u->text = NULL, u->hits = NULL;
 	u->code[sizeof u->code - 1] = 0;
 	u->logins_room = u->logins ? LOGINS_MAX : 0, u->sents_room = u->sents ? SENDS_MAX : 0;
