@@ -16,7 +16,7 @@
 /* The command line, taken apart. */
 struct options {
 	const char *control, *state;
-	bool json;
+	bool json, dry_run, force;
 	const char *verb;                /* the subcommand; NULL: none */
 	const char *arg[CMD_ARGS_MAX + 1]; /* what follows it, NULL-ended */
 	int args;
@@ -29,6 +29,7 @@ MUST_CHECK int options_parse(struct options *o, int argc, char *const *argv, str
 int cmd_serve(const struct options *o);
 int cmd_check(const struct options *o);
 int cmd_queue(const struct options *o);
+int cmd_quarantine(const struct options *o);
 int cmd_user(const struct options *o);
 int cmd_skim(const struct options *o);
 int cmd_manpage(const struct options *o);

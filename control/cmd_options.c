@@ -34,6 +34,10 @@ static int option(struct options *o, struct reader *r, const char *word, struct 
 {
 	if (strcmp(word, "--json") == 0)
 		o->json = true;
+	else if (strcmp(word, "--dry-run") == 0)
+		o->dry_run = true;
+	else if (strcmp(word, "--force") == 0)
+		o->force = true;
 	else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
 		o->help = true;
 	else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)

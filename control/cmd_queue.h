@@ -18,6 +18,8 @@ long long row_number(const struct row *r, const char *key);
  * is told on standard error. */
 typedef void each_row(void *arg, const struct row *r);
 int queue_ask(const struct options *o, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX]);
+/* The same of another program, by STATE/run/PROGRAM.sock. */
+int suite_ask(const struct options *o, const char *program, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX]);
 /* ARG is KEY=VALUE with a key that the queue knows. */
 bool queue_condition(const char *arg);
 /* list and show (cmd_queue_show.c). */

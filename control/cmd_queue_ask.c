@@ -23,7 +23,7 @@ long long row_number(const struct row *r, const char *key)
 	return v;
 }
 
-int queue_ask(const struct options *o, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX])
+int suite_ask(const struct options *o, const char *program, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX])
 {
 	static char space[COMMAND_MAX];
 	char path[PATH_MAX];
@@ -31,7 +31,7 @@ int queue_ask(const struct options *o, const struct slice *args, size_t count, e
 	struct err e;
 	int fd, code = EXIT_TEMPORARY, rc;
 	text[0] = 0;
-	if ((size_t)snprintf(path, sizeof path, "%s/run/queue.sock", o->state) >= sizeof path)
+	if ((size_t)snprintf(path, sizeof path, "%s/run/%s.sock", o->state, program) >= sizeof path)
 		return cmd_fail(o, EXIT_USAGE, "the state folder's name is too long");
 	if ((rc = command_call(&fd, path, args, count, &e)) < 0)
 		return cmd_fail(o, EXIT_TEMPORARY, "%s", e.text);
@@ -40,14 +40,19 @@ int queue_ask(const struct options *o, const struct slice *args, size_t count, e
 			each(arg, &r);
 	close(fd);
 	if (rc < 0)
-		return cmd_fail(o, EXIT_TEMPORARY, "the queue's answer broke off: %s", e.text);
+		return cmd_fail(o, EXIT_TEMPORARY, "the answer of %s broke off: %s", program, e.text);
 	snprintf(text, COMMAND_MAX, "%.*s", SLICE_FMT(r.cell[0]));
 	return code;
 }
 
+int queue_ask(const struct options *o, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX])
+{
+	return suite_ask(o, "queue", args, count, each, arg, text);
+}
+
 bool queue_condition(const char *arg)
 {
-	static const char *const keys[] = {"id=", "sender=", "user=", "recipient=", "domain=", "hold="};
+	static const char *const keys[] = {"id=", "sender=", "user=", "recipient=", "domain=", "hold=", "owner="};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (strncmp(arg, keys[i], strlen(keys[i])) == 0)
 			return true;

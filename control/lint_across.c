@@ -6,6 +6,7 @@
 
 #include "directory/ldif.h"
 #include "lib/addr.h"
+#include "scanner-bridge/scanpolicy.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tls_cert.h"
 
@@ -86,6 +87,16 @@ static void check_scanpolicy(struct lint *l)
 	while (scanners && control_next(l->c, C_scanpolicy, &line))
 		if (slice_starts(line.text, "spam>=") && !control_names(l->c, C_scanners, "spamassassin"))
 			lint_warning(l, "scanpolicy", line.number, "has no effect: no spamassassin in scanners");
+}
+
+/* Clients would be told 451 for a message that never fits. */
+static void check_quarantine(struct lint *l)
+{
+	if (scanpolicy_quarantines(l->c) && control_number(l->c, C_quarantinebytes) < control_number(l->c, C_databytes))
+		lint_warning(l, "quarantinebytes", 0, "less than databytes: a single message may not fit");
+	if (!scanpolicy_quarantines(l->c) && (control_present(l->c, C_quarantinebytes) || control_present(l->c, C_quarantinedays)))
+		lint_warning(l, control_present(l->c, C_quarantinebytes) ? "quarantinebytes" : "quarantinedays", 0,
+			"has no effect: no line of scanpolicy says quarantine");
 }
 
 static void check_scanbytes(struct lint *l)
@@ -187,6 +198,7 @@ void lint_across(struct lint *l)
 	check_directory(l);
 	check_postmaster(l);
 	check_scanpolicy(l);
+	check_quarantine(l);
 	check_scanbytes(l);
 	check_domains_of_people(l);
 	check_fixup_targets(l);

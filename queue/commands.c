@@ -182,6 +182,8 @@ static int matches(const struct work *w, struct slice condition)
 		return slice_case_eq(value, w->job.env.user);
 	if (slice_eq_str(key, "hold"))
 		return w->state.held && (!value.n || slice_eq(value, w->state.hold_reason));
+	if (slice_eq_str(key, "owner"))
+		return w->state.held && slice_case_eq(value, w->state.hold_owner);
 	if (slice_eq_str(key, "recipient") || slice_eq_str(key, "domain"))
 		return matches_rcpt(w, value, slice_eq_str(key, "domain"));
 	return -1;
@@ -217,7 +219,7 @@ static int list_one(struct caller *c, struct message *m)
 	if (own)
 		work_free(c->q, w);
 	if (match < 0)
-		end(c, 100, "conditions are id=, sender=, user=, recipient=, domain=, hold=");
+		end(c, 100, "conditions are id=, sender=, user=, recipient=, domain=, hold=, owner=");
 	else if (!ok)
 		cut_off(c);
 	return match < 0 || !ok ? -1 : 0;

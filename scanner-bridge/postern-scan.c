@@ -26,6 +26,7 @@ static void read_settings(void)
 	stage.msec = control_number(c, C_scanseconds) * 1000;
 	stage.next = program_port(PORT_NEXT);
 	stage.worker = program_port(PORT_SCANWORKER);
+	stage.quarantine = program_port(PORT_QUARANTINE);
 }
 
 static void find_scanners(void)

@@ -32,12 +32,10 @@ static int parse_action(enum action *out, struct slice word, struct err *e)
 	for (int i = 0; i < ACTION_COUNT; i++) {
 		if (!slice_eq_str(word, action_names[i]))
 			continue;
-		if (i == ACTION_QUARANTINE)
-			return err_set(e, E_SYNTAX, "quarantine is not yet available; use tag, reject, tempfail or discard");
 		*out = (enum action)i;
 		return 0;
 	}
-	return err_set(e, E_SYNTAX, "unknown action \"%.*s\"; it is one of pass, tag, discard, reject, tempfail",
+	return err_set(e, E_SYNTAX, "unknown action \"%.*s\"; it is one of pass, tag, quarantine, discard, reject, tempfail",
 		SLICE_FMT(slice_upto(word, 40)));
 }
 
@@ -102,6 +100,20 @@ int scanpolicy_parse(struct scanpolicy *out, const struct control *c, struct err
 		spam_defaults(&p);
 	*out = p;
 	return 0;
+}
+
+bool scanpolicy_quarantines(const struct control *c)
+{
+	struct scanpolicy p;
+	struct err e;
+	bool yes = false;
+	if (!control_present(c, C_scanpolicy) || scanpolicy_parse(&p, c, &e) < 0)
+		return false;
+	for (int k = 0; k < CAUSE_SPAM; k++)
+		yes |= p.rule[k].action == ACTION_QUARANTINE;
+	for (size_t i = 0; i < p.spam_count; i++)
+		yes |= p.spam[i].action == ACTION_QUARANTINE;
+	return yes;
 }
 
 const struct scanpolicy_rule *scanpolicy_spam(const struct scanpolicy *p, long long milli)

@@ -1,6 +1,6 @@
 /* control/scanpolicy: what becomes of a message, by what the scanners say.  postern-scanpolicy(5).
  *	virus ACTION | banned ACTION | malformed ACTION | error ACTION | spam>=SCORE ACTION
- *	ACTION: pass tag discard reject tempfail (and quarantine, not yet available)
+ *	ACTION: pass tag quarantine discard reject tempfail
  * A kind without a line keeps its default:
  *	virus reject, banned reject, malformed tag, error tempfail, spam>=15 reject, spam>=5 tag
  * (one spam line replaces both spam defaults).  Among spam lines the highest score reached counts. */
@@ -29,6 +29,8 @@ struct scanpolicy {
 };
 /* 0, or E_SYNTAX with "scanpolicy:LINE: reason". */
 MUST_CHECK int scanpolicy_parse(struct scanpolicy *out, const struct control *c, struct err *e);
+/* Is there a line with the action quarantine? */
+bool scanpolicy_quarantines(const struct control *c);
 /* The rule for a spam score; NULL: below all. */
 const struct scanpolicy_rule *scanpolicy_spam(const struct scanpolicy *p, long long milli);
 /* The whole of S as a decimal number with at most three places, in thousandths: "-2.5" is -2500.  At most MOST either way (not in

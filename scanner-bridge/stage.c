@@ -3,6 +3,7 @@
 #include "scanner-bridge/stage.h"
 #include "lib/program.h"
 #include "scanner-bridge/clamd.h"
+#include "scanner-bridge/quarantine_note.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,18 +158,34 @@ static void log_scan(const struct scan *m)
 	buf_free(&score);
 }
 
+/* The line that tells the quarantine why; nothing in B for what is passed on. */
+static void put_note(struct buf *b, const struct scan *m)
+{
+	struct quarantine_note note = {.cause = m->decision.cause, .malware = m->facts.virus[0], .scored = m->facts.spam_checked,
+		.milli = m->facts.spam.milli};
+	struct buf reason = BUF_INIT(NOTE_REASON_MAX);
+	if (m->decision.action != ACTION_QUARANTINE)
+		return;
+	verdict_reason(&reason, &m->decision, &m->facts);
+	(void)!slice_copy(note.reason, sizeof note.reason, buf_slice(&reason));
+	quarantine_note_add(b, &note);
+	buf_free(&reason);
+}
+
 static int put_stamps(struct scan *m, struct err *e)
 {
 	struct stamp_names ours = {.spam = scanners_spamd(&m->s->scanners)};
-	struct buf b = BUF_INIT(HEADER_MAX);
-	struct slice header;
-	int fd = 0, rc = 0;
-	if (stamp_header(&b, m->job->header, ours, &m->s->policy, &m->facts)) {
-		header = buf_slice(&b);
-		fd = b.overflow ? err_set(e, E_TOO_LONG, "the header is too long") : job_make_head(&m->job->env, &header, 1, e);
+	struct buf b = BUF_INIT(HEADER_MAX), note = BUF_INIT(HEADER_MAX);
+	int rc = 0;
+	bool stamped = stamp_header(&b, m->job->header, ours, &m->s->policy, &m->facts);
+	put_note(&note, m);
+	if (stamped || note.n) {
+		struct slice piece[2] = {buf_slice(&note), stamped ? buf_slice(&b) : m->job->header};
+		int fd = b.overflow ? err_set(e, E_TOO_LONG, "the header is too long") : job_make_head(&m->job->env, piece, 2, e);
 		rc = fd < 0 ? fd : job_replace_head(m->job, fd, e);
 	}
 	buf_free(&b);
+	buf_free(&note);
 	return rc;
 }
 
@@ -177,7 +194,7 @@ static void pass_on(struct scan *m)
 	struct err e;
 	int rc = put_stamps(m, &e);
 	if (rc == 0)
-		rc = job_send(m->s->next, m->job, deadline_in(NEXT_MSEC), &e);
+		rc = job_send(m->decision.action == ACTION_QUARANTINE ? m->s->quarantine : m->s->next, m->job, deadline_in(NEXT_MSEC), &e);
 	if (rc == 0)
 		return;
 	LOG(EV_fault, m->job->id, F_ERR(&e));

@@ -28,19 +28,25 @@ static void add_shown(struct buf *b, struct slice s)
 		buf_add_char(b, s.p[i] >= ' ' && s.p[i] < 127 && !strchr("()\\\"", s.p[i]) ? s.p[i] : '?');
 }
 
+/* What is quarantined is marked too: it may be released. */
+static bool told(const struct scanpolicy *p, enum cause cause)
+{
+	return p->rule[cause].action == ACTION_TAG || p->rule[cause].action == ACTION_QUARANTINE;
+}
+
 static void add_virus_fields(struct buf *b, const struct scanpolicy *p, const struct facts *f)
 {
-	if (f->virus[0] && p->rule[CAUSE_VIRUS].action == ACTION_TAG) {
+	if (f->virus[0] && told(p, CAUSE_VIRUS)) {
 		buf_add_str(b, "X-Virus-Status: infected (");
 		add_shown(b, slice_str(f->virus));
 		buf_add_str(b, ")\n");
 	}
-	if (f->in.banned_count && p->rule[CAUSE_BANNED].action == ACTION_TAG) {
+	if (f->in.banned_count && told(p, CAUSE_BANNED)) {
 		buf_add_str(b, "X-Virus-Status: banned (");
 		add_shown(b, f->in.banned[0].name.n ? f->in.banned[0].name : f->in.banned[0].type);
 		buf_add_str(b, ")\n");
 	}
-	if (f->in.malformed && p->rule[CAUSE_MALFORMED].action == ACTION_TAG) {
+	if (f->in.malformed && told(p, CAUSE_MALFORMED)) {
 		struct buf words = BUF_INIT(200);
 		malformed_text(&words, f->in.malformed);
 		buf_add_format(b, "X-Virus-Status: malformed (%.*s)\n", SLICE_FMT(buf_slice(&words)));

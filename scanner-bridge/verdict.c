@@ -67,7 +67,7 @@ static void add_score(struct buf *b, long long milli)
 	buf_add_format(b, "%s%lld.%lld", milli <= -100 ? "-" : "", tenths / 10, tenths % 10);
 }
 
-static void add_why(struct buf *b, const struct decision *d, const struct facts *f)
+void verdict_reason(struct buf *b, const struct decision *d, const struct facts *f)
 {
 	switch (d->cause) {
 	case CAUSE_VIRUS:
@@ -96,14 +96,14 @@ void verdict_answer(char text[512], const struct decision *d, const struct facts
 {
 	struct buf why = BUF_INIT(400);
 	if (d->action == ACTION_REJECT) {
-		add_why(&why, d, f);
+		verdict_reason(&why, d, f);
 		snprintf(text, 512, "550 5.7.1 message refused: %.*s (%s)", SLICE_FMT(buf_slice(&why)), id);
 	} else if (d->action == ACTION_DISCARD) {
 		snprintf(text, 512, "250 2.0.0 ok %s", id);
 	} else if (d->cause == CAUSE_ERROR) {
 		snprintf(text, 512, "451 4.7.1 message could not be scanned now, try again later (%s)", id);
 	} else {
-		add_why(&why, d, f);
+		verdict_reason(&why, d, f);
 		snprintf(text, 512, "451 4.7.1 message not accepted now: %.*s (%s)", SLICE_FMT(buf_slice(&why)), id);
 	}
 	buf_free(&why);

@@ -26,6 +26,9 @@ struct decision decide(const struct scanpolicy *p, const struct facts *f);
 /* The answer to the session for reject, discard and tempfail, e.g. "550 5.7.1 message refused: virus NAME (ID)"; printable. */
 void verdict_answer(char text[512], const struct decision *d, const struct facts *f, const char *id);
 
+/* Why: "virus NAME" and the like; printable. */
+void verdict_reason(struct buf *b, const struct decision *d, const struct facts *f);
+
 /* Which fields in the message are ours to write. */
 struct stamp_names {
 	bool spam; /* SpamAssassin is asked: X-Spam-…; X-Virus-Status is ours in any case */

@@ -1,6 +1,7 @@
 /* Which programs are wanted and where their sending ports lead: see graph.h.  Used by the supervisor and `postern privileges`.
  * Input: control files that were read and checked. */
 #include "lib/control.h"
+#include "scanner-bridge/scanpolicy.h"
 #include "smtpd-outside/listen.h"
 #include "supervise/graph.h"
 
@@ -16,6 +17,8 @@ bool graph_wanted(const struct graph_row *row, enum lane lane, const struct cont
 	case P_SCAN:
 	case P_SCANWORKER:
 		return control_present(c, C_scanners) || control_present(c, C_banned);
+	case P_QUARANTINE:
+		return scanpolicy_quarantines(c);
 	case P_TLS:
 		return control_present(c, C_servercert);
 	default:

@@ -84,7 +84,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_SCAN, .name = "scan", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 8, .stage = true,
-		.ports = {PORT_IN, PORT_NEXT, PORT_SCANWORKER},
+		.ports = {PORT_IN, PORT_NEXT, PORT_SCANWORKER, PORT_QUARANTINE},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.syscalls = CALLS(CONNECTS),
 		.files_most = 1024,
@@ -98,6 +98,15 @@ const struct graph_row graph[] = {
 		.syscalls = CALLS(FORKS, THREADS, READS_FILES, WRITES_FILES, "getpriority", "setpriority", "alarm"),
 		.files_most = 1024, .processes_most = 64,
 		.why = "Takes hostile attachments apart with libclamav, in workers forked from one that loaded the signatures; reads the signatures, writes its temporary folder alone.",
+	},
+	{
+		.program = P_QUARANTINE, .name = "quarantine", .lanes = BIT(LANE_NONE), .workers = 1,
+		.ports = {PORT_IN, PORT_QUEUE, PORT_COMMAND},
+		.root = ROOT_HOST,
+		.paths = {"w:STATE/quarantine", "r:/dev/urandom"},
+		.syscalls = CALLS(ACCEPTS, READS_FILES, WRITES_FILES),
+		.files_most = 128, .memory_most = 256 * MIB,
+		.why = "Keeps what the scan policy wants looked at, in a database of its own; hands to the queue what an operator releases.",
 	},
 	{
 		.program = P_ROUTE, .name = "route", .lanes = BIT(LANE_NONE), .workers = 2,

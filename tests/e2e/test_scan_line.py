@@ -60,7 +60,6 @@ def test_real_clamd_and_spamd(suite):
 
 
 @pytest.mark.parametrize("name,text,reason", [
-    ("scanpolicy", "virus reject\nspam>=6 quarantine", "scanpolicy:2: quarantine is not yet available"),
     ("scanpolicy", "virus refuse", "scanpolicy:1: unknown action"),
     ("scanners", "\nclamav embedded:/nonexistent", "scanners:2: /nonexistent cannot be read"),
     ("scanners", "kaspersky unix:/x", "scanners:1: unknown scanner"),

@@ -99,7 +99,7 @@ static const struct {
 	{"nothing", "", NULL},
 	{"design", "virus reject\nspam>=15 reject\nspam>=5 tag\nerror tempfail\nbanned discard\nmalformed pass\n", NULL},
 	{"unknown action", "virus refuse\n", "scanpolicy:1: unknown action \"refuse\""},
-	{"quarantine", "virus reject\nspam>=6.3 quarantine\n", "scanpolicy:2: quarantine is not yet available"},
+	{"quarantine", "virus reject\nspam>=6.3 quarantine\nbanned quarantine\n", NULL},
 	{"unknown kind", "worm reject\n", "a line begins with"},
 	{"no action", "virus\n", "scanpolicy:1:"},
 	{"two actions", "virus reject tag\n", "scanpolicy:1:"},

@@ -6,7 +6,7 @@
 #include "tests/unit/unit.h"
 
 /* The control files that decide what is started, all combinations; listen names both kinds of submission and QMQP, or is absent: port 25 alone. */
-static const enum control_id switches[] = {C_fixupdomains, C_canonical, C_scanners, C_banned, C_servercert, C_listen};
+static const enum control_id switches[] = {C_fixupdomains, C_canonical, C_scanners, C_banned, C_servercert, C_listen, C_scanpolicy};
 #define SWITCHES (sizeof switches / sizeof *switches)
 
 static struct control with(unsigned bits)
@@ -14,6 +14,7 @@ static struct control with(unsigned bits)
 	struct control c = {0};
 	for (unsigned i = 0; i < SWITCHES; i++)
 		c.value[switches[i]].present = (bits >> i) & 1;
+	c.value[C_scanpolicy].content = slice_str("banned quarantine\n");
 	c.value[C_listen].content = slice_str("smtp 0.0.0.0:25\nsubmission 0.0.0.0:587\nsubmissions 0.0.0.0:465\nqmqp 0.0.0.0:628\n");
 	return c;
 }
@@ -60,6 +61,10 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 	struct edge edge;
 	if (!graph_edge(&edge, row, lane, port, c)) {
 		bool agent = port == PORT_LMTP || port == PORT_REMOTE || port == PORT_QMQPC;
+		if (port == PORT_QUARANTINE) {
+			ck_assert(!control_present(c, C_scanpolicy));
+			return;
+		}
 		ck_assert_msg(port == PORT_TLS || agent, "%s: nothing behind %s", row->name, graph_port_name(port));
 		ck_assert(agent || !control_present(c, C_servercert));
 		return;
