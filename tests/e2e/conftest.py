@@ -7,6 +7,7 @@
         assert suite.wait_mail("u1")[0].endswith(b"hello\\n")
 
 Everything below /tmp is searchable by all users, as the programs run as users of their own."""
+import atexit
 import json
 import os
 import pathlib
@@ -22,7 +23,23 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin"))
+BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin")).resolve()
+
+
+def everybody_may_search(path):
+    return all(d.stat().st_mode & 0o001 for d in [path, *path.parents])
+
+
+# The supervisor starts its programs while it is root, the tests of one program do so as another user, who cannot enter root's home.
+if os.geteuid() == 0 and BIN.is_dir() and not everybody_may_search(BIN):
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="postern-build-"))
+    os.chmod(copy, 0o755)
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    for part in ("bin", "man"):
+        if (BIN.parent / part).is_dir():
+            shutil.copytree(BIN.parent / part, copy / part)
+    BIN = copy / "bin"
+    os.environ["POSTERN_BIN"] = str(BIN)  # before the modules that read it
 
 LDIF = "version: 1\n\n" + "\n".join(f"""dn: uid=u{i},ou=people,dc=campus,dc=test
 objectClass: inetOrgPerson
