@@ -6,7 +6,7 @@
 # A program is linked against all archives and libraries; the linker keeps what is used (--as-needed).
 # `make SAN=1` builds the same under build-san/ with ASan and UBSan.
 
-FOLDERS := lib supervise smtpd-outside directory fixup scanner-bridge queue deliver qmqp skim control
+FOLDERS := lib supervise smtpd-outside directory fixup scanner-bridge queue deliver qmqp skim inject control
 BUILD   := build$(if $(SAN),-san)
 
 comma   := ,
@@ -47,7 +47,13 @@ FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
 # Manual pages made from the tables of the code.
 GENERATED_MAN := $(BUILD)/man/postern-control.5 $(BUILD)/man/postern-log.5
 
-all: $(PROGRAMS) $(GENERATED_MAN)
+# The front ends under their usual names are links to one program.
+FRONT_ENDS := $(addprefix $(BUILD)/bin/,sendmail qmail-queue qmail-inject mailq)
+
+all: $(PROGRAMS) $(GENERATED_MAN) $(FRONT_ENDS)
+
+$(FRONT_ENDS): $(BUILD)/bin/postern-sendmail
+	@ln -sf postern-sendmail $@
 
 $(BUILD)/man/postern-%.5: $(BUILD)/bin/postern
 	@mkdir -p $(@D)

@@ -16,11 +16,8 @@ static const struct {
 	/* qmail */
 	{"badmailfrom", "not used: senders are not refused by list yet"},
 	{"defaultdelivery", "not used: delivery is into Maildirs"},
-	{"defaultdomain", "not used: addresses without a domain are completed with me"},
-	{"defaulthost", "not used: addresses without a domain are completed with me"},
 	{"envnoathost", "not used: an address without a domain is refused"},
 	{"helohost", "not used yet: mail to other hosts is not sent by this release"},
-	{"idhost", "not used: Message-ID fields are made with me"},
 	{"localiphost", "not used: address literals are refused as recipients"},
 	{"morercpthosts", "not used: put all domains into rcpthosts, it may be long"},
 	{"morercpthosts.cdb", "not used: put all domains into rcpthosts, it may be long"},

@@ -208,6 +208,17 @@ static int skip_route(struct addrlist *l)
 	return 0;
 }
 
+/* A local part without a domain, where the caller wants those.  1, 0 or E_SYNTAX. */
+static int take_bare(struct addrlist_item *item, struct addrlist *l, const struct run *local)
+{
+	if (!l->bare || !local->any)
+		return 0;
+	if (!local->dotted)
+		return fail(l, "words that are no address");
+	*item = (struct addrlist_item){part(l, local), {l->in.p + local->to, 0}, local->plain};
+	return 1;
+}
+
 /* From "<" on.  1, 0 (no address with a domain) or E_SYNTAX. */
 static int take_angle(struct addrlist_item *item, struct addrlist *l)
 {
@@ -218,6 +229,8 @@ static int take_angle(struct addrlist_item *item, struct addrlist *l)
 		return E_SYNTAX;
 	take_run(&local, l);
 	if (l->token.kind == '@' && (found = take_rest(item, l, &local)) < 0)
+		return found;
+	if (l->token.kind == '>' && !found && (found = take_bare(item, l, &local)) < 0)
 		return found;
 	if (l->token.kind != '>')
 		return fail(l, "no > after an address");
@@ -251,6 +264,7 @@ static int take_element(struct addrlist_item *item, struct addrlist *l)
 {
 	struct run words;
 	int found = 0;
+	bool angle;
 	take_run(&words, l);
 	if (l->token.kind == ':') {
 		if (l->in_group || !words.any)
@@ -261,7 +275,10 @@ static int take_element(struct addrlist_item *item, struct addrlist *l)
 	}
 	if (l->token.kind == '@' && (found = take_rest(item, l, &words)) < 0)
 		return found;
-	if (l->token.kind == '<' && (found = take_angle(item, l)) < 0)
+	angle = l->token.kind == '<';
+	if (angle && (found = take_angle(item, l)) < 0)
+		return found;
+	if (!angle && !found && (found = take_bare(item, l, &words)) < 0)
 		return found;
 	return take_separator(l) < 0 ? E_SYNTAX : found;
 }

@@ -15,13 +15,14 @@ struct addrlist {
 		bool spaced;     /* blanks or comments stood before it */
 	} token;             /* the next one, not yet taken */
 	bool in_group;
+	bool bare;           /* set by the caller after addrlist_start(): "root" without a domain is an address too */
 	size_t count;
 	const char *why;     /* after E_SYNTAX and E_TOO_LONG: the reason, for the log */
 };
 
 struct addrlist_item {
 	struct slice local;  /* as written, from its first to its last octet, quotes included; borrows from IN */
-	struct slice domain; /* as written; "[…]" for a literal; never empty */
+	struct slice domain; /* as written; "[…]" for a literal; empty only for a bare address */
 	bool plain;          /* no comment or blank inside either (they may stand around them) */
 };
 

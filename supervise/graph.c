@@ -75,6 +75,14 @@ const struct graph_row graph[] = {
 		.why = "Looks for signs of stolen accounts in what users submit; remembers each user, alone and in one place, in its own folder.",
 	},
 	{
+		.program = P_INJECT, .name = "inject", .lanes = BIT(LANE_NONE), .workers = 8, .open_to_all = true,
+		.ports = {PORT_NEXT, PORT_COMMAND},
+		.root = ROOT_EMPTY,
+		.syscalls = CALLS("accept4"),
+		.files_most = 64, .memory_most = 128 * MIB,
+		.why = "Takes messages of local users (sendmail, qmail-queue, qmail-inject), whoever they are; checks them and makes jobs.  Its socket is the one that every local user may connect to.",
+	},
+	{
 		.program = P_FIXUP, .name = "fixup", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 2, .stage = true,
 		.ports = {PORT_IN, PORT_NEXT},
 		.root = ROOT_EMPTY,

@@ -12,6 +12,7 @@
 
 #define PAIR_OCTETS (1024 * 1024) /* waiting in one stage's socket: about a thousand jobs; then senders block */
 #define BACKLOG 1024
+#define OPEN_BACKLOG 128
 
 /* Both ends stay open here for good: a job sent while no worker lives waits for the next one. */
 static int stage_pair(struct group *g, struct err *e)
@@ -26,8 +27,8 @@ static int stage_pair(struct group *g, struct err *e)
 	return 0;
 }
 
-/* Connectable by the owner alone; the program asks SO_PEERCRED besides. */
-static int operators_socket(int *fd, const struct suite *s, const char *name, struct err *e)
+/* Connectable by the owner alone, and the program asks SO_PEERCRED besides; or by every local user. */
+static int command_socket(int *fd, const struct suite *s, const char *name, bool open_to_all, struct err *e)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/run/%s.sock", s->state, name);
@@ -36,8 +37,8 @@ static int operators_socket(int *fd, const struct suite *s, const char *name, st
 			sizeof sa.sun_path - sizeof "/run/door-submission.sock");
 	(void)unlink(sa.sun_path);
 	*fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t before = umask(0177);
-	int rc = *fd < 0 || bind(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 || listen(*fd, 16) < 0 ? err_sys(e, "%s", sa.sun_path) : 0;
+	mode_t before = umask(open_to_all ? 0111 : 0177);
+	int rc = *fd < 0 || bind(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 || listen(*fd, open_to_all ? OPEN_BACKLOG : 16) < 0 ? err_sys(e, "%s", sa.sun_path) : 0;
 	umask(before);
 	return rc;
 }
@@ -47,7 +48,7 @@ static int group_socket(struct group *g, const struct suite *s, struct err *e)
 	char name[64];
 	bool plain = g->lane == LANE_NONE || g->lane == LANE_OUTSIDE;
 	snprintf(name, sizeof name, "%s%s%s", g->row->name, plain ? "" : "-", plain ? "" : graph_lane_name(g->lane));
-	return operators_socket(&g->command_fd, s, name, e);
+	return command_socket(&g->command_fd, s, name, g->row->open_to_all, e);
 }
 
 int suite_sockets(struct suite *s, struct err *e)
@@ -59,7 +60,7 @@ int suite_sockets(struct suite *s, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
 		if (graph_has_port(s->group[i].row, PORT_COMMAND))
 			rc = group_socket(&s->group[i], s, e);
-	return rc < 0 ? rc : operators_socket(&s->command_fd, s, "supervise", e);
+	return rc < 0 ? rc : command_socket(&s->command_fd, s, "supervise", false, e);
 }
 
 static socklen_t socket_address(struct sockaddr_storage *space, const struct listen_line *line)

@@ -1,0 +1,220 @@
+/* See serve.h.  Runs in postern-inject.  A caller is any local user: the kernel says who (SO_PEERCRED), that goes into the trace field; nothing
+ * else that it says is believed.  It hands over sealed memfds, so it can neither change what was checked nor make a read block.
+ * Any user may give any sender address, as with every sendmail; user (who logged in) stays empty in the envelope. */
+#include "inject/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "inject/message.h"
+#include "lib/header.h"
+#include "lib/job.h"
+#include "lib/log.h"
+
+#define REQUEST_MSEC 5000  /* the front ends connect when all is ready */
+#define RECEIVED_ROOM 4096 /* of HEADER_MAX, for our own field */
+
+struct caller {
+	const struct serve *s;
+	int fd;
+	unsigned uid;
+	int fds[PASS_FDS_MAX]; /* message, envelope */
+	size_t count;
+	char id[ID_LEN + 1];
+};
+
+static void reply(const struct caller *c, struct slice text)
+{
+	(void)!pass_send(c->fd, text, NULL, 0, deadline_in(REQUEST_MSEC), NULL);
+}
+
+static void refuse(const struct caller *c, const char *code, const struct err *e)
+{
+	char space[ANSWER_MAX + 1];
+	struct buf b = {space, 0, sizeof space, sizeof space - 1, false};
+	buf_add_format(&b, "%s %s", code, e->text);
+	LOG(EV_inject_refused, c->id, F_NUM("uid", c->uid), F_SLICE("reply", buf_slice(&b)));
+	reply(c, buf_slice(&b));
+}
+
+static const char *code_for(int rc)
+{
+	return rc == E_SYNTAX ? "554 5.6.0" : rc == E_TOO_LONG ? "552 5.3.4" : rc == E_REFUSED ? "553 5.1.3" : rc == E_PEER ? "554 5.5.2" : "451 4.3.0";
+}
+
+static void add_received(struct buf *b, const struct caller *c, int64_t wall_usec)
+{
+	buf_add_format(b, "Received: by %.*s (Postern, from userid %u)\n  id %s;\n  ", SLICE_FMT(c->s->me), c->uid, c->id);
+	header_date(b, wall_usec);
+	buf_add_char(b, '\n');
+}
+
+static int make_head(const struct caller *c, struct envelope *env, struct slice header, struct err *e)
+{
+	char space[1024];
+	struct buf received = {space, 0, sizeof space, sizeof space, false};
+	env->id = slice_str(c->id);
+	env->class = CLASS_LOCAL;
+	env->wall_usec = clock_wall_usec();
+	add_received(&received, c, env->wall_usec);
+	return job_make_head(env, (const struct slice[]){buf_slice(&received), header}, 2, e);
+}
+
+/* Header and body of the message: the head and body of JOB. */
+static int make_job(struct job *job, const struct caller *c, struct envelope *env, struct slice message, struct err *e)
+{
+	struct buf header = BUF_INIT(HEADER_MAX - RECEIVED_ROOM);
+	unsigned hops = 0;
+	memcpy(job->id, c->id, sizeof job->id);
+	job->body_fd = memfd_make("body", e);
+	int rc = job->body_fd < 0 ? E_SYS : message_split(&header, &hops, job->body_fd, message, e);
+	if (rc == 0 && hops > c->s->maxhops)
+		rc = err_set(e, E_SYNTAX, "more than %u Received fields: the message goes round in a loop", c->s->maxhops);
+	if (rc == 0)
+		rc = job->head_fd = make_head(c, env, buf_slice(&header), e);
+	buf_free(&header);
+	return rc < 0 ? rc : memfd_seal(job->body_fd, e);
+}
+
+/* Pass the job on and tell the caller what the line says. */
+static void hand_over(const struct caller *c, struct job *job)
+{
+	struct err e = {0};
+	char text[ANSWER_MAX + 1], space[ANSWER_MAX + 8];
+	struct buf b = {space, 0, sizeof space, sizeof space, false};
+	int mine = -1, code = 451;
+	int64_t begin = clock_msec(), deadline = deadline_in(c->s->answer_msec);
+	int rc = answer_pair(&mine, &job->reply_fd, &e);
+	if (rc == 0)
+		rc = job_send(c->s->next_fd, job, deadline, &e);
+	job_close(job); /* our copy of the reply's far end: else no end of file would tell that a stage died */
+	if (rc == 0)
+		rc = answer_wait(&code, text, mine, deadline, &e);
+	buf_add_format(&b, "%d %s", rc ? 451 : code, rc ? "4.3.0 the message was not taken, try again later" : text);
+	LOG(EV_inject_answered, c->id, F_NUM("uid", c->uid), F_NUM("code", rc ? 451 : code), F_STR("answer", rc ? e.text : text),
+		F_NUM("msec", clock_msec() - begin));
+	reply(c, buf_slice(&b));
+	close_fd(&mine);
+}
+
+static void send_mapped(const struct caller *c, struct slice message, struct slice envelope)
+{
+	struct envelope env = {0};
+	struct arena a = {0};
+	struct job job = JOB_INIT;
+	struct err e = {0};
+	int rc = request_envelope(&env, &a, envelope, c->s->names.host, &e);
+	if (rc == E_TOO_LONG)
+		rc = E_REFUSED; /* an address, not the message */
+	if (rc == 0)
+		rc = make_job(&job, c, &env, message, &e);
+	if (rc == 0) {
+		LOG(EV_inject_handed, c->id, F_NUM("uid", c->uid), F_SLICE("sender", env.sender), F_NUM("octets", message.n), F_NUM("rcpts", env.rcpts),
+			F_SLICE("rcpt", env.rcpt[0].address));
+		hand_over(c, &job);
+	} else {
+		refuse(c, code_for(rc), &e);
+	}
+	job_close(&job);
+	free(env.rcpt);
+	arena_free(&a);
+}
+
+static int map(struct slice *out, int fd, size_t most, struct err *e)
+{
+	size_t n;
+	*out = slice_make("", 0);
+	int rc = memfd_check(&n, fd, BODY_MAX, e);
+	if (rc < 0)
+		return rc;
+	if (n > most)
+		return err_set(e, E_TOO_LONG, "larger than %zu octets", most);
+	void *p = n ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0) : NULL;
+	if (p == MAP_FAILED)
+		return err_sys(e, "map");
+	*out = slice_make(p, n);
+	return 0;
+}
+
+static void unmap(struct slice s)
+{
+	union { const char *from; void *to; } p = {s.p};
+	if (s.n)
+		munmap(p.to, s.n);
+}
+
+static void do_send(struct caller *c)
+{
+	struct slice message = {0}, envelope = {0};
+	struct err e = {0};
+	id_make(c->id);
+	int rc = c->count == 2 ? map(&message, c->fds[0], c->s->databytes, &e) : err_set(&e, E_PEER, "send goes with two descriptors");
+	if (rc == 0)
+		rc = map(&envelope, c->fds[1], ENVELOPE_MAX, &e);
+	if (rc == 0)
+		send_mapped(c, message, envelope);
+	else
+		refuse(c, code_for(rc), &e);
+	unmap(message);
+	unmap(envelope);
+}
+
+static void do_names(const struct caller *c)
+{
+	char space[REQUEST_PACKET_MAX];
+	struct buf b = {space, 0, sizeof space, sizeof space, false};
+	names_encode(&b, &c->s->names);
+	reply(c, buf_slice(&b));
+}
+
+static int read_request(struct caller *c, struct err *e)
+{
+	char verb[16];
+	size_t n = 0;
+	int rc = pass_recv(c->fd, verb, sizeof verb, &n, c->fds, &c->count, deadline_in(REQUEST_MSEC), e);
+	if (rc < 0)
+		return rc;
+	if (slice_eq_str(slice_make(verb, n), "send"))
+		do_send(c);
+	else if (slice_eq_str(slice_make(verb, n), "names"))
+		do_names(c);
+	else
+		rc = err_set(e, E_PEER, "a request is send or names");
+	close_fds(c->fds, c->count);
+	return rc;
+}
+
+static int take_caller(struct caller *c, struct err *e)
+{
+	struct ucred who;
+	socklen_t size = sizeof who;
+	int rc = io_wait(c->s->listen_fd, POLLIN, DEADLINE_NEVER, e);
+	if (rc < 0)
+		return rc;
+	c->fd = accept4(c->s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (c->fd < 0) /* another worker was quicker, or the caller has gone */
+		return errno == EAGAIN || errno == ECONNABORTED || errno == EINTR ? E_TIMEOUT : err_sys(e, "accept");
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
+		close_fd(&c->fd);
+		return err_sys(e, "SO_PEERCRED");
+	}
+	c->uid = who.uid;
+	return 0;
+}
+
+void serve_one(const struct serve *s)
+{
+	struct caller c = {.s = s, .fd = -1};
+	struct err e = {0};
+	int rc = take_caller(&c, &e);
+	if (rc == 0 && read_request(&c, &e) < 0)
+		LOG(EV_inject_bad_caller, NULL, F_NUM("uid", c.uid), F_ERR(&e));
+	if (rc == E_SYS) {
+		LOG(EV_fault, NULL, F_ERR(&e));
+		poll(NULL, 0, 100); /* out of memory or descriptors: not in a hurry */
+	}
+	close_fd(&c.fd);
+}
