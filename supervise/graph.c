@@ -79,7 +79,7 @@ const struct graph_row graph[] = {
 		.ports = {PORT_NEXT, PORT_COMMAND},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("accept4"),
-		.files_most = 64, .memory_most = 128 * MIB,
+		.files_most = 128, .memory_most = 128 * MIB,
 		.why = "Takes messages of local users (sendmail, qmail-queue, qmail-inject), whoever they are; checks them and makes jobs.  Its socket is the one that every local user may connect to.",
 	},
 	{
