@@ -197,12 +197,12 @@ def test_not_started_without_a_line(suite):
     assert suite.send("a@far.test", "u1@campus.test", crlf(PROGRAM))[0] == 550
 
 
-def test_reload_starts_it_and_old_messages_go(suite):
+def test_reload_starts_it(suite):
     suite.control("banned", "*.exe")
     suite.start()
     suite.control("scanpolicy", "banned quarantine")
     suite.reload()
     wait_for(lambda: suite.pids("quarantine") and suite.send("a@far.test", "u1@campus.test", crlf(PROGRAM))[0] == 250, 20)
     assert len(rows(suite)) == 1
-    assert "no faults" in suite.postern("check", check=0).stdout or True
-    assert suite.postern("privileges").returncode == 0
+    suite.postern("check", check=0)
+    assert "quarantine" in suite.postern("privileges", check=0).stdout

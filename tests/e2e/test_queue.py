@@ -113,6 +113,14 @@ def test_waits_and_is_steered(queue):
     queue.postern("queue", "release", id, check=0)
     wait_for(lambda: listed(queue)[0]["attempts"] == 3)
     assert "Message-ID: <q1@campus.test>" in queue.postern("queue", "show", id, check=0).stdout
+    # by sender, and not what another one sent
+    queue.postern("queue", "hold", "sender=other@far.test", "reason=phished", check=0)
+    assert listed(queue)[0]["state"] == "waiting"
+    queue.postern("queue", "hold", "sender=FAR@far.test", "reason=phished", check=0)
+    assert listed(queue)[0]["hold"] == "phished"
+    queue.postern("queue", "release", "hold=phished", check=0)
+    assert listed(queue)[0]["state"] != "held"
+    assert queue.postern("queue", "delete", "all", "--dry-run").returncode == 100 and len(listed(queue)) == 1
     queue.postern("queue", "delete", id, check=0)
     wait_for(lambda: listed(queue) == [])
     queue.postern("queue", "delete", id, check=1)

@@ -19,6 +19,7 @@ static const struct {
 	{"options after", {"queue", "list", "-c", "/a", "-s", "/b", "--json"}, "queue", "/a", "/b", 1, true, NULL},
 	{"options around", {"-c/a", "queue", "--json", "show", "--state=/b", "x"}, "queue", "/a", "/b", 2, true, NULL},
 	{"long with a word", {"--control", "/a", "check"}, "check", "/a", "/var/lib/postern", 0, false, NULL},
+	{"dry run and force", {"quarantine", "--force", "release", "x", "--dry-run"}, "quarantine", "/etc/postern", "/var/lib/postern", 2, false, NULL},
 	{"end of options", {"user", "--", "--json"}, "user", "/etc/postern", "/var/lib/postern", 1, false, NULL},
 	{"a lone minus is an argument", {"user", "-"}, "user", "/etc/postern", "/var/lib/postern", 1, false, NULL},
 	{"the last one counts", {"-c/a", "-c/b", "check"}, "check", "/b", "/var/lib/postern", 0, false, NULL},
@@ -46,7 +47,9 @@ START_TEST(line)
 		ck_assert_str_eq(o.control, lines[_i].control);
 		ck_assert_str_eq(o.state, lines[_i].state);
 		ck_assert_int_eq(o.args, lines[_i].args);
-		ck_assert_int_eq(o.json, lines[_i].json);
+			ck_assert_int_eq(o.json, lines[_i].json);
+		ck_assert_int_eq(o.dry_run, strstr(lines[_i].spec, "dry run") != NULL);
+		ck_assert_int_eq(o.force, strstr(lines[_i].spec, "force") != NULL);
 		ck_assert_ptr_null(o.arg[o.args]);
 	}
 	while (argc > 1)

@@ -142,6 +142,8 @@ static const struct {
 	{{"listen", "smtp 127.0.0.1:25\nsubmissions 127.0.0.1:465\n", 0}, "F servercert.pem: missing: listen names submission", 1, 0},
 	{{"scanpolicy", "virus reject\nvirus eat\n", 0}, "F scanpolicy:2: ", 1, 1},
 	{{"scanpolicy", "virus reject\n", 0}, "W scanpolicy: has no effect: neither", 0, 1},
+	{{"quarantinedays", "7\n", 0}, "W quarantinedays: has no effect: no line of scanpolicy says quarantine", 0, 1},
+	{{"quarantinebytes", "1000\n", 0}, "F quarantinebytes:1: must be a whole number", 1, 0},
 	{{"scanners", "clamav nowhere\n", 0}, "F scanners:1: ", 1, 0},
 	{{"banned", "*.exe\n/\n", 0}, "F banned:2: ", 1, 0},
 	{{"canonical", "a@b:c\n", 0}, "F canonical:1: ", 1, 0},

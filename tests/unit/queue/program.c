@@ -185,6 +185,43 @@ START_TEST(hold_and_release)
 }
 END_TEST
 
+/* Held by a stage of the line on somebody's account: found by the owner, by the sender, and released. */
+START_TEST(held_by_owner)
+{
+	struct harness h;
+	struct job job;
+	struct err e;
+	struct recipient to = {.address = slice_str("slow@here.test")};
+	char text[ANSWER_MAX + 1];
+	int code = 0, body = body_of(10);
+	harness_open(&h, NULL);
+	job_make(&job, "a@here.test", (const char *[]){"slow@here.test"}, 1, 1, body);
+	struct envelope env = {.id = slice_str(job.id), .class = CLASS_SUBMISSION, .wall_usec = clock_wall_usec(), .sender = slice_str("a@here.test"),
+		.user = slice_str("anna"), .hold_reason = slice_str("skim"), .hold_owner = slice_str("Anna"), .rcpt = &to, .rcpts = 1};
+	close_fd(&job.head_fd);
+	job.head_fd = job_make_head(&env, &(struct slice){"Subject: 1\n\n", 12}, 1, &e);
+	int mine = job_offer(&h, &job);
+	ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
+	ck_assert_int_eq(code, 250);
+	close(mine);
+	close(body);
+	static const char *const found[] = {"owner=anna", "sender=a@here.test", "user=anna", "hold=skim"}, *const not_found[] = {"owner=ann", "owner=", "user=b"};
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(command(&h, rows, sizeof rows, "list", found[i], NULL), 0);
+		ck_assert_msg(strstr(rows, "state=held;hold=skim;hold_owner=Anna;") != NULL, "%s: %s", found[i], rows);
+	}
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(command(&h, rows, sizeof rows, "list", not_found[i], NULL), 0);
+		ck_assert_str_eq(rows, "");
+	}
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "release", text + 9, NULL), 0);
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "list", "owner=anna", NULL), 0);
+	ck_assert_str_eq(rows, "");
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
 /* Older than queuelifetime: one attempt more, then a bounce that says why. */
 START_TEST(too_old)
 {
@@ -607,6 +644,6 @@ END_TEST
 
 UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
 	tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
 	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_test(t, measured);
 })
