@@ -106,7 +106,7 @@ class ScanLine:
             os.chown(scan, pwd.getpwnam("postern-scanworker").pw_uid, -1)
         self.start_worker()
         for _ in range(self.scans):
-            self.stages.append(Alone("scan", self.folder, self.control, [self.jobs[1], self.next[0], self.questions[0]]).start())
+            self.stages.append(Alone("scan", self.folder, self.control, [self.jobs[1], self.next[0], self.questions[0], os.open("/dev/null", os.O_RDWR)]).start())
         threading.Thread(target=self._queue, daemon=True).start()
         return self
 
