@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "deliver/hostport.h"
 #include "directory/embedded.h"
 #include "directory/ldap_filter.h"
 #include "fixup/rules.h"
@@ -77,6 +78,29 @@ static int check_folder(const struct control *c, struct slice text, struct err *
 	if (stat(path, &st) < 0)
 		return err_sys(e, "%.150s", path);
 	return S_ISDIR(st.st_mode) ? 0 : err_set(e, E_SYNTAX, "%.150s is not a folder", path);
+}
+
+static int check_smtproutes(const struct control *c, struct slice text, struct err *e)
+{
+	struct slice domain;
+	struct hostport to;
+	bool by_mx;
+	(void)c;
+	return smtproute_parse(&domain, &to, &by_mx, text, e);
+}
+
+static int check_lmtproutes(const struct control *c, struct slice text, struct err *e)
+{
+	struct slice domain, to;
+	(void)c;
+	return lmtproute_parse(&domain, &to, text, e);
+}
+
+static int check_resolver(const struct control *c, struct slice text, struct err *e)
+{
+	char out[80];
+	(void)c;
+	return resolver_line(out, text, e);
 }
 
 /* A whole file, for what one line does not show; asked only when each line passed. */
@@ -154,6 +178,10 @@ static const struct {
 	{C_directory_ldif, NULL, check_ldif},
 	{C_ldapserver, NULL, check_ldapserver},
 	{C_ldapclusterhosts, check_host, NULL},
+	{C_smtproutes, check_smtproutes, NULL},
+	{C_lmtproutes, check_lmtproutes, NULL},
+	{C_resolver, check_resolver, NULL},
+	{C_helohost, check_host, NULL},
 	{C_bouncefrom, check_local_part, NULL},
 	{C_bouncehost, check_host, NULL},
 	{C_defaulthost, check_host, NULL},

@@ -7,6 +7,7 @@
  * ways lead to it, and so a loop of forwards ends by itself. */
 #include "deliver/route.h"
 
+#include "deliver/hostport.h"
 #include "lib/addr.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
@@ -129,6 +130,16 @@ static void add_mailbox(struct walk *w, struct slice address, const struct direc
 	buf_free(&path);
 }
 
+/* Mail for the domain goes to a mailbox server by LMTP. */
+static bool add_lmtp(struct walk *w, struct slice address)
+{
+	struct target t = {.agent = AGENT_LMTP, .address = address, .uid_number = -1, .gid_number = -1};
+	if (lmtproute_find(&t.destination, w->r->control, addr_domain_of(address)) < 0)
+		return false;
+	add_target(w, &t);
+	return true;
+}
+
 /* Another address to look at, unless it was seen before. */
 static void add_step(struct walk *w, struct slice address, int depth)
 {
@@ -166,7 +177,7 @@ static void follow(struct walk *w, const struct step *s, const struct directory_
 		add_target(w, &(struct target){.agent = AGENT_QMQP, .address = address, .destination = e->mail_host, .uid_number = -1, .gid_number = -1});
 		return;
 	}
-	if (e->local)
+	if (e->local && !add_lmtp(w, address))
 		add_mailbox(w, address, e);
 	for (size_t i = 0; e->forward && i < e->forward_count && !w->stuck; i++)
 		add_step(w, e->forwards[i], s->depth + 1);
@@ -214,7 +225,7 @@ static void take_step(struct walk *w, const struct step *s)
 	} else if (addr_parse_mailbox(&parsed, address, true) < 0) {
 		struct target t = no_delivery(address, DELIVERY_FAILED, "5.1.3", "not an address");
 		add_target(w, &t);
-	} else {
+	} else if (!add_lmtp(w, address)) {
 		add_target(w, &(struct target){.agent = AGENT_REMOTE, .address = address, .destination = domain, .uid_number = -1, .gid_number = -1});
 	}
 }

@@ -11,6 +11,8 @@ bool graph_wanted(const struct graph_row *row, enum lane lane, const struct cont
 	if (!(row->lanes & BIT(lane)) || (lane != LANE_NONE && !listen_has_lane(c, lane)))
 		return false;
 	switch (row->program) {
+	case P_LMTP:
+		return control_present(c, C_lmtproutes);
 	case P_FIXUP:
 		/* what is submitted always gets the fields that it lacks (RFC 6409 8) */
 		return lane == LANE_SUBMISSION || control_present(c, C_fixupdomains) || control_present(c, C_canonical);

@@ -15,6 +15,7 @@ static struct control with(unsigned bits)
 	for (unsigned i = 0; i < SWITCHES; i++)
 		c.value[switches[i]].present = (bits >> i) & 1;
 	c.value[C_scanpolicy].content = slice_str("banned quarantine\n");
+	c.value[C_lmtproutes].present = bits & 1;
 	c.value[C_listen].content = slice_str("smtp 0.0.0.0:25\nsubmission 0.0.0.0:587\nsubmissions 0.0.0.0:465\nqmqp 0.0.0.0:628\n");
 	return c;
 }

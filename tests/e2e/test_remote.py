@@ -1,0 +1,515 @@
+"""postern-remote and postern-lmtp: alone against servers that do what servers do, in the suite against Dovecot, a DNS server and a second suite."""
+import array
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import Suite, free_port, wait_for
+from program import SEALS, Program, netstrings, split_netstrings
+from smtp_server import Scripted, certificate
+
+import fcntl
+
+HEADER = b"Subject: x\nFrom: a@near.test\n\n"
+
+
+def memfd(content):
+    fd = os.memfd_create("m", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, content)
+    fcntl.fcntl(fd, 1033, SEALS)
+    return fd
+
+
+class Agent(Program):
+    """Deliveries to one program alone."""
+
+    def __init__(self, name, folder, files):
+        super().__init__(name, folder, {"me": "near.test", "timeoutconnect": "2", "timeoutremote": "2", "resolver": "127.0.0.1:9", **files}, ["in"])
+        self.letter = "r" if name == "remote" else "m"
+
+    def send(self, rcpts, destination, header=HEADER, body=b"hello\n", sender="a@near.test"):
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        fields = ["0123456789abc", sender, 1, 0, len(header) + len(body), len(rcpts)]
+        for i, r in enumerate(rcpts):
+            fields += [i, netstrings(self.letter, r, destination, "", -1, -1, 0, 0, 0, "-", "", ""), r]
+        fds = [memfd(b"0:," + header), memfd(body), theirs.fileno()]
+        self.ask_socket.sendmsg([netstrings(*fields)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        os.close(fds[0])
+        os.close(fds[1])
+        theirs.close()
+        return mine
+
+    def deliver(self, rcpts, destination, seconds=40, **kw):
+        """[(status, enhanced, host, text)] of each recipient."""
+        with self.send(rcpts, destination, **kw) as mine:
+            mine.settimeout(seconds)
+            got = [split_netstrings(x) for x in split_netstrings(mine.recv(1 << 18))]
+        assert [int(g[0]) for g in got] == list(range(len(rcpts)))
+        return [tuple(x.decode() for x in g[1:]) for g in got]
+
+
+@pytest.fixture
+def remote(folder):
+    made = []
+
+    def start(server=None, **files):
+        routes = {"smtproutes": f":127.0.0.1:{server.port}"} if server else {}
+        made.append(Agent("remote", folder, {**routes, **files}).start())
+        return made[-1]
+    yield start
+    for p in made:
+        p.stop()
+
+
+def slowly(text, pause):
+    def run(talk):
+        for c in text:
+            talk.say(c)
+            time.sleep(pause)
+        return ""
+    return run
+
+
+def hang(talk):
+    time.sleep(30)
+
+
+BIG = "250-" + "x" * 1900 + "\r\n"
+# what the server does: replies, greeting; the outcome for two recipients (status, enhanced)
+K, Z1, CUT = ("K", "2.0.0"), ("Z", "4.4.1"), ("Z", "4.4.2")
+BEHAVIOURS = {
+    "all well": ({}, None, [K, K]),
+    "no pipelining": ({"EHLO": "250 far.test\r\n"}, None, [K, K]),
+    "HELO alone": ({"EHLO": "502 5.5.2 unknown\r\n"}, None, [K, K]),
+    "EHLO and HELO refused": ({"EHLO": "502 no\r\n", "HELO": "502 no\r\n"}, None, [Z1, Z1]),
+    "EHLO busy": ({"EHLO": "421 4.3.2 busy\r\n"}, None, [Z1, Z1]),
+    "greets for long": ({}, "220-hello\r\n220-there\r\n220 far\r\n", [K, K]),
+    "greeting busy": ({}, "421 4.3.2 busy\r\n", [Z1, Z1]),
+    "greeting refuses": ({}, "554 5.7.1 go away\r\n", [Z1, Z1]),
+    "greeting of another protocol": ({}, "SSH-2.0-OpenSSH_9\r\n", [Z1, Z1]),
+    "greeting without end": ({}, "220-x\r\n" * 5000, [Z1, Z1]),
+    "greeting of one long line": ({}, "220 " + "x" * 100000, [Z1, Z1]),
+    "greeting never comes": ({}, hang, [Z1, Z1]),
+    "greeting drips": ({}, slowly("220 this takes its time\r\n", 0.3), [Z1, Z1]),
+    "closes at once": ({}, None.__class__, [Z1, Z1]),
+    "closes after EHLO": ({"EHLO": None}, None, [Z1, Z1]),
+    "closes at MAIL": ({"MAIL": None}, None, [Z1, Z1]),
+    "hangs at MAIL": ({"MAIL": hang}, None, [Z1, Z1]),
+    "MAIL later": ({"MAIL": "451 4.3.0 later\r\n", "RCPT": "503 5.5.1 MAIL first\r\n"}, None, [("Z", "4.3.0")] * 2),
+    "MAIL refused": ({"MAIL": "550 5.7.1 not you\r\n", "RCPT": "503 5.5.1 MAIL first\r\n"}, None, [("D", "5.7.1")] * 2),
+    "MAIL refused without text": ({"MAIL": "550\r\n"}, None, [("D", "5.0.0")] * 2),
+    "MAIL too large": ({"MAIL": "552 5.3.4 too large\r\n"}, None, [("D", "5.3.4")] * 2),
+    "MAIL answered 354": ({"MAIL": "354 what\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "one RCPT refused": ({"RCPT": ["550 5.1.1 nobody\r\n", "250 ok\r\n"]}, None, [("D", "5.1.1"), K]),
+    "one RCPT later": ({"RCPT": ["250 ok\r\n", "450 4.2.1 greylisted\r\n"]}, None, [K, ("Z", "4.2.1")]),
+    "all RCPT refused": ({"RCPT": "550 5.1.1 nobody\r\n"}, None, [("D", "5.1.1")] * 2),
+    "all RCPT refused, without pipelining": ({"EHLO": "250 x\r\n", "RCPT": "550 nobody\r\n"}, None, [("D", "5.0.0")] * 2),
+    "RCPT code does not fit": ({"RCPT": "550 4.1.1 odd\r\n"}, None, [("D", "5.0.0")] * 2),
+    "RCPT 252": ({"RCPT": "252 cannot verify\r\n"}, None, [("K", "2.0.0")] * 2),
+    "RCPT answered 354": ({"RCPT": "354 what\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "RCPT 421 and closes": ({"RCPT": ["250 ok\r\n", None]}, None, [CUT, CUT]),
+    "RCPT text with control characters": ({"RCPT": b"550 5.1.1 a\x00b\rc\x1b[2Jd\xff\r\n"}, None, [("D", "5.1.1")] * 2),
+    "RCPT enhanced code alone": ({"RCPT": "550 5.7.2\r\n"}, None, [("D", "5.7.2")] * 2),
+    "RCPT in many lines": ({"RCPT": "550-5.1.1 a\r\n550-5.1.1 b\r\n550 5.1.1 c\r\n"}, None, [("D", "5.1.1")] * 2),
+    "RCPT in 10,000 lines": ({"RCPT": "550-5.1.1 a\r\n" * 10000 + "550 b\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "RCPT with mixed codes": ({"RCPT": "550-a\r\n250 b\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "RCPT with a code of 1": ({"RCPT": "150 wait\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "RCPT with no code": ({"RCPT": "hello\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "RCPT with LF alone": ({"RCPT": "250 ok\n"}, None, [K, K]),
+    "RCPT a line of a mebibyte": ({"RCPT": "550 " + "x" * (1 << 20) + "\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "DATA refused": ({"DATA": "554 5.5.1 no\r\n"}, None, [("D", "5.5.1")] * 2),
+    "DATA later": ({"DATA": "451 4.3.0 later\r\n"}, None, [("Z", "4.3.0")] * 2),
+    "DATA answered 250": ({"DATA": "250 ok\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "DATA answered with the end of it all": ({"DATA": "354 go on\r\n250 2.0.0 taken\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "closes at DATA": ({"DATA": None}, None, [CUT, CUT]),
+    "closes after the message": ({".": None}, None, [CUT, CUT]),
+    "hangs after the message": ({".": hang}, None, [CUT, CUT]),
+    "message refused": ({".": "554 5.6.0 spam\r\n"}, None, [("D", "5.6.0")] * 2),
+    "message later": ({".": "451 4.7.1 again\r\n"}, None, [("Z", "4.7.1")] * 2),
+    "message answered 354": ({".": "354 more\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "message answered with rubbish": ({".": "\x00\x00\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "EHLO with large keywords": ({"EHLO": BIG * 20 + "250 PIPELINING\r\n"}, None, [K, K]),
+    "EHLO with a reply too many": ({"EHLO": "250 x\r\n250 2.1.0 early\r\n"}, None, [("Z", "4.5.0")] * 2),
+    "STARTTLS refused": ({"EHLO": "250-x\r\n250 STARTTLS\r\n", "STARTTLS": "454 4.7.0 no\r\n"}, None, [K, K]),
+    "STARTTLS with octets behind it": ({"EHLO": "250-x\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n250 injected\r\n"}, None, [Z1, Z1]),
+}
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+def test_behaviour(remote, name):
+    """What a server may do, and what becomes of each recipient."""
+    replies, greeting, want = BEHAVIOURS[name]
+    replies = {k: list(v) if isinstance(v, list) else v for k, v in replies.items()}
+    if greeting is type(None):
+        server = Scripted(replies, None)
+    else:
+        server = Scripted(replies, greeting or "220 far.test ESMTP\r\n")
+    got = remote(server).deliver(["x@far.test", "y@far.test"], "far.test")
+    simple = [(s, e if s != "K" else "2.0.0") for s, e, _, _ in got]
+    assert simple == want, got
+    for status, enhanced, host, text in got:
+        assert len(text) <= 400 and text.isprintable()
+        assert host == ("" if enhanced == "4.4.1" else "[127.0.0.1]")
+
+
+def test_what_is_sent(remote):
+    """CR LF everywhere, dots doubled, no lone CR or LF; SIZE and BODY when offered; case kept; HELO name."""
+    server = Scripted({"EHLO": "250-x\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n250 PIPELINING\r\n"})
+    body = b".dot\n..\nx\r\ny\rz\n\r.\n\xc3\xbc\n.\nend without line end"
+    got = remote(server, helohost="out.near.test").deliver(["Some.One@far.test"], "far.test", body=body)
+    assert got[0][0] == "K"
+    talk = server.sessions[0]
+    assert talk.lines[0] == b"EHLO out.near.test\r\n"
+    assert talk.lines[1].startswith(b"MAIL FROM:<a@near.test> SIZE=") and talk.lines[1].endswith(b" BODY=8BITMIME\r\n")
+    assert talk.lines[2] == b"RCPT TO:<Some.One@far.test>\r\n"
+    raw = talk.message
+    assert raw == HEADER.replace(b"\n", b"\r\n") + b"..dot\r\n...\r\nx\r\ny\r\nz\r\n\r\n..\r\n\xc3\xbc\r\n..\r\nend without line end\r\n"
+    assert b"\r" not in raw.replace(b"\r\n", b"") and b"\n" not in raw.replace(b"\r\n", b"")
+
+
+def test_conversion_of_anything(remote):
+    """200 random messages of the octets that matter, also across the parts in which they are sent."""
+    server = Scripted()
+    agent = remote(server)
+    rng = random.Random(7)
+    for i in range(200):
+        n = rng.randrange(40) if i % 10 else rng.randrange(16370, 16400)
+        body = b"x" * (0 if i % 10 else 16360) + bytes(rng.choice(b"\r\n..a\x00") for _ in range(n))
+        before = len(server.messages)
+        assert agent.deliver(["x@far.test"], "far.test", header=b"A: b\n\n", body=body)[0][0] == "K"
+        raw = server.messages[before]
+        assert b"\r" not in raw.replace(b"\r\n", b"") and b"\n" not in raw.replace(b"\r\n", b"")
+        plain = b"".join(line[1:] if line.startswith(b".") else line for line in raw.splitlines(True) if True)
+        want = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        want = b"A: b\n\n" + want + (b"" if want.endswith(b"\n") or not want else b"\n")
+        assert b"".join(x[1:] if x.startswith(b".") else x for x in split_lines(raw)).replace(b"\r\n", b"\n") == want, (body, plain)
+
+
+def split_lines(raw):
+    return [line + b"\r\n" for line in raw.split(b"\r\n")[:-1]]
+
+
+def test_many_recipients(remote):
+    server = Scripted({"RCPT": ["250 ok\r\n", "550 5.1.1 no\r\n"] * 50 + ["250 ok\r\n"]})
+    got = remote(server).deliver([f"u{i}@far.test" for i in range(100)], "far.test")
+    assert [g[0] for g in got] == ["K", "D"] * 50
+    assert len(server.messages) == 1
+
+
+@pytest.mark.parametrize("tls_bad", [False, True])
+def test_starttls(remote, folder, tls_bad):
+    """Taken where it is offered; where it fails, once more in clear."""
+    server = Scripted({"EHLO": "250-x\r\n250-PIPELINING\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n"}, cert=certificate(folder), tls_bad=tls_bad)
+    agent = remote(server)
+    assert agent.deliver(["x@far.test"], "far.test")[0][0] == "K"
+    assert len(server.sessions) == (2 if tls_bad else 1)
+    talk = server.sessions[-1]
+    assert (talk.tls is None) == tls_bad and talk.message.endswith(b"hello\r\n")
+    if tls_bad:
+        assert not any(line.startswith(b"STARTTLS") for line in talk.lines)
+        agent.wait_log("remote-tls")
+    else:
+        assert [line.split()[0] for line in talk.lines] == [b"EHLO", b"STARTTLS", b"EHLO", b"MAIL", b"RCPT", b"DATA", b"QUIT"]
+        agent.wait_log('tls="TLSv1.3')
+
+
+def test_connection_refused(remote):
+    port = free_port()
+    got = remote(smtproutes=f":127.0.0.1:{port}").deliver(["x@far.test"], "far.test")
+    assert got[0][:2] == ("Z", "4.4.1") and "refused" in got[0][3]
+
+
+def test_queue_is_gone(remote):
+    """A worker whose queue gave up does not end the message."""
+    gone = threading.Event()
+
+    def late(talk):
+        gone.wait(5)
+        time.sleep(0.2)
+        return "354 go on\r\n"
+    server = Scripted({"DATA": late})
+    agent = remote(server)
+    mine = agent.send(["x@far.test"], "far.test")
+    wait_for(lambda: server.sessions and any(line.startswith(b"DATA") for line in server.sessions[0].lines))
+    mine.close()
+    gone.set()
+    agent.wait_log("remote-unanswered")
+    assert server.messages == []
+
+
+def test_odd_addresses(remote):
+    """What would break the protocol is not sent."""
+    server = Scripted()
+    agent = remote(server)
+    got = agent.deliver(["x y@far.test", "x>\r\nRCPT TO:<z@far.test", "\u00fc@far.test", "ok@far.test"], "far.test")
+    assert [g[:2] for g in got] == [("D", "5.1.3"), ("D", "5.1.3"), ("D", "5.6.7"), ("K", "2.0.0")]
+    assert sum(line.startswith(b"RCPT") for line in server.sessions[0].lines) == 1
+    assert agent.deliver(["ok@far.test"], "far.test", sender="a>\r\nDATA\r\n<@x.test")[0][:2] == ("D", "5.1.7")
+
+
+def test_lmtp_each_recipient(folder):
+    """LMTP answers for each recipient after the message."""
+    path = f"{folder}/lmtp"
+    server = Scripted({"RCPT": ["250 ok\r\n", "550 5.1.1 no\r\n", "250 ok\r\n", "250 ok\r\n"], ".": ["250 2.0.0 in\r\n", "552 5.2.2 full\r\n", "451 4.3.0 later\r\n"]}, lmtp=True)
+    agent = Agent("lmtp", folder, {"lmtproutes": f"far.test:127.0.0.1:{server.port}\nu.test:unix:{path}"}).start()
+    try:
+        got = agent.deliver([f"u{i}@far.test" for i in range(4)], f"127.0.0.1:{server.port}")
+        assert [g[:2] for g in got] == [("K", "2.0.0"), ("D", "5.1.1"), ("D", "5.2.2"), ("Z", "4.3.0")]
+        assert server.sessions[0].lines[0] == b"LHLO near.test\r\n"
+        assert agent.deliver(["x@u.test"], f"unix:{path}")[0][:2] == ("Z", "4.4.1")
+        assert agent.deliver(["x@u.test"], "unix:/elsewhere")[0][:2] == ("Z", "4.3.5")
+        # the connection ends after the first answer: the others are not known
+        server.replies = {".": ["250 2.0.0 in\r\n", None]}
+        got = agent.deliver([f"u{i}@far.test" for i in range(3)], f"127.0.0.1:{server.port}")
+        assert [g[:2] for g in got] == [("K", "2.0.0"), ("Z", "4.4.2"), ("Z", "4.4.2")]
+    finally:
+        agent.stop()
+
+
+ZONE = """$TTL 60
+@ SOA ns.far.test. hostmaster.far.test. 1 60 60 60 60
+@ NS ns.far.test.
+ns A 127.0.0.1
+@ MX 20 b.far.test.
+@ MX 10 a.far.test.
+a A 127.0.0.61
+b A 127.0.0.62
+null MX 0 .
+bare A 127.0.0.62
+dangling MX 10 nowhere.far.test.
+loop MX 10 near.test.
+loop MX 20 a.far.test.
+backup MX 10 a.far.test.
+backup MX 20 near.test.
+backup MX 30 b.far.test.
+six AAAA ::1
+"""
+
+
+@pytest.fixture
+def dns(folder):
+    port = free_port()
+    (folder / "far.test.zone").write_text(ZONE)
+    (folder / "knot.conf").write_text(f"""server:
+    listen: 127.0.0.1@{port}
+    rundir: {folder}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+database:
+    storage: {folder}/db
+template:
+  - id: default
+    storage: {folder}
+    file: %s.zone
+zone:
+  - domain: far.test
+""")
+    p = subprocess.Popen(["/usr/sbin/knotd", "-c", str(folder / "knot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "@127.0.0.1", "-p", str(port), "far.test", "SOA"],
+                                    capture_output=True).stdout, 20, "knotd does not answer")
+    yield f"127.0.0.1:{port}"
+    p.terminate()
+    p.wait(10)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="port 25 is root's")
+def test_mx(remote, dns):
+    """MX order, fallback to the next host and to the address, null MX, loops, domains that do not exist, servers that do not answer."""
+    b = Scripted(address="127.0.0.62", port=25)
+    agent = remote(resolver=dns, listen="smtp 127.0.0.99:25")
+    try:
+        # a is preferred and refuses connections: b takes it
+        assert agent.deliver(["x@far.test"], "far.test")[0][:3] == ("K", "2.0.0", "b.far.test [127.0.0.62]")
+        assert "a.far.test [127.0.0.61]" in agent.log()
+        a = Scripted(address="127.0.0.61", port=25)
+        try:
+            assert agent.deliver(["x@far.test"], "far.test")[0][2] == "a.far.test [127.0.0.61]"
+            assert agent.deliver(["x@backup.far.test"], "backup.far.test")[0][2] == "a.far.test [127.0.0.61]"
+        finally:
+            a.close()
+        assert agent.deliver(["x@bare.far.test"], "bare.far.test")[0][2] == "bare.far.test [127.0.0.62]"
+        # this host is a mail host of it: what comes after is not tried
+        wait_for(lambda: agent.deliver(["x@backup.far.test"], "backup.far.test")[0][:2] == ("Z", "4.4.1"))
+        assert agent.deliver(["x@null.far.test"], "null.far.test")[0][:2] == ("D", "5.1.10")
+        assert agent.deliver(["x@no.far.test"], "no.far.test")[0][:2] == ("D", "5.1.2")
+        assert agent.deliver(["x@loop.far.test"], "loop.far.test")[0][:2] == ("D", "5.4.6")
+        assert agent.deliver(["x@dangling.far.test"], "dangling.far.test")[0][:2] == ("Z", "4.4.3")
+        assert agent.deliver(["x@six.far.test"], "six.far.test")[0][:2] == ("Z", "4.4.1")
+        assert agent.deliver(["x@other.test"], "other.test")[0][:2] == ("Z", "4.4.3")  # refused by the server
+        assert agent.deliver(["x@[127.0.0.62]"], "[127.0.0.62]")[0][:2] == ("K", "2.0.0")
+        assert agent.deliver(["x@[127.0.0.99]"], "[127.0.0.99]")[0][:2] == ("D", "5.4.6")
+    finally:
+        b.close()
+
+
+def allow_relay(suite):
+    suite.control("tcp.smtp", '127.:allow,RELAYCLIENT=""\n:allow')
+
+
+MESSAGE = b"From: u1@campus.test\r\nTo: x@far.test\r\nSubject: far\r\nMessage-ID: <r1@campus.test>\r\n\r\n.dot\r\nhello\r\n"
+
+
+@pytest.fixture
+def other(folder):
+    """A second Postern, far.test, with TLS."""
+    (folder / "b").mkdir()
+    b = Suite(folder / "b")
+    b.control("me", "mx.far.test")
+    b.control("locals", "far.test")
+    b.control("directory.ldif", (b.ctl / "directory.ldif").read_text().replace("campus.test", "far.test"))
+    b.control("postmaster", "u1@far.test")
+    b.control("servercert.pem", certificate(folder).read_bytes())
+    yield b
+    b.stop()
+    b.kill()
+
+
+def test_from_suite_to_suite(suite, other):
+    """Over TLS; one recipient unknown there: the sender gets a report."""
+    other.start()
+    allow_relay(suite)
+    suite.control("smtproutes", f":127.0.0.1:{other.port}")
+    suite.control("maxrcpt", "1000")
+    suite.start()
+    code, text = suite.send("u1@campus.test", ["u2@far.test", "u3@far.test", "nobody@far.test", "u4@campus.test"], MESSAGE)
+    assert code == 250
+    for u in ("u2", "u3"):
+        mail = other.wait_mail(u)[0]
+        assert mail.endswith(b"\n\n.dot\nhello\n") and b"TLSv1.3" in mail
+    suite.wait_mail("u4")
+    report = suite.wait_mail("u1")[0]
+    assert b"nobody@far.test" in report and b"5.1.1" in report and b"Remote-MTA" in report
+    # one delivery for all recipients there
+    assert len({e["id"] for e in other.events("queue-accepted")}) == 1
+    session = suite.events("remote-session")[0]
+    assert session["rcpts"] == "3" and session["delivered"] == "2" and session["tls"].startswith("TLSv1.3")
+
+
+def test_dead_destination_takes_no_workers(suite, other):
+    """Twenty messages to a host that never answers; mail for another goes on at once."""
+    dead = socket.socket()
+    dead.bind(("127.0.0.1", 0))
+    dead.listen(100)
+    other.start()
+    allow_relay(suite)
+    suite.control("smtproutes", f"dead.test:127.0.0.1:{dead.getsockname()[1]}\n:127.0.0.1:{other.port}")
+    suite.control("timeoutremote", "30")
+    suite.start()
+    for i in range(25):
+        assert suite.send("u1@campus.test", f"x{i}@dead.test", MESSAGE)[0] == 250
+    began = time.monotonic()
+    assert suite.send("u1@campus.test", "u2@far.test", MESSAGE)[0] == 250
+    other.wait_mail("u2", seconds=10)
+    assert time.monotonic() - began < 10
+    dead.close()
+    for pid in suite.pids("remote"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_killed_under_load(suite):
+    """Workers killed while they deliver: nothing that was acknowledged is lost; what came twice was cut off between dot and answer."""
+    def think(talk):
+        time.sleep(0.02)
+        return "250 2.0.0 taken\r\n"
+    server = Scripted({".": think})
+    allow_relay(suite)
+    suite.control("smtproutes", f":127.0.0.1:{server.port}")
+    suite.start()
+    stop = threading.Event()
+
+    def killer():
+        rng = random.Random(3)
+        while not stop.wait(0.25):
+            pids = suite.pids("remote")
+            if pids:
+                try:
+                    os.kill(rng.choice(pids), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+    t = threading.Thread(target=killer)
+    t.start()
+    sent = []
+    with suite.smtp() as s:
+        for i in range(150):
+            s.sendmail("u1@campus.test", ["x@far.test"], MESSAGE.replace(b"<r1@", b"<k%d@" % i))
+            sent.append(b"<k%d@campus.test>" % i)
+    stop.set()
+    t.join()
+    wait_for(lambda: all(any(m in x for x in server.messages) for m in sent), 60,
+             lambda: f"{sum(not any(m in x for x in server.messages) for m in sent)} of {len(sent)} are missing")
+    wait_for(lambda: suite.json("queue", "list") == [], 60)
+    assert len(server.messages) - len(sent) <= len(suite.events("died"))
+
+
+DOVECOT = """base_dir = {d}/run
+state_dir = {d}/state
+log_path = {d}/dovecot.log
+protocols = lmtp
+listen = 127.0.0.1
+first_valid_uid = 1
+mail_location = maildir:~/Maildir
+disable_plaintext_auth = no
+ssl = no
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%n {d}/passwd
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%n {d}/passwd
+  default_fields = uid=nobody gid=nogroup home={d}/mail/%n
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    port = {port}
+  }}
+  unix_listener {d}/lmtp.sock {{
+    mode = 0666
+  }}
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("dovecot", path="/usr/sbin:/usr/bin") or os.geteuid() != 0, reason="Dovecot as root")
+@pytest.mark.parametrize("by", ["tcp", "unix"])
+def test_dovecot(suite, folder, by):
+    """Into Dovecot by LMTP; a user that the directory knows and Dovecot does not: the sender gets a report."""
+    d, port = folder / "dovecot", free_port()
+    (d / "mail").mkdir(parents=True)
+    os.chmod(d / "mail", 0o777)
+    (d / "passwd").write_text("u2:pw::::::\nu3:pw::::::\n")
+    (d / "dovecot.conf").write_text(DOVECOT.format(d=d, port=port))
+    p = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(d / "dovecot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: (d / "lmtp.sock").exists())
+        suite.control("locals", "campus.test\nhome.test")
+        suite.control("lmtproutes", f"campus.test:127.0.0.1:{port}" if by == "tcp" else f"campus.test:unix:{d}/lmtp.sock")
+        suite.control("directory.ldif", (suite.ctl / "directory.ldif").read_text() + "\ndn: uid=h,ou=people,dc=campus,dc=test\nobjectClass: inetOrgPerson\n"
+                      "objectClass: qmailUser\ncn: h\nsn: h\nuid: h\nmail: h@home.test\n")
+        suite.start()
+        assert suite.send("h@home.test", ["u2@campus.test", "u3@campus.test", "u4@campus.test"], MESSAGE)[0] == 250
+
+        def there(user):
+            return [f.read_bytes() for f in (d / "mail" / user / "Maildir").glob("new/*")]
+        for user in ("u2", "u3"):
+            assert wait_for(lambda: there(user))[0].endswith(b"\n.dot\nhello\n") or b".dot\r\nhello\r\n" in there(user)[0]
+        report = suite.wait_mail("h")[0]
+        assert b"u4@campus.test" in report and b"5.1.1" in report
+        assert not suite.mails("u2") and len(there("u2")) == 1
+    finally:
+        p.terminate()
+        p.wait(10)
