@@ -63,20 +63,15 @@ def test_sendmail_t(line):
     assert len({e["id"] for e in line.events("queue-accepted")}) == 1
 
 
-def test_cron(line):
+def test_cron(suite):
     """As cron calls it; root has no domain."""
-    line_ldif = (line.ctl / "directory.ldif").read_text().replace("mail: u5@campus.test\n", "mail: u5@campus.test\nmailAlternateAddress: root@campus.test\n")
-    line.control("directory.ldif", line_ldif)
-    line.reload()
-    line.wait_event("reloaded")
+    suite.control("directory.ldif", (suite.ctl / "directory.ldif").read_text().replace(
+        "mail: u5@campus.test\n", "mail: u5@campus.test\nmailAlternateAddress: root@campus.test\n"))
+    suite.start()
     mail = (b"From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@mx1> run-parts\nMIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\n"
             b"X-Cron-Env: <SHELL=/bin/sh>\n\noutput\n.\nlast")
-
-    def delivered():
-        assert run(line, "sendmail", "-i", "-FCronDaemon", "-odi", "-oem", "root", message=mail, user=False).returncode == 0
-        time.sleep(0.3)
-        return line.mails("u5")
-    m = parsed(wait_for(delivered)[0])
+    assert run(suite, "sendmail", "-i", "-FCronDaemon", "-odi", "-oem", "root", message=mail, user=False).returncode == 0
+    m = parsed(suite.wait_mail("u5")[0])
     assert m["To"] == "root@campus.test" and "root@campus.test" in m["From"]
     assert m.get_content().endswith("output\n.\nlast\n")
 
