@@ -48,7 +48,7 @@ class Talk:
     def run(self):
         if self.greeting is None:
             return
-        self.say(self.greeting(self) if callable(self.greeting) else self.greeting)
+        self.say((self.greeting(self) or "") if callable(self.greeting) else self.greeting)
         while line := self.f.readline():
             self.lines.append(line)
             verb = line.strip().split(b" ")[0].split(b":")[0].decode("latin1").upper()

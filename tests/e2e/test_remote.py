@@ -217,7 +217,8 @@ def test_starttls(remote, folder, tls_bad):
         assert not any(line.startswith(b"STARTTLS") for line in talk.lines)
         agent.wait_log("remote-tls")
     else:
-        assert [line.split()[0] for line in talk.lines] == [b"EHLO", b"STARTTLS", b"EHLO", b"MAIL", b"RCPT", b"DATA", b"QUIT"]
+        said = wait_for(lambda: len(talk.lines) == 7 and [line.split()[0] for line in talk.lines])
+        assert said == [b"EHLO", b"STARTTLS", b"EHLO", b"MAIL", b"RCPT", b"DATA", b"QUIT"]
         agent.wait_log('tls="TLSv1.3')
 
 
