@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "directory/hash.h"
+#include "lib/hash.h"
 
 #define SLOTS 65536
 

@@ -3,7 +3,7 @@
 #ifndef POSTERN_DIRECTORY_EMBEDDED_H
 #define POSTERN_DIRECTORY_EMBEDDED_H
 #include "directory/account.h"
-#include "directory/hash.h"
+#include "lib/hash.h"
 
 struct embedded {
 	struct slice text; /* borrowed */

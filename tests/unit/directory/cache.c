@@ -1,11 +1,11 @@
-/* Unit tests of directory/cache.c, hash.c and work.c. */
+/* Unit tests of directory/cache.c and work.c, and of lib/hash.c. */
 #include "directory/cache.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "directory/hash.h"
+#include "lib/hash.h"
 #include "directory/work.h"
 #include "tests/unit/unit.h"
 
@@ -67,6 +67,7 @@ START_TEST(siphash)
 {
 	struct hash_key k = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
 	ck_assert_uint_eq(hash_of(&k, 0, slice_make("\1\2\3\4\5\6\7\10\11\12\13\14\15\16", 14)), 0xa129ca6149be45e5);
+	ck_assert_uint_eq(hash_of(&k, 0, slice_make("\1\2\3\4\5\6\7", 7)), 0x93f5f5799a932462);
 	struct hash_key a = hash_key_make(), b = hash_key_make();
 	ck_assert(a.k0 != b.k0);
 }

@@ -1,7 +1,6 @@
-/* smtpd-outside/limits and door_hash. */
+/* smtpd-outside/limits. */
 #include "smtpd-outside/limits.h"
 
-#include "smtpd-outside/door_hash.h"
 #include "tests/unit/unit.h"
 
 static struct ip ip_of(const char *text)
@@ -96,20 +95,9 @@ START_TEST(model)
 }
 END_TEST
 
-/* The example in appendix A of the SipHash paper. */
-START_TEST(siphash)
-{
-	unsigned char in[15];
-	for (unsigned char i = 0; i < sizeof in; i++)
-		in[i] = i;
-	ck_assert(door_siphash(0x0706050403020100, 0x0f0e0d0c0b0a0908, in, sizeof in) == 0xa129ca6149be45e5);
-	ck_assert(door_siphash(0x0706050403020100, 0x0f0e0d0c0b0a0908, in, 0) == 0x726fdb47dd0e0e31);
-}
-END_TEST
-
 UNIT_MAIN("limits",
 	tcase_add_test(t, counts);
 	tcase_add_test(t, networks);
 	tcase_add_test(t, verdicts);
 	tcase_add_test(t, model);
-	tcase_add_test(t, siphash);)
+	)

@@ -1,5 +1,6 @@
 /* SipHash-2-4: see hash.h.  The tag stands before the key. */
-#include "directory/hash.h"
+
+#include "lib/hash.h"
 
 #include <stdlib.h>
 #include <sys/random.h>

@@ -1,7 +1,7 @@
 /* SipHash-2-4 of a key, with a secret drawn at start, so that whoever chooses addresses cannot choose collisions.
  * Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012). */
-#ifndef POSTERN_DIRECTORY_HASH_H
-#define POSTERN_DIRECTORY_HASH_H
+#ifndef POSTERN_LIB_HASH_H
+#define POSTERN_LIB_HASH_H
 #include <stdint.h>
 
 #include "lib/slice.h"
