@@ -71,7 +71,10 @@ class Fixup:
         return mine
 
     def receive(self):
-        text, fds, _, _ = socket.recv_fds(self.next, 100, 4)
+        try:
+            text, fds, _, _ = socket.recv_fds(self.next, 100, 4)
+        except TimeoutError:
+            raise AssertionError("no job came out:\n" + self.program.log()) from None
         assert text == ID and len(fds) == 3
         return fds
 
