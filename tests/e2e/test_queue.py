@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from conftest import LDIF, wait_for
+from conftest import LDIF, free_port, wait_for
 
 MESSAGE = b"From: u1@campus.test\r\nTo: x@campus.test\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\nMessage-ID: <q1@campus.test>\r\n\r\nthe body\r\n"
 EXTRA = """
@@ -30,6 +30,7 @@ mailHost: store2.campus.test
 def queue(suite):
     suite.control("directory.ldif", LDIF + EXTRA)
     suite.control("doublebouncehost", "campus.test")
+    suite.control("qmqproutes", f"store2.campus.test:127.0.0.1:{free_port()}")  # where nothing listens; a name server could take long
     return suite
 
 
