@@ -17,12 +17,22 @@ int agent_prepare(struct agent_settings *a, const struct control *c, bool lmtp, 
 	a->client.lmtp = lmtp;
 	a->client.connect_msec = control_number(c, C_timeoutconnect) * 1000;
 	a->client.step_msec = control_number(c, C_timeoutremote) * 1000;
-	a->client.tls = lmtp ? NULL : client_tls_context(e);
 	if (slice_copy(a->client.helo, sizeof a->client.helo, control_word(c, C_helohost)) < 0)
 		return err_set(e, E_TOO_LONG, "helohost is too long");
-	if (!lmtp && !a->client.tls)
+	return 0;
+}
+
+/* OpenSSL and libunbound cost each process more than a MiB: a worker opens them when its first delivery comes, so that workers at rest
+ * stay small. */
+static int wake(struct agent_settings *a, struct err *e)
+{
+	if (a->awake)
+		return 0;
+	if (a->agent == AGENT_REMOTE && !a->client.tls && !(a->client.tls = client_tls_context(e)))
 		return E_SYS;
-	return resolver_open(&a->resolver, c, e);
+	int rc = resolver_open(&a->resolver, a->control, e);
+	a->awake = rc == 0;
+	return rc;
 }
 
 /* One place: in clear where TLS failed on it.  0: all are decided. */
@@ -70,13 +80,18 @@ static void deliver(struct agent_settings *a, struct client_mail *m, const struc
 {
 	struct places p = {.n = 0};
 	struct slice destination = d->rcpt[0].target.destination;
+	struct err e;
+	bool awake = wake(a, &e) == 0;
 	for (size_t i = 0; i < d->count; i++) {
 		m->rcpt[i].decided = m->rcpt[i].accepted = false;
 		m->rcpt[i].address = d->rcpt[i].target.address;
 		if (d->rcpt[i].target.agent != a->agent || !slice_case_eq(d->rcpt[i].target.destination, destination))
 			client_decide(&m->rcpt[i], DELIVERY_DEFERRED, "4.3.0", "", "the queue put different destinations into one delivery");
 	}
-	if (a->find(&p, a, m, destination) == 0)
+	if (!awake) {
+		LOG(EV_fault, d->id, F_ERR(&e));
+		client_decide_rest(m, DELIVERY_DEFERRED, "4.3.0", "", e.text);
+	} else if (a->find(&p, a, m, destination) == 0)
 		try_all(a, m, &p, d->id);
 }
 

@@ -11,6 +11,7 @@ struct agent_settings {
 	struct resolver resolver;
 	const struct control *control;
 	enum agent agent;
+	bool awake; /* .client.tls and .resolver are open; they are opened at the first delivery */
 	/* The places of DESTINATION.  0, or all recipients of M decided. */
 	int (*find)(struct places *p, struct agent_settings *a, struct client_mail *m, struct slice destination);
 };

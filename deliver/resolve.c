@@ -32,8 +32,11 @@ int resolver_open(struct resolver *r, const struct control *c, struct err *e)
 	/* The server that is asked decides on names that a public resolver would not look up. */
 	if (ub_ctx_async(r->ctx, 1) || ub_ctx_set_option(r->ctx, "module-config:", "iterator") || ub_ctx_set_option(r->ctx, "local-zone:", "test. transparent")
 		|| ub_ctx_set_option(r->ctx, "do-not-query-localhost:", "no") || ub_ctx_set_option(r->ctx, "unblock-lan-zones:", "yes")
-		|| forwarders(r, c, e))
+		|| forwarders(r, c, e)) {
+		ub_ctx_delete(r->ctx);
+		r->ctx = NULL;
 		return err_set(e, E_SYS, "the servers of control/resolver or /etc/resolv.conf cannot be used");
+	}
 	(void)!ub_ctx_hosts(r->ctx, NULL); /* a host without /etc/hosts is fine */
 	return 0;
 }

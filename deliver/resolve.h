@@ -28,7 +28,7 @@ struct resolver {
 	resolve_here *here;  /* may be NULL */
 };
 
-/* The servers in control/resolver, else /etc/resolv.conf; and /etc/hosts.  Before program_confine().  0 or E_SYS, E_SYNTAX. */
+/* The servers in control/resolver, else /etc/resolv.conf; and /etc/hosts, which the program's row lets it read.  0, or with nothing kept E_SYS. */
 MUST_CHECK int resolver_open(struct resolver *r, const struct control *c, struct err *e);
 /* Add the addresses of HOST (IPv4 first, as reputation and PTR records of old hosts are there).  0: some; E_NOT_FOUND: there are none;
  * E_TIMEOUT: not known now. */
