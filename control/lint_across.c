@@ -89,13 +89,19 @@ static void check_scanpolicy(struct lint *l)
 			lint_warning(l, "scanpolicy", line.number, "has no effect: no spamassassin in scanners");
 }
 
+/* A file as `postern defaults` writes it says nothing of what its owner wants. */
+static bool chosen(struct lint *l, enum control_id file)
+{
+	return control_present(l->c, file) && !slice_eq_str(control_word(l->c, file), control_files[file].def);
+}
+
 /* Clients would be told 451 for a message that never fits. */
 static void check_quarantine(struct lint *l)
 {
 	if (scanpolicy_quarantines(l->c) && control_number(l->c, C_quarantinebytes) < control_number(l->c, C_databytes))
 		lint_warning(l, "quarantinebytes", 0, "less than databytes: a single message may not fit");
-	if (!scanpolicy_quarantines(l->c) && (control_present(l->c, C_quarantinebytes) || control_present(l->c, C_quarantinedays)))
-		lint_warning(l, control_present(l->c, C_quarantinebytes) ? "quarantinebytes" : "quarantinedays", 0,
+	if (!scanpolicy_quarantines(l->c) && (chosen(l, C_quarantinebytes) || chosen(l, C_quarantinedays)))
+		lint_warning(l, chosen(l, C_quarantinebytes) ? "quarantinebytes" : "quarantinedays", 0,
 			"has no effect: no line of scanpolicy says quarantine");
 }
 

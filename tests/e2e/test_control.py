@@ -215,6 +215,7 @@ def test_defaults(folder):
     (d / "me").write_text("mx1.campus.test\n")
     p = postern("check", "-c", d)
     assert p.returncode == 0, p.stdout
+    assert "no effect" not in p.stdout + p.stderr
     (d / "me").write_text(before["me"])
     assert postern("defaults", d).returncode == 0
     assert {f.name: f.read_text() for f in d.iterdir()} == before
