@@ -162,7 +162,7 @@ const struct graph_row graph[] = {
 		.why = "Delivers to mailbox servers by LMTP; needs the network and the names of Unix sockets, can open no file but the resolver's.",
 	},
 	{
-		.program = P_REMOTE, .name = "remote", .lanes = BIT(LANE_NONE), .workers = 20,
+		.program = P_REMOTE, .name = "remote", .lanes = BIT(LANE_NONE), .workers = 10,
 		.ports = {PORT_IN},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
