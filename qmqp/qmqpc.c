@@ -66,7 +66,7 @@ static void find_place(char address[256], char port[8], const struct control *c,
 	struct control_line line = {0};
 	struct qmqp_route r;
 	(void)!slice_copy(address, 256, host);
-	strcpy(port, QMQP_PORT);
+	memcpy(port, QMQP_PORT, sizeof QMQP_PORT);
 	while (control_next(c, C_qmqproutes, &line))
 		if (qmqp_route_parse(&r, line.text, NULL) == 0 && slice_case_eq(r.host, host)) {
 			memcpy(address, r.address, sizeof r.address);
