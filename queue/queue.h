@@ -134,7 +134,7 @@ void attempt_due(struct queue *q);
 void attempt_end_all(struct queue *q);
 /* Give the message up now: STATE as it is, or nothing left. */
 void attempt_stop_all(struct queue *q);
-/* dispatch.c: routing and deliveries. */
+/* dispatch.c, routing.c: routing and deliveries (dispatch.h). */
 void dispatch(struct queue *q);
 /* The channels' ports and, at a start and after a reload, their limits. */
 void dispatch_ports(struct queue *q);

@@ -1,0 +1,89 @@
+/* Recipients that were routed become units, which wait in their channels: see dispatch.h.  Targets come from postern-route; one that cannot be read defers its
+ * recipient.  Those of one window that go to the same place in one go are one unit. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "queue/dispatch.h"
+
+#define UNIT_OCTETS (40u * 1024) /* of targets in one delivery; the datagram stays below QUESTION_MAX */
+
+static const char *agent_text(enum agent agent)
+{
+	return agent == AGENT_LOCAL ? "Maildir" : agent == AGENT_QMQP ? "QMQP" : agent == AGENT_LMTP ? "LMTP" : "SMTP";
+}
+
+/* A recipient without a target that an agent could serve. */
+static void no_target(struct work_rcpt *r, const struct target *t)
+{
+	char text[DELIVERY_TEXT_MAX + 1];
+	if (t->agent == AGENT_NONE) {
+		rcpt_result(r, t->status == DELIVERY_FAILED ? RCPT_FAILED : RCPT_DEFERRED, t->enhanced, slice_make(NULL, 0), t->text);
+		return;
+	}
+	snprintf(text, sizeof text, "no program for delivery by %s to %.*s yet", agent_text(t->agent), (int)(t->destination.n < 300 ? t->destination.n : 300), t->destination.p);
+	r->remote = true;
+	rcpt_text(r, RCPT_DEFERRED, "4.3.5", text);
+}
+
+static struct channel *channel_of(struct queue *q, enum agent agent)
+{
+	for (size_t i = 0; i < CHANNELS; i++)
+		if (q->channel[i].agent == agent && q->channel[i].port >= 0)
+			return &q->channel[i];
+	return NULL;
+}
+
+static struct channel *take_target(struct queue *q, struct work_rcpt *r, struct target *t)
+{
+	struct slice rest = slice_make(r->target, r->target_octets);
+	if (!r->target || target_decode(t, &rest) < 0) {
+		rcpt_text(r, RCPT_DEFERRED, "4.3.0", "route gave no usable target");
+		return NULL;
+	}
+	struct channel *c = channel_of(q, t->agent);
+	if (!c)
+		no_target(r, t);
+	return c;
+}
+
+/* A unit of this window with room, or a fresh one.  Those that are new count from *N on in UNITS. */
+static struct unit *unit_for(struct unit **units, size_t *n, struct channel *c, struct work *w, const struct target *t, size_t octets)
+{
+	struct destination *to = channel_destination(c, t->agent == AGENT_LOCAL ? slice_make("", 0) : t->destination);
+	for (size_t i = 0; i < *n; i++)
+		if (units[i]->channel == c && units[i]->to == to && units[i]->n < DELIVERY_RECIPIENTS_MAX && units[i]->octets + octets <= UNIT_OCTETS)
+			return units[i];
+	struct unit *u = to ? calloc(1, sizeof *u) : NULL;
+	if (u) {
+		*u = (struct unit){.w = w, .channel = c, .to = to};
+		units[(*n)++] = u;
+	}
+	return u;
+}
+
+/* The recipients that were routed and are not in a unit yet go into units. */
+void units_make(struct queue *q, struct work *w)
+{
+	struct unit *units[DELIVERY_RECIPIENTS_MAX];
+	size_t n = 0;
+	for (uint32_t i = w->window; i < w->cursor; i++) {
+		struct work_rcpt *r = &w->rcpt[i];
+		struct target t;
+		struct channel *c = r->state == RCPT_OPEN ? take_target(q, r, &t) : NULL;
+		if (!c)
+			continue;
+		size_t octets = r->target_octets + ADDRESS_MAX;
+		struct unit *u = unit_for(units, &n, c, w, &t, octets);
+		if (!u) {
+			rcpt_text(r, RCPT_DEFERRED, "4.3.0", "out of memory");
+			continue;
+		}
+		u->octets += octets;
+		u->rcpt[u->n++] = i;
+		r->state = RCPT_READY;
+	}
+	for (size_t i = 0; i < n; i++)
+		channel_add(units[i]->channel, units[i]->to, units[i]);
+	w->units += (uint32_t)n;
+	w->window = w->cursor;
+}
