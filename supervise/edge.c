@@ -2,6 +2,7 @@
  * Input: control files that were read and checked. */
 #include "lib/control.h"
 #include "scanner-bridge/scanpolicy.h"
+#include "skim/respond.h"
 #include "smtpd-outside/listen.h"
 #include "supervise/graph.h"
 
@@ -19,6 +20,8 @@ bool graph_wanted(const struct graph_row *row, enum lane lane, const struct cont
 	case P_SCAN:
 	case P_SCANWORKER:
 		return control_present(c, C_scanners) || control_present(c, C_banned);
+	case P_RESPOND:
+		return respond_wanted(c);
 	case P_QUARANTINE:
 		return scanpolicy_quarantines(c);
 	case P_TLS:

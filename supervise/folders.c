@@ -67,6 +67,7 @@ static const struct folder {
 	{"/queue", P_QUEUE, 0700},
 	{"/scan", P_SCANWORKER, 0700},
 	{"/skim", P_SKIM, 0700},
+	{"/respond", P_RESPOND, 0700},
 	{"/quarantine", P_QUARANTINE, 0700},
 	{"/mail", P_LOCAL, 0711}, /* users' own processes pass through to their Maildirs */
 };

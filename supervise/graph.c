@@ -67,12 +67,22 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_SKIM, .name = "skim", .lanes = BIT(LANE_SUBMISSION), .workers = 1, .stage = true, .keeps_state = true,
-		.ports = {PORT_IN, PORT_NEXT},
+		.ports = {PORT_IN, PORT_NEXT, PORT_RESPOND},
 		.root = ROOT_HOST,
 		.paths = {"w:STATE/skim"},
 		.syscalls = CALLS(READS_FILES, WRITES_FILES),
 		.files_most = 1024,
 		.why = "Looks for signs of stolen accounts in what users submit; remembers each user, alone and in one place, in its own folder.",
+	},
+	{
+		.program = P_RESPOND, .name = "respond", .lanes = BIT(LANE_NONE), .workers = 1,
+		.ports = {PORT_IN, PORT_QUEUE, PORT_COMMAND},
+		.root = ROOT_HOST, .tcp_connect = true,
+		.paths = {"w:STATE/respond", "r:/dev/urandom", "r:/etc/hosts", "r:/etc/resolv.conf", "r:/etc/nsswitch.conf", "r:/etc/host.conf", "r:/etc/gai.conf",
+			"r:/etc/services", "r:/etc/ssl", "r:/etc/gnutls", "r:/usr/lib"},
+		.syscalls = CALLS(ACCEPTS, CONNECTS, READS_FILES, WRITES_FILES),
+		.files_most = 256, .memory_most = 256 * MIB,
+		.why = "Takes the steps of control/respond against a stolen account and undoes them; alone holds the LDAP login that may write.  Keeps its journal in its own folder.",
 	},
 	{
 		.program = P_INJECT, .name = "inject", .lanes = BIT(LANE_NONE), .workers = 8, .open_to_all = true,

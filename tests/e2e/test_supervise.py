@@ -339,6 +339,7 @@ def test_privileges_of_the_running_suite(suite):
     suite.control("fixupdomains", "old.test:campus.test")
     suite.control("banned", "*.exe")
     suite.control("scanpolicy", "banned quarantine")
+    suite.control("respond", "held ticket mail helpdesk@campus.test")
     suite.control("lmtproutes", "lmtp.test:127.0.0.1:24")
     suite.control("servercert.pem", certificate(suite.folder))
     suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{free_port()}\nqmqp 127.0.0.1:{free_port()}")

@@ -6,7 +6,7 @@
 #include "tests/unit/unit.h"
 
 /* The control files that decide what is started, all combinations; listen names both kinds of submission and QMQP, or is absent: port 25 alone. */
-static const enum control_id switches[] = {C_fixupdomains, C_canonical, C_scanners, C_banned, C_servercert, C_listen, C_scanpolicy};
+static const enum control_id switches[] = {C_fixupdomains, C_canonical, C_scanners, C_banned, C_servercert, C_listen, C_scanpolicy, C_respond};
 #define SWITCHES (sizeof switches / sizeof *switches)
 
 static struct control with(unsigned bits)
@@ -64,6 +64,10 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 		bool agent = port == PORT_LMTP || port == PORT_REMOTE || port == PORT_QMQPC;
 		if (port == PORT_QUARANTINE) {
 			ck_assert(!control_present(c, C_scanpolicy));
+			return;
+		}
+		if (port == PORT_RESPOND) {
+			ck_assert(!control_present(c, C_respond));
 			return;
 		}
 		ck_assert_msg(port == PORT_TLS || agent, "%s: nothing behind %s", row->name, graph_port_name(port));
