@@ -16,7 +16,7 @@
 /* The command line, taken apart. */
 struct options {
 	const char *control, *state;
-	bool json, dry_run, force;
+	bool json, dry_run, force, bytes;
 	const char *verb;                /* the subcommand; NULL: none */
 	const char *arg[CMD_ARGS_MAX + 1]; /* what follows it, NULL-ended */
 	int args;

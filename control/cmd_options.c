@@ -38,6 +38,8 @@ static int option(struct options *o, struct reader *r, const char *word, struct 
 		o->dry_run = true;
 	else if (strcmp(word, "--force") == 0)
 		o->force = true;
+	else if (strcmp(word, "--bytes") == 0)
+		o->bytes = true;
 	else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
 		o->help = true;
 	else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)

@@ -88,6 +88,8 @@ int cmd_queue(const struct options *o)
 	const char *verb = o->args ? o->arg[0] : "list";
 	if (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0)
 		return queue_query(o, verb);
+	if (strcmp(verb, "verify") == 0)
+		return queue_verify(o);
 	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
 		if (strcmp(verb, actions[i]) == 0)
 			return act(o, actions[i]);

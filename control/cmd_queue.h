@@ -24,4 +24,6 @@ int suite_ask(const struct options *o, const char *program, const struct slice *
 bool queue_condition(const char *arg);
 /* list and show (cmd_queue_show.c). */
 int queue_query(const struct options *o, const char *verb);
+/* verify (cmd_queue_verify.c): reads a log offline. */
+int queue_verify(const struct options *o);
 #endif

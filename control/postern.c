@@ -22,7 +22,7 @@ static const struct subcommand {
 } subcommands[] = {
 	{"serve", "", "run the whole suite in the foreground", cmd_serve, 0, 0, false},
 	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
-	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
+	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...], verify [FOLDER] [--bytes]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
 	{"quarantine", "list|show|release|delete [ID|all|KEY=VALUE ...] [--dry-run] [--force]", "what the scan policy holds back; release or delete it",
 		cmd_quarantine, 0, CMD_ARGS_MAX, false},
 	{"skim", "replay FILE|-", "what the detection of stolen accounts says of past events (JSON lines)", cmd_skim, 2, 2, false},
@@ -120,6 +120,8 @@ static int run(const struct options *o)
 	/* Not to be passed over by a command that would then act in earnest. */
 	if ((o->dry_run || o->force) && s->run != cmd_quarantine)
 		return cmd_fail(o, EXIT_USAGE, "has no option --%s", o->dry_run ? "dry-run" : "force");
+	if (o->bytes && (s->run != cmd_queue || !o->args || strcmp(o->arg[0], "verify") != 0))
+		return cmd_fail(o, EXIT_USAGE, "has no option --bytes");
 	return s->run(o);
 }
 

@@ -19,8 +19,18 @@ struct pending {
 	size_t keep;      /* where its payload stands in .keep */
 };
 
+/* Whoever only looks (verify.h) hears of all that start-up sees and makes of it. */
+struct log_watch {
+	void *ctx;
+	void (*half_made)(void *ctx, const struct segment *g); /* no header, no record */
+	void (*record)(void *ctx, const struct segment *g, const struct record_header *h, uint64_t at, bool whole);
+	void (*damage)(void *ctx, const struct segment *g, uint64_t at, uint64_t octets, const char *id);
+	void (*torn)(void *ctx, const struct segment *g, unsigned damaged, uint64_t octets); /* the last DAMAGED of them are a write cut off */
+};
+
 struct store {
 	struct store_options o;
+	const struct log_watch *watch; /* or NULL */
 	struct segments seg;
 	int lock_fd;
 	struct segment *cur;       /* takes the records; NULL: none can be had */

@@ -114,6 +114,8 @@ static void report_damage(struct reading *r, uint64_t at, uint64_t octets, const
 			memcpy(d->id, id, ID_LEN);
 	}
 	p->damaged++;
+	if (r->c.s->watch)
+		r->c.s->watch->damage(r->c.s->watch->ctx, r->c.g, at, octets, id);
 	r->c.g->evacuate = r->c.g->failed = true;
 	if (batch != r->last_bad.batch) {
 		r->last_bad.batch = batch;
@@ -160,12 +162,18 @@ static void take_record(struct reading *r, const struct record_header *h, uint64
 {
 	struct group *g = &r->group;
 	size_t i = g->n;
-	if (i == STORE_GROUP_MAX) {
+	if (i == STORE_GROUP_MAX) { /* nothing writes such a group */
+		report_damage(r, at, record_size(h->octets), h->id, h->batch);
 		g->broken = true;
+		if (!(h->flags & RECORD_MORE))
+			group_reset(g);
 		return;
 	}
 	g->payload_at[i] = g->payload.n;
-	if (!payload_whole(&r->c, h, at, &g->payload)) {
+	bool whole = payload_whole(&r->c, h, at, &g->payload);
+	if (r->c.s->watch)
+		r->c.s->watch->record(r->c.s->watch->ctx, r->c.g, h, at, whole);
+	if (!whole) {
 		report_damage(r, at, record_size(h->octets), h->id, h->batch);
 		g->broken = true;
 	}
@@ -243,7 +251,9 @@ static int name_segment(struct reading *r, struct segment *g, struct err *e)
 	uint64_t at = scan_next(&r->c, LOG_BLOCK);
 	bool found = at < g->size && scan_header(&r->c, &h, at, NULL) && !segment_of(&r->c.s->seg, (uint32_t)h.seq);
 	if (!found) {
-		segment_forget(&r->c.s->seg, g, true);
+		if (r->c.s->watch)
+			r->c.s->watch->half_made(r->c.s->watch->ctx, g);
+		segment_forget(&r->c.s->seg, g, !r->c.s->seg.look_only);
 		return 0;
 	}
 	segments_remove(&r->c.s->seg, g);
@@ -264,6 +274,8 @@ static void forgive_torn(struct reading *r)
 	if (!r->last_bad.damaged || r->last_bad.batch < r->last_batch || r->last_bad.batch == UINT32_MAX)
 		return;
 	p->torn_octets = r->last_bad.octets;
+	if (r->c.s->watch)
+		r->c.s->watch->torn(r->c.s->watch->ctx, r->c.g, r->last_bad.damaged, r->last_bad.octets);
 	p->damaged -= r->last_bad.damaged;
 	if (p->damaged < sizeof p->damage / sizeof *p->damage)
 		memset(&p->damage[p->damaged], 0, sizeof p->damage[0]);

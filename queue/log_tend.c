@@ -366,5 +366,8 @@ bool store_tend(struct store *s, struct err *e)
 		s->victim = find_victim(s);
 		s->victim_at = LOG_BLOCK;
 	}
+	/* After a start that found damage nothing takes records yet, and perhaps nothing will come for hours. */
+	if (s->victim && !s->cur && log_begin(s, LOG_BLOCK, e) < 0)
+		return false;
 	return s->victim && s->cur && move_slice(s, e) == 0;
 }

@@ -86,13 +86,14 @@ void segment_header_put(unsigned char block[LOG_BLOCK], const struct segment_hea
 	segment_copy_put(block + SEGMENT_COPY_AT, h);
 }
 
-static int segment_copy_get(struct segment_header *h, const unsigned char p[SEGMENT_HEADER])
+int segment_copy_get(struct segment_header *h, const unsigned char p[SEGMENT_HEADER])
 {
 	if (memcmp(p, magic, sizeof magic) != 0 || get32(p + 60) != crc32c(0, p, 60))
 		return E_SYNTAX;
-	if (get32(p + 16) != LOG_VERSION)
+	*h = (struct segment_header){.version = get32(p + 16)};
+	if (h->version != LOG_VERSION)
 		return E_REFUSED;
-	*h = (struct segment_header){.seq = get64(p + 24), .key = get64(p + 32), .size = get64(p + 40)};
+	*h = (struct segment_header){.seq = get64(p + 24), .key = get64(p + 32), .size = get64(p + 40), .version = LOG_VERSION};
 	return h->seq > UINT32_MAX ? E_SYNTAX : 0;
 }
 

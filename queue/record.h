@@ -51,10 +51,13 @@ struct segment_header {
 	uint64_t seq; /* 0: a spare, nothing in it counts */
 	uint64_t key;
 	uint64_t size; /* of the file */
+	uint32_t version; /* as read; segment_header_put() writes LOG_VERSION */
 };
 void segment_header_put(unsigned char block[LOG_BLOCK], const struct segment_header *h);
-/* From whichever copy is whole.  0; E_SYNTAX: neither; E_REFUSED: written by a later version. */
+/* From whichever copy is whole.  0; E_SYNTAX: neither; E_REFUSED: of another version than this one, which then stands alone in H. */
 MUST_CHECK int segment_header_get(struct segment_header *h, const unsigned char block[LOG_BLOCK]);
+/* From one of the copies. */
+MUST_CHECK int segment_copy_get(struct segment_header *h, const unsigned char p[SEGMENT_HEADER]);
 
 /* The first octets of a message's payload: what start-up needs without reading the envelope. */
 #define PROLOGUE 32u

@@ -130,7 +130,7 @@ static int read_header(const struct segments *all, struct segment *g, struct err
 	if (rc == 0)
 		rc = segment_header_get(&h, block);
 	if (rc == E_REFUSED)
-		return err_set(e, E_REFUSED, "segment.%08x was written by a later version of postern-queue", g->number);
+		return err_set(e, E_REFUSED, "segment.%08x has format version %u; this postern-queue reads version %u", g->number, h.version, LOG_VERSION);
 	if (rc == 0) {
 		g->seq = (uint32_t)h.seq;
 		g->key = h.key;
@@ -144,7 +144,7 @@ static int open_one(struct segments *all, const char *name, uint32_t number, str
 	if (!g)
 		return err_sys(e, "segments");
 	g->number = number;
-	g->fd = openat(all->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	g->fd = openat(all->dir_fd, name, (all->look_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
 	int rc = g->fd < 0 ? err_sys(e, "%s", name) : read_header(all, g, e);
 	if (rc < 0) {
 		segment_free(g);
@@ -159,13 +159,13 @@ static int open_one(struct segments *all, const char *name, uint32_t number, str
 		return 0;
 	}
 	if (g->key && !g->seq) {
-		segment_forget(all, g, true);
+		segment_forget(all, g, !all->look_only);
 		return 0;
 	}
 	return segments_insert(all, g, e);
 }
 
-static bool number_in(uint32_t *number, const char *name)
+bool segment_number(uint32_t *number, const char *name)
 {
 	char canonical[24];
 	if (strncmp(name, "segment.", 8) != 0 || strlen(name) != 16)
@@ -185,7 +185,7 @@ int segments_open(struct segments *all, struct err *e)
 	uint32_t number;
 	all->next_seq = all->next_number = 1;
 	for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
-		if (number_in(&number, entry->d_name))
+		if (segment_number(&number, entry->d_name))
 			rc = open_one(all, entry->d_name, number, e);
 	closedir(d);
 	return rc;
@@ -253,12 +253,14 @@ int segment_begin(struct segments *all, struct segment *g, struct err *e)
 	while (key == 0)
 		if (getrandom(&key, sizeof key, 0) != sizeof key)
 			return err_sys(e, "random octets");
-	int rc = write_header(all, g, all->next_seq, key, e);
+	/* The number is spent even where this fails: an unlink may not outlive a crash, and no two files may have the same. */
+	uint32_t seq = all->next_seq++;
+	int rc = write_header(all, g, seq, key, e);
 	if (rc < 0)
 		return rc;
 	if (all->sys->fsync(g->fd) < 0 || all->sys->fsync(all->dir_fd) < 0)
 		return err_sys(e, "sync segment.%08x", g->number);
-	g->seq = all->next_seq++;
+	g->seq = seq;
 	g->key = key;
 	g->end = LOG_BLOCK;
 	g->live = 0;

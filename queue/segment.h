@@ -27,8 +27,11 @@ struct segments {
 	struct segment *spare[16];
 	unsigned spares;
 	uint32_t next_seq, next_number;
+	bool look_only; /* files are opened to be read, and stay as they are */
 };
 
+/* Is this the name of a segment file? */
+bool segment_number(uint32_t *number, const char *name);
 /* Open every segment file of the folder; spares apart.  A header that is not whole: .key is 0. */
 MUST_CHECK int segments_open(struct segments *all, struct err *e);
 void segments_close(struct segments *all);

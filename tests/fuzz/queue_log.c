@@ -1,4 +1,6 @@
-/* The log reader: any octets in a segment file.  It must come to an end, report nothing that its checksums do not carry, and be able to go on. */
+/* The log reader: any octets in a segment file.  It must come to an end, report nothing that its checksums do not carry, and be able to go on.  `postern queue
+ * verify` looks at the folder first: it must see what start-up sees, and change nothing. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,6 +10,7 @@
 
 #include "queue/crc32c.h"
 #include "queue/store.h"
+#include "queue/verify.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -78,8 +81,38 @@ static void write_segment(int dir_fd, const uint8_t *data, size_t size)
 	close(fd);
 }
 
+/* Checksum over the names and octets of all files. */
+static uint32_t sum_of(int dir_fd)
+{
+	static unsigned char octets[SEGMENT];
+	uint32_t crc = 0;
+	struct dirent *x;
+	DIR *d = fdopendir(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY));
+	while (d && (x = readdir(d))) {
+		int fd = x->d_name[0] == '.' ? -1 : openat(dir_fd, x->d_name, O_RDONLY);
+		ssize_t n = fd < 0 ? 0 : read(fd, octets, sizeof octets);
+		crc ^= crc32c(crc32c(0, x->d_name, strlen(x->d_name)), octets, n > 0 ? (size_t)n : 0);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (d)
+		closedir(d);
+	return crc;
+}
+
+static void look(struct verify *v, int dir_fd)
+{
+	struct err e;
+	uint32_t before = sum_of(dir_fd);
+	*v = (struct verify){0};
+	if (verify_folder(v, dir_fd, &e) < 0 || sum_of(dir_fd) != before)
+		abort();
+	verify_free(v);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct verify v;
 	char folder[] = "/tmp/fuzz-queue-log.XXXXXX", command[64];
 	unsigned n = 0;
 	struct store *s;
@@ -91,8 +124,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (dir_fd < 0)
 		abort();
 	write_segment(dir_fd, data, size);
+	look(&v, dir_fd);
 	if (store_open(&s, dir_fd, &o, &report, &e) == 0) {
-		if (report.records != n)
+		if (report.records != n || v.records != n || v.torn_octets != report.torn_octets || v.clean != report.clean || v.faults < report.damaged)
 			abort();
 		for (int i = 0; i < 20 && store_tend(s, &e); i++)
 			;

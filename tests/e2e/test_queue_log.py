@@ -1,0 +1,150 @@
+"""The queue's log seen from outside: `postern queue verify` on what the suite wrote, on what was damaged, and on what a later version would write."""
+import hashlib
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+from conftest import LDIF, free_port, wait_for
+
+MESSAGE = b"From: u1@campus.test\r\nTo: x@campus.test\r\nSubject: one\r\nMessage-ID: <q1@campus.test>\r\n\r\nthe body\r\n"
+AWAY = """
+dn: uid=away,ou=people,dc=campus,dc=test
+objectClass: qmailUser
+uid: away
+mail: away@campus.test
+mailHost: store2.campus.test
+"""
+
+
+@pytest.fixture
+def queue(suite):
+    """Mail for `away` waits: nothing listens where its host should be."""
+    suite.control("directory.ldif", LDIF + AWAY)
+    suite.control("qmqproutes", f"store2.campus.test:127.0.0.1:{free_port()}")
+    suite.control("queuesegment", "1048576")
+    return suite
+
+
+def listed(suite):
+    return suite.json("queue", "list")
+
+
+def waiting(suite, count):
+    ids = [suite.send("far@far.test", ["away@campus.test", "u1@campus.test"], MESSAGE)[1].split()[-1] for _ in range(count)]
+    wait_for(lambda: len(listed(suite)) == count and all(m["attempts"] == 1 and m["state"] == "waiting" for m in listed(suite)))
+    return ids
+
+
+def octets(folder):
+    return {p.name: (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in sorted(pathlib.Path(folder).iterdir())}
+
+
+def first_segment(folder):
+    return next(p for p in sorted(folder.glob("segment.*")) if struct.unpack_from("<Q", p.read_bytes(), 24)[0] == 1)
+
+
+def test_verify_says_what_is_there(queue):
+    queue.start()
+    ids = waiting(queue, 3)
+    assert queue.send("far@far.test", "u2@campus.test", MESSAGE)[0] == 250
+    queue.wait_mail("u2")
+    p = queue.postern("queue", "verify", check=111)
+    assert "postern-queue runs on this folder" in p.stderr
+    assert queue.stop() == 0
+    spool = queue.state / "queue"
+    before = octets(spool)
+    said = queue.json("queue", "verify")
+    assert said["messages"] == 3 and said["fault_count"] == 0 and said["clean"] and said["torn_octets"] == 0
+    used = [s for s in said["segments"] if s["use"] == "records"]
+    assert len(used) == 1 and used[0]["version"] == 1 and used[0]["live"] == 3 and used[0]["dead"] == 1 and used[0]["header"] == "whole"
+    assert used[0]["records"]["message"] == 4 and used[0]["records"]["clean"] == 1 and used[0]["records"]["finish"] >= 1
+    text = queue.postern("queue", "verify", check=0).stdout
+    assert "0 faults; 3 messages in the queue" in text and "4 message" in text
+    dump = queue.postern("queue", "verify", "--bytes", check=0).stdout
+    assert all(f"message {id}, batch" in dump for id in ids) and "66 61 72 40 66 61 72 2e  74" not in dump
+    assert octets(spool) == before, "verify wrote"
+    assert queue.postern("queue", "verify", "--bytes", "--json").returncode == 100
+    assert queue.postern("queue", "list", "--bytes").returncode == 100
+
+
+def test_verify_finds_damage_and_start_keeps_the_rest(queue):
+    """One message's octets change: it is named, the others go on, the file is kept aside."""
+    queue.start()
+    ids = waiting(queue, 3)
+    queue.stop()
+    spool = queue.state / "queue"
+    path = first_segment(spool)
+    data = bytearray(path.read_bytes())
+    at = data.index(ids[1].encode())
+    at = data.index(b"the body", at)
+    data[at] ^= 1
+    path.write_bytes(data)
+    said = queue.json("queue", "verify", check=1)
+    assert said["fault_count"] == 1 and said["faults"][0]["id"] == ids[1] and said["faults"][0]["what"] == "the record's checksum is wrong"
+    assert said["messages"] == 2
+    assert "fault: " + path.name in queue.postern("queue", "verify", check=1).stdout
+    queue.start()
+    assert {m["id"] for m in listed(queue)} == {ids[0], ids[2]}
+    damage = queue.events("queue-damage")
+    assert len(damage) == 1 and damage[0]["id"] == ids[1]
+    wait_for(lambda: list(spool.glob("damaged.*")))
+    queue.stop()
+    said = queue.json("queue", "verify")
+    assert said["messages"] == 2 and said["put_aside"] == 1
+    aside = next(spool.glob("damaged.*"))
+    (spool.parent / "look").mkdir()
+    shutil.copy(aside, spool.parent / "look" / path.name)
+    again = queue.postern("queue", "verify", str(spool.parent / "look"), check=1)
+    assert ids[1] in again.stdout
+
+
+def test_a_torn_tail_is_no_fault(queue):
+    """The last batch cut short, as a crash leaves it."""
+    queue.start()
+    waiting(queue, 2)
+    queue.stop()
+    path = first_segment(queue.state / "queue")
+    data = bytearray(path.read_bytes())
+    key = bytes(data[32:40])
+    last = data.rindex(key)
+    data[last + 16:last + 56] = bytes(40)  # the half of a header
+    path.write_bytes(data)
+    said = queue.json("queue", "verify", check=0)
+    assert said["messages"] == 2 and said["torn_octets"] > 0 and not said["clean"]
+    queue.start()
+    assert len(listed(queue)) == 2
+    assert int(queue.events("queue-recovered")[-1]["torn"]) == said["torn_octets"]
+
+
+def test_another_format_version_is_refused(queue):
+    queue.start()
+    waiting(queue, 1)
+    queue.stop()
+    path = first_segment(queue.state / "queue")
+    data = bytearray(path.read_bytes())
+    for at in (0, 2048):
+        struct.pack_into("<I", data, at + 16, 2)
+        struct.pack_into("<I", data, at + 60, crc32c(bytes(data[at:at + 60])))
+    path.write_bytes(data)
+    before = octets(path.parent)
+    said = queue.json("queue", "verify", check=1)
+    assert said["segments"][-1]["version"] == 2 and said["segments"][-1]["header"] == "unknown version"
+    queue.launch()
+    wait_for(lambda: "has format version 2; this postern-queue reads version 1" in
+             "".join(p.read_text(errors="replace") for p in (queue.state / "log").glob("*")) + queue.stderr(), 20, queue.stderr)
+    queue.stop()
+    after = octets(path.parent)
+    assert after[path.name] == before[path.name], "it was written all the same"
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 & -(crc & 1))
+    return crc ^ 0xffffffff
