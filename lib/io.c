@@ -16,6 +16,8 @@
 
 #include "lib/program.h"
 
+#define UNDER_WAY_MSEC 5 /* between looks whether a descriptor may be sent again; nothing tells it */
+
 int64_t clock_msec(void)
 {
 	struct timespec t;
@@ -196,6 +198,16 @@ int memfd_check(size_t *size, int fd, size_t max, struct err *e)
 	return 0;
 }
 
+/* The kernel lets a user have about as many descriptors under way in sockets as one process may have open; the receivers make room. */
+static int wait_for_room(int64_t deadline, struct err *e)
+{
+	int left = deadline_left(deadline);
+	if (left == 0)
+		return err_set(e, E_TIMEOUT, "too many descriptors are under way");
+	poll(NULL, 0, left < 0 || left > UNDER_WAY_MSEC ? UNDER_WAY_MSEC : left);
+	return 0;
+}
+
 int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t deadline, struct err *e)
 {
 	union {
@@ -220,7 +232,7 @@ int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t
 	for (;;) {
 		if (sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
 			return 0;
-		int rc = again(sock, POLLOUT, deadline, false, e);
+		int rc = errno == ETOOMANYREFS ? wait_for_room(deadline, e) : again(sock, POLLOUT, deadline, false, e);
 		if (rc < 0)
 			return rc;
 	}

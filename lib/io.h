@@ -39,7 +39,8 @@ MUST_CHECK int memfd_check(size_t *size, int fd, size_t max, struct err *e);
 
 /* One datagram with descriptors over an AF_UNIX socket (DGRAM or SEQPACKET).  All are close-on-exec at the receiver. */
 #define PASS_FDS_MAX 4
-/* Sends without taking ownership of the descriptors.  Blocks until DEADLINE while the socket is full.
+/* Sends without taking ownership of the descriptors.  Blocks until DEADLINE while the socket is full or
+ * as many descriptors of this user are under way as the kernel allows (RLIMIT_NOFILE, unix(7) ETOOMANYREFS).
  * 0, E_TIMEOUT, E_EOF (nobody reads any more) or E_SYS. */
 MUST_CHECK int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t deadline, struct err *e);
 /* Receives into SPACE of SIZE octets; *N octets and *COUNT descriptors (at most PASS_FDS_MAX; surplus ones are closed and make it

@@ -1,11 +1,15 @@
 """One program of the suite without the others: the test plays the supervisor and its neighbours.
 
-    door = Alone("door", tmp_path, {"me": "mx.test", "listen": ...}, ports=[smtpd_end, command, listener])
+    door = Alone("door", folder, {"me": "mx.test", "listen": ...}, ports=[smtpd_end, command, listener])
     door.start()                      # waits until it says that it is ready
     door.reload({...})                # new settings on the lifeline, as a keeps_state program gets them
 
-The program gets just the descriptors of lib/program.h: 0 null, 1 and 2 the log, 3 the lifeline, 4 the settings, then the ports.  As root it has
-its own user, which must exist; it is made when missing."""
+    route = Program("route", folder, {...}, ["in", directory_end])   # one that answers on its first port
+    route.start().ask("question", "text")
+
+The program gets just the descriptors of lib/program.h: 0 null, 1 and 2 the log, 3 the lifeline, 4 the settings, then the ports.  For root an
+Alone has its own user, which is made when missing, and a Program is nobody."""
+import array
 import fcntl
 import os
 import pathlib
@@ -19,12 +23,17 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin"))
-SEALS = 0xf
+SEALS = 0xf  # SEAL, SHRINK, GROW, WRITE
+NOBODY = 65534
 
 
 def netstring(text):
     text = text if isinstance(text, bytes) else str(text).encode()
     return b"%d:%s," % (len(text), text)
+
+
+def joined(*items):
+    return b"".join(netstring(i) for i in items)
 
 
 def netstrings(data):
@@ -37,13 +46,18 @@ def netstrings(data):
     return out
 
 
-def settings(files):
-    """What control_pack() makes of these files."""
-    fd = os.memfd_create("settings", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    data = netstring("/etc/postern") + b"".join(netstring(k) + netstring(v) for k, v in files.items())
-    os.write(fd, data)
+def sealed(data):
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view):]
     fcntl.fcntl(fd, 1033, SEALS)  # F_ADD_SEALS
     return fd
+
+
+def settings(files, folder="/control"):
+    """What control_pack() makes of these files."""
+    return sealed(netstring(folder) + b"".join(joined(k, v) for k, v in files.items()))
 
 
 def make_user(name):
@@ -54,14 +68,18 @@ def make_user(name):
 
 
 class Alone:
-    def __init__(self, name, folder, files, ports, lane="outside", preexec=None):
-        self.name, self.files, self.ports, self.lane, self.preexec = name, files, ports, lane, preexec
-        self.state = pathlib.Path(folder) / "state"
+    def __init__(self, name, folder, files, ports, lane="outside", preexec=None, nobody=False, said=b"ready"):
+        """NOBODY: it runs as that, not as its own user.  SAID: its first word to the supervisor, None: anything."""
+        self.name, self.files, self.ports, self.lane, self.preexec, self.nobody = name, files, ports, lane, preexec, nobody
+        self.expected = said
+        self.folder = pathlib.Path(folder)
+        self.state = self.folder if nobody else self.folder / "state"
         self.state.mkdir(exist_ok=True)
         (self.state / "empty").mkdir(exist_ok=True)
-        for p in [self.state, *self.state.parents][:3]:
-            p.chmod(p.stat().st_mode | 0o711)
-        self.lines, self.process = [], None
+        if os.geteuid() == 0:
+            for p in [self.state, *self.state.parents][:3]:
+                p.chmod(p.stat().st_mode | 0o711)
+        self.lines, self.process, self.said = [], None, None
 
     def _child(self, fds):
         def run():
@@ -69,28 +87,37 @@ class Alone:
             for at, fd in enumerate(high):
                 os.dup2(fd, at)
             os.closerange(len(fds), 400)
+            if self.nobody and os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
             if self.preexec:
                 self.preexec()
         return run
 
-    def start(self, wait=True):
-        if os.geteuid() == 0:
+    def open_log(self):
+        """Where the program writes its log: a pipe, not a file, for it may be forbidden to make one grow."""
+        read, write = os.pipe()
+        threading.Thread(target=self._read_log, args=(read,), daemon=True).start()
+        return write
+
+    def start(self, wait=True, seconds=20):
+        if os.geteuid() == 0 and not self.nobody:
             make_user("postern-" + self.name)
         self.lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         null = os.open("/dev/null", os.O_RDWR)
-        read, write = os.pipe()
-        memfd = settings(self.files)
-        fds = [null, write, write, theirs.fileno(), memfd, *[p if isinstance(p, int) else p.fileno() for p in self.ports]]
+        log, memfd = self.open_log(), settings(self.files)
+        fds = [null, log, log, theirs.fileno(), memfd, *[p if isinstance(p, int) else p.fileno() for p in self.ports]]
         self.process = subprocess.Popen([str(BIN / f"postern-{self.name}"), self.lane, "0", str(self.state)],
                                         close_fds=False, preexec_fn=self._child(fds))
-        for fd in (null, write, memfd):
+        for fd in (null, log, memfd):
             os.close(fd)
         theirs.close()
-        threading.Thread(target=self._read_log, args=(read,), daemon=True).start()
         if wait:
-            self.lifeline.settimeout(20)
-            said = self.lifeline.recv(300)
-            assert said == b"ready", said
+            self.lifeline.settimeout(seconds)
+            said = self.lifeline.recv(1000)
+            assert self.expected is None or said == self.expected, said
+            self.said = said.decode()
         return self
 
     def _read_log(self, fd):
@@ -113,9 +140,10 @@ class Alone:
         os.close(fd)
 
     def memory_kib(self, key="Pss"):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(key + ":"):
-                return int(line.split()[1])
+        for name in ("smaps_rollup", "status"):
+            for line in pathlib.Path(f"/proc/{self.process.pid}/{name}").read_text().splitlines():
+                if line.startswith(key + ":"):
+                    return int(line.split()[1])
         raise AssertionError("no " + key)
 
     def descriptors(self):
@@ -125,16 +153,51 @@ class Alone:
         f = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
 
-    def stop(self, seconds=10):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+    def stop(self, sig=signal.SIGTERM, seconds=10):
+        """SIGTERM is repeated, as the supervisor does."""
+        end = time.monotonic() + seconds
+        while self.process and self.process.poll() is None:
+            self.process.send_signal(sig)
             try:
-                self.process.wait(seconds)
+                self.process.wait(0.2)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                raise
+                if time.monotonic() > end:
+                    self.process.kill()
+                    self.process.wait()
+                    raise
         return self.process.returncode if self.process else None
+
+
+class Program(Alone):
+    """PORTS: the ends that the program gets, in the order of its row; "in" makes a pair whose other end is .ask_socket."""
+
+    def __init__(self, name, folder, files, ports):
+        self.ask_socket, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        super().__init__(name, folder, files, [self.theirs if p == "in" else p for p in ports], lane="-", nobody=True, said=None)
+
+    def log(self):
+        return "\n".join(list(self.lines)) + "\n"
+
+    def wait_log(self, text, seconds=5):
+        """The log reaches the test by a pipe, perhaps after the answer."""
+        end = time.monotonic() + seconds
+        while text not in self.log() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert text in self.log(), self.log()
+        return self.log()
+
+    def send(self, *question):
+        """Ask without waiting; returns the socket on which the answer comes."""
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.ask_socket.sendmsg([joined(*question)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))])
+        theirs.close()
+        return mine
+
+    def ask(self, *question, seconds=20):
+        """The answer's fields; [] when the program closed the reply without one."""
+        with self.send(*question) as reply:
+            reply.settimeout(seconds)
+            return netstrings(reply.recv(1 << 18))
 
 
 def readable(sock, seconds):

@@ -5,39 +5,14 @@ import os
 import pathlib
 import resource
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import threading
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin"))
-NOBODY = 65534
+from alone import Alone, netstring, netstrings
+
 ME = "mx1.campus.test"
-
-
-def netstring(s):
-    s = s if isinstance(s, bytes) else str(s).encode()
-    return b"%d:%s," % (len(s), s)
-
-
-def netstrings(data):
-    out = []
-    while data:
-        n, rest = data.split(b":", 1)
-        out.append(rest[:int(n)])
-        assert rest[int(n):int(n) + 1] == b","
-        data = rest[int(n) + 1:]
-    return out
-
-
-def sealed(content):
-    fd = os.memfd_create("settings", os.MFD_ALLOW_SEALING)
-    os.write(fd, content)
-    import fcntl
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
-    return fd
 
 
 def read_all(fd):
@@ -94,54 +69,34 @@ class Job:
             self.reply_fd = -1
 
 
-class Smtpd:
+class Smtpd(Alone):
     USERS = {"u1@campus.test": "Y", "u2@campus.test": "Y", "off@campus.test": "D", "soft@campus.test": "T", f"postmaster@{ME}": "Y",
              "postmaster@campus.test": "Y", "U1@campus.test": "Y", "o'neill+tag@campus.test": "Y", f"u1@{ME}": "Y"}
 
     def __init__(self, tls=False, processes=None, **control):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="smtpd-"))
-        self.folder.chmod(0o755)
-        (self.folder / "empty").mkdir()
-        self.control = {"me": ME, "locals": "campus.test\n" + ME, "rcpthosts": "relayed.test\n.below.test", **control}
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="smtpd-"))
+        folder.chmod(0o755)
+        self.log_path = folder / "log"
+        control = {"me": ME, "locals": "campus.test\n" + ME, "rcpthosts": "relayed.test\n.below.test", **control}
         self.jobs, self.questions = [], []
         self.directory_answers = True   # None: close the question without an answer; False: say nothing
         self.queue_answer = "250 2.0.0 ok {id}"   # None: close the job; False: keep it
         self.lock = threading.Condition()
         self.kept = []
         self.pairs = {n: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for n in ("in", "next", "directory", "tls")}
-        self.has_tls, self.processes = tls, processes
+        ports = [self.pairs[n][1] for n in ("in", "next", "directory")] + [self.pairs["tls"][1] if tls else os.open("/dev/null", os.O_RDWR)]
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))) if processes else None
+        super().__init__("smtpd", folder, control, ports, preexec=limit, nobody=True)
         self.start()
-
-    def start(self):
-        lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.lifeline = lifeline
-        text = netstring(self.folder / "control") + b"".join(netstring(k) + netstring(v) for k, v in self.control.items())
-        self.log_path = self.folder / "log"
-        log = os.open(self.log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-        null = os.open("/dev/null", os.O_RDWR)
-        tls_end = self.pairs["tls"][1].fileno() if self.has_tls else null
-        fds = [null, log, log, theirs.fileno(), sealed(text), self.pairs["in"][1].fileno(), self.pairs["next"][1].fileno(),
-               self.pairs["directory"][1].fileno(), tls_end]
-        high = [os.dup(f) for f in fds]
-
-        def place():
-            top = [os.dup2(f, 200 + i) for i, f in enumerate(high)]
-            for i, f in enumerate(top):
-                os.dup2(f, i, inheritable=True)
-            if os.getuid() == 0:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-            if self.processes:
-                resource.setrlimit(resource.RLIMIT_NPROC, (self.processes, self.processes))
-        self.process = subprocess.Popen([str(BIN / "postern-smtpd"), "outside", "0", str(self.folder)], preexec_fn=place, close_fds=False)
-        for f in [*high, fds[4], log, null]:
-            os.close(f)
-        theirs.close()
-        assert self.lifeline.recv(100) == b"ready", self.log()
+        if not tls:
+            os.close(ports[-1])
         self.threads = [threading.Thread(target=t, daemon=True) for t in (self._directory, self._queue)]
         for t in self.threads:
             t.start()
+
+    def open_log(self):
+        """A file: whoever sees a reply sees what was logged before it."""
+        return os.open(self.log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
@@ -223,11 +178,6 @@ class Smtpd:
         out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True).stdout
         return [int(x) for x in out.split()]
 
-    def stop(self, seconds=10):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
-
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
@@ -282,10 +232,9 @@ class Client:
         return self.envelope(sender, rcpts)
 
     def envelope(self, sender="a@far.test", rcpts=("u1@campus.test",)):
-        assert self.do(f"MAIL FROM:<{sender}>")[0] == 250
-        for r in rcpts:
-            assert self.do(f"RCPT TO:<{r}>")[0] == 250
-        assert self.do("DATA")[0] == 354
+        for command, expected in [(f"MAIL FROM:<{sender}>", 250), *[(f"RCPT TO:<{r}>", 250) for r in rcpts], ("DATA", 354)]:
+            code, text = self.do(command)
+            assert code == expected, (command, code, text)
         return self
 
     def closed(self):

@@ -11,8 +11,8 @@ import subprocess
 import time
 
 import pytest
+from alone import Program, SEALS, joined as netstrings, netstrings as split_netstrings
 from conftest import BIN, wait_for
-from program import Program, SEALS, netstrings, split_netstrings
 
 ID = b"0123456789abc"
 RULES = {

@@ -12,8 +12,8 @@ import time
 
 import pytest
 
+from alone import SEALS, Program, joined as netstrings, netstrings as split_netstrings
 from conftest import Suite, free_port, wait_for
-from program import SEALS, Program, netstrings, split_netstrings
 from smtp_server import Scripted, certificate
 
 import fcntl

@@ -1,8 +1,8 @@
 """postern-route with a real postern-directory behind it; and the whole suite with slapd as its directory."""
 import pytest
 
+from alone import Program, netstrings as split_netstrings
 from conftest import wait_for
-from program import Program, split_netstrings
 from slapd import BASE, Slapd
 from test_directory import CONTROL, ENTRIES, person, state_folder
 

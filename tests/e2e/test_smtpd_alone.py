@@ -817,8 +817,8 @@ FAULTS = [
     ("fcntl:error=EBUSY:when=2", "end", "451 4.3.0"),
     ("socketpair:error=EMFILE:when=1", "RCPT", "451 4.3.0"),
     ("socketpair:error=EMFILE:when=2", "end", "451 4.3.0"),
-    ("sendmsg:error=ETOOMANYREFS:when=1", "RCPT", "451 4.3.0"),
-    ("sendmsg:error=ETOOMANYREFS:when=2", "end", "451 4.3.0"),
+    ("sendmsg:error=ENOBUFS:when=1", "RCPT", "451 4.3.0"),
+    ("sendmsg:error=ENOBUFS:when=2", "end", "451 4.3.0"),
     ("recvmsg:error=ECONNRESET:when=1", "RCPT", "451 4.3.0"),
     ("recvmsg:error=ECONNRESET:when=2", "RCPT or end", "451 4.3.0"), # RCPT when its first call came before the answer
 ]

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/ask.h"
@@ -300,6 +302,42 @@ START_TEST(full_socket_times_out)
 }
 END_TEST
 
+/* As many descriptors under way as this user may have: the next one waits until somebody has taken some. */
+START_TEST(full_kernel_times_out)
+{
+	const struct rlimit few = {20, 20};
+	int way[2], to[2], fds[PASS_FDS_MAX] = {0}, rc = 0;
+	char space[8];
+	size_t n, count;
+	struct err e;
+	if (geteuid() == 0)
+		ck_assert_int_eq(setuid(61803), 0); /* root has no limit; nobody else's descriptors count */
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, way), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, to), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (int i = 0; i < 30 && rc == 0; i++)
+		rc = pass_send(way[0], slice_str("x"), fds, 1, deadline_in(20), &e);
+	ck_assert_int_eq(rc, E_TIMEOUT);
+	ck_assert_str_eq(e.text, "too many descriptors are under way");
+	ck_assert_int_eq(pass_send(to[0], slice_str("x"), fds, 1, deadline_in(0), NULL), E_TIMEOUT);
+	ck_assert_int_eq(pass_send(to[0], slice_str("no descriptor"), NULL, 0, deadline_in(0), NULL), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		usleep(50000);
+		for (int i = 0; i < 5; i++)
+			if (pass_recv(way[1], space, sizeof space, &n, fds, &count, deadline_in(1000), NULL) < 0)
+				_exit(1);
+		_exit(0);
+	}
+	ck_assert_int_eq(pass_send(to[0], slice_str("x"), fds, 1, deadline_in(5000), NULL), 0);
+	int status = 1;
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	close_fds(way, 2);
+	close_fds(to, 2);
+}
+END_TEST
+
 START_TEST(questions)
 {
 	int before = open_fds(), pair[2], reply, fds[PASS_FDS_MAX];
@@ -373,4 +411,5 @@ UNIT_MAIN("job",
 	tcase_add_loop_test(t, bad_jobs, 0, 12);
 	tcase_add_test(t, surplus_descriptors);
 	tcase_add_test(t, full_socket_times_out);
+	tcase_add_test(t, full_kernel_times_out);
 	tcase_add_test(t, questions);)
