@@ -31,6 +31,7 @@ static const struct kind {
 	{'D', LETTER, 1, offsetof(struct envelope, ret)},
 	{'8', FLAG, 0, offsetof(struct envelope, eightbit)},
 	{'6', FLAG, 0, offsetof(struct envelope, smtputf8)},
+	{'Y', FLAG, 0, offsetof(struct envelope, require_tls)},
 	{'F', FLAG, 0, offsetof(struct envelope, foreign_sender)},
 	{'G', FLAG, 0, offsetof(struct envelope, foreign_from)},
 	{'Q', TEXT, 200, offsetof(struct envelope, hold_reason)},

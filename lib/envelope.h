@@ -46,6 +46,8 @@ struct envelope {
 	char ret;                 /* RFC 3461 RET: 'F', 'H' or 0 */
 	bool eightbit;            /* BODY=8BITMIME */
 	bool smtputf8;
+	bool require_tls;         /* REQUIRETLS (RFC 8689): goes on only over TLS with a verified certificate, to servers that offer REQUIRETLS;
+	                             else it fails with 5.7.30.  postern-smtpd takes no recipient of another host with it */
 	bool foreign_sender, foreign_from; /* .user sends with an address that is not the account's, in the envelope or in the From field */
 	/* A stage may ask the queue to hold the message: reason, owner (authenticated user or address), until when (0: no deadline)
 	 * and what happens then: 'r' release, 'b' bounce, 'd' delete. */

@@ -1,5 +1,5 @@
 /* See data.h.  Runs in each session process on octets that the client chose; holds no memory of its own.  Standard: RFC 5321 2.3.8
- * (line ends), 4.5.2 (transparency), 4.1.1.4 (end of data).
+ * (line ends), 4.5.2 (transparency), 4.1.1.4 (end of data); RFC 3030 2 (chunks: no dots, their end is counted).
  *
  * States: LINE at the start of a line, TEXT inside one, CR after a CR in it, DOT after "." at its start, DOT_CR after ". CR", END.
  * After a fault the same machine goes on looking for the end, with nothing coming out. */
@@ -23,7 +23,7 @@ static void fault(struct data *d, enum data_fault which)
 }
 
 /* One octet that ends a run of plain text or comes in a state with something pending. */
-static enum data_state step(struct data *d, char c)
+static enum data_state step(struct data *d, char c, bool dots)
 {
 	bool after_cr = d->state == DATA_CR || d->state == DATA_DOT_CR;
 	if (after_cr && c == '\n')
@@ -32,7 +32,7 @@ static enum data_state step(struct data *d, char c)
 		fault(d, DATA_BARE_CR);
 	if (c == '\r')
 		return d->state == DATA_DOT ? DATA_DOT_CR : DATA_CR;
-	if (c == '.' && d->state == DATA_LINE)
+	if (dots && c == '.' && d->state == DATA_LINE)
 		return DATA_DOT;
 	if (c == '\n')
 		fault(d, DATA_BARE_LF);
@@ -41,7 +41,7 @@ static enum data_state step(struct data *d, char c)
 	return DATA_TEXT;
 }
 
-size_t data_feed(struct data *d, char *p, size_t n, size_t *clean)
+static size_t feed(struct data *d, char *p, size_t n, size_t *clean, bool dots)
 {
 	size_t in = 0, out = 0;
 	while (in < n && d->state != DATA_END) {
@@ -57,13 +57,32 @@ size_t data_feed(struct data *d, char *p, size_t n, size_t *clean)
 		}
 		char c = p[in++];
 		enum data_state before = d->state;
-		d->state = step(d, c);
+		d->state = step(d, c, dots);
 		/* out comes a LF for CR LF, and a plain octet that began a line or followed its dot */
 		if (d->fault == DATA_CLEAN && (d->state == DATA_TEXT || (before == DATA_CR && d->state == DATA_LINE)))
 			p[out++] = c;
 	}
 	*clean = out;
 	return in;
+}
+
+size_t data_feed(struct data *d, char *p, size_t n, size_t *clean)
+{
+	return feed(d, p, n, clean, true);
+}
+
+void data_feed_chunk(struct data *d, char *p, size_t n, size_t *clean)
+{
+	(void)feed(d, p, n, clean, false);
+}
+
+bool data_end_chunks(struct data *d)
+{
+	if (d->state == DATA_CR)
+		fault(d, DATA_BARE_CR);
+	bool lacks = d->state == DATA_TEXT;
+	d->state = DATA_END;
+	return lacks;
 }
 
 const char *data_fault_text(enum data_fault fault)

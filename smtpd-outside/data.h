@@ -19,6 +19,10 @@ struct data {
  * to and including the final CR LF "." CR LF (.state is DATA_END).  Octets from there on are untouched.  Linear, any split of the
  * input gives the same text. */
 size_t data_feed(struct data *d, char *p, size_t n, size_t *clean);
+/* The same for N octets of a chunk of BDAT (RFC 3030), where dots mean nothing and a CR LF may lie in two chunks; all are used. */
+void data_feed_chunk(struct data *d, char *p, size_t n, size_t *clean);
+/* The last chunk ended: .state is DATA_END; a CR at its end is a fault.  True when the text lacks its last line end, which the caller adds. */
+bool data_end_chunks(struct data *d);
 /* "bare CR" and the like; "" for DATA_CLEAN. */
 const char *data_fault_text(enum data_fault fault);
 #endif

@@ -11,7 +11,7 @@
 #include "lib/program.h"
 
 enum { NO_ARGUMENT = 1, LAST_OF_GROUP = 2, JUNK = 4 };
-#define STARTED (STATE_IDLE | STATE_MAIL | STATE_RCPT)
+#define STARTED (STATE_IDLE | STATE_MAIL | STATE_RCPT | STATE_BDAT)
 #define ANY (STATE_NEW | STARTED)
 
 static const struct row {
@@ -23,9 +23,11 @@ static const struct row {
 	[VERB_MAIL] = {session_mail, STATE_IDLE, 0},
 	[VERB_RCPT] = {session_rcpt_to, STATE_MAIL | STATE_RCPT, 0},
 	[VERB_DATA] = {session_data, STATE_MAIL | STATE_RCPT, NO_ARGUMENT | LAST_OF_GROUP},
+	[VERB_BDAT] = {session_bdat, ANY, 0}, /* out of order too, since its chunk must be read */
 	[VERB_RSET] = {session_rset, ANY, NO_ARGUMENT | JUNK},
 	[VERB_NOOP] = {session_noop, ANY, JUNK},
 	[VERB_VRFY] = {session_vrfy, ANY, JUNK},
+	[VERB_EXPN] = {session_expn, ANY, JUNK},
 	[VERB_HELP] = {session_help, ANY, JUNK},
 	[VERB_QUIT] = {session_quit, ANY, NO_ARGUMENT},
 	[VERB_STARTTLS] = {session_starttls, STATE_IDLE | STATE_NEW, NO_ARGUMENT | LAST_OF_GROUP},
@@ -66,19 +68,26 @@ void session_stop(struct session *s, const char *why)
 
 struct slice session_rcpt(const struct session *s, size_t number)
 {
-	size_t from = number ? s->rcpt_end[number - 1] : 0;
-	return slice_make(s->rcpt_text.p + from, s->rcpt_end[number] - from);
+	size_t from = number ? s->rcpt[number - 1].orcpt_end : 0;
+	return slice_make(s->rcpt_text.p + from, s->rcpt[number].address_end - from);
+}
+
+struct slice session_orcpt(const struct session *s, size_t number)
+{
+	size_t from = s->rcpt[number].address_end;
+	return slice_make(s->rcpt_text.p + from, s->rcpt[number].orcpt_end - from);
 }
 
 void session_reset(struct session *s)
 {
-	s->id[0] = s->sender[0] = 0;
+	session_drop_message(s);
+	s->id[0] = s->sender[0] = s->envid[0] = s->ret = 0;
 	buf_free(&s->rcpt_text);
 	s->rcpt_text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX);
-	free(s->rcpt_end);
-	s->rcpt_end = NULL;
+	free(s->rcpt);
+	s->rcpt = NULL;
 	s->rcpts = s->rcpts_room = 0;
-	s->eightbit = s->refused_any = false;
+	s->eightbit = s->smtputf8 = s->require_tls = s->refused_any = false;
 	if (s->state != STATE_NEW)
 		s->state = STATE_IDLE;
 }

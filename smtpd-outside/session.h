@@ -23,6 +23,15 @@ enum session_state { /* bits, for the command table */
 	STATE_IDLE = 2,
 	STATE_MAIL = 4,  /* MAIL was accepted, no recipient yet */
 	STATE_RCPT = 8,
+	STATE_BDAT = 16, /* a chunk was taken: more of them, until LAST or RSET */
+};
+
+struct message; /* message.h */
+
+/* A recipient's texts lie in .rcpt_text, behind those of the one before: address, ORCPT. */
+struct session_recipient {
+	uint32_t address_end, orcpt_end;
+	char notify[4];
 };
 
 /* The client's connection with both its buffers. */
@@ -57,15 +66,18 @@ struct session {
 	enum session_state state;
 	char id[ID_LEN + 1];        /* "" outside a transaction */
 	char sender[ADDRESS_MAX + 1];
-	bool eightbit;
-	struct buf rcpt_text;       /* all addresses, one after the other */
-	uint32_t *rcpt_end;         /* where each ends */
+	char envid[ENVID_MAX + 1], ret; /* RFC 3461, as in struct envelope */
+	bool eightbit, smtputf8, require_tls;
+	struct message *message;    /* of which a chunk came */
+	struct buf rcpt_text;
+	struct session_recipient *rcpt;
 	size_t rcpts, rcpts_room;
 	bool refused_any;
 	/* the command in hand */
 	struct smtpd_command command;
+	struct smtpd_path path;     /* of RCPT */
 	/* counts */
-	unsigned commands, errors, junk, unknown, accepted, messages;
+	unsigned commands, errors, junk, unknown, accepted, mails, messages;
 	unsigned long long octets;
 	const char *why;            /* the session is to end, and why; NULL: it goes on */
 };
@@ -86,6 +98,7 @@ void session_stop(struct session *s, const char *why);
 void session_reset(struct session *s);
 static inline struct slice session_sender(const struct session *s) { return slice_str(s->sender); }
 struct slice session_rcpt(const struct session *s, size_t number);
+struct slice session_orcpt(const struct session *s, size_t number);
 
 /* session_io.c.  Deadlines are capped by session_end. */
 /* Send all replies that wait. */
@@ -109,6 +122,7 @@ void session_ehlo(struct session *s);    /* session_greet.c; HELO too */
 void session_noop(struct session *s);
 void session_help(struct session *s);
 void session_vrfy(struct session *s);
+void session_expn(struct session *s);
 void session_rset(struct session *s);
 void session_quit(struct session *s);
 void session_starttls(struct session *s);
@@ -117,10 +131,13 @@ void session_unknown(struct session *s);
 void session_mail(struct session *s);    /* session_mail.c */
 void session_rcpt_to(struct session *s);
 void session_data(struct session *s);    /* session_data.c */
+void session_bdat(struct session *s);
 void session_auth(struct session *s);    /* session_auth.c */
 bool session_offers_auth(const struct session *s);
 /* Hand the client's socket to postern-tls and go on inside TLS; on failure the session is stopped and nothing more is written. */
 void session_inside_tls(struct session *s);
+/* message.c: forget what came of a message. */
+void session_drop_message(struct session *s);
 /* session.c: no line came, or one that was too long (answered with WHICH). */
 void session_no_line(struct session *s, int r);
 void session_line_too_long(struct session *s, enum reply which);

@@ -1,5 +1,5 @@
-/* The commands around the mail: EHLO, HELO, STARTTLS, NOOP, VRFY, HELP, RSET, QUIT and what is no command.
- * RFC 5321 4.1.1.1, RFC 1869 and the keywords' own RFCs: 1870, 2920, 6152, 2034, 3207, 4954; RFC 8314 3.3 for TLS at once. */
+/* The commands around the mail: EHLO, HELO, STARTTLS, NOOP, VRFY, EXPN, HELP, RSET, QUIT and what is no command.
+ * RFC 5321 4.1.1.1, RFC 1869 and the keywords' own RFCs: 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 8689, 9422; RFC 8314 3.3 for TLS at once. */
 #include "smtpd-outside/session.h"
 
 #include <stdio.h>
@@ -17,25 +17,30 @@ static bool offers_tls(const struct session *s)
 	return s->set.tls && !s->tls[0];
 }
 
-static void keyword(struct buf *b, bool last, const char *text)
+static void keyword(struct buf *b, const char *text)
 {
-	buf_add_format(b, "250%c%s\r\n", last ? ' ' : '-', text);
+	buf_add_format(b, "250-%s\r\n", text);
 }
 
+/* REQUIRETLS is offered inside TLS alone: RFC 8689 4. */
 static void ehlo_reply(struct session *s)
 {
-	char size[32];
 	struct buf b = session_room(&s->io);
-	snprintf(size, sizeof size, "SIZE %lld", s->set.databytes);
 	buf_add_format(&b, "250-%.*s\r\n", SLICE_FMT(s->set.me));
 	if (offers_tls(s))
-		keyword(&b, false, "STARTTLS");
+		keyword(&b, "STARTTLS");
+	if (s->tls[0])
+		keyword(&b, "REQUIRETLS");
 	if (session_offers_auth(s))
-		keyword(&b, false, "AUTH PLAIN LOGIN");
-	keyword(&b, false, "PIPELINING");
-	keyword(&b, false, "8BITMIME");
-	keyword(&b, false, "ENHANCEDSTATUSCODES");
-	keyword(&b, true, size);
+		keyword(&b, "AUTH PLAIN LOGIN");
+	keyword(&b, "PIPELINING");
+	keyword(&b, "8BITMIME");
+	keyword(&b, "SMTPUTF8");
+	keyword(&b, "CHUNKING");
+	keyword(&b, "DSN");
+	keyword(&b, "ENHANCEDSTATUSCODES");
+	buf_add_format(&b, "250-LIMITS MAILMAX=%lld RCPTMAX=%lld\r\n", s->set.maxmessages, s->set.maxrcpt);
+	buf_add_format(&b, "250 SIZE %lld\r\n", s->set.databytes);
 	s->io.out_n += b.n;
 }
 
@@ -70,9 +75,23 @@ void session_help(struct session *s)
 	session_reply(s, REPLY_help, none);
 }
 
+/* RFC 6531 3.7.4.2: what is asked about may be UTF-8 only with SMTPUTF8 behind it. */
 void session_vrfy(struct session *s)
 {
-	session_reply(s, REPLY_vrfy, none);
+	struct slice rest = s->command.argument, word, last = {"", 0};
+	while (slice_word(&word, &rest))
+		last = word;
+	if (!s->command.argument.n)
+		session_refuse(s, REPLY_vrfy_nothing, none);
+	else if (!slice_printable(s->command.argument) && !slice_case_eq_str(last, "SMTPUTF8"))
+		session_refuse(s, REPLY_wide, none);
+	else
+		session_reply(s, REPLY_vrfy, none);
+}
+
+void session_expn(struct session *s)
+{
+	session_refuse(s, REPLY_expn, none);
 }
 
 void session_rset(struct session *s)

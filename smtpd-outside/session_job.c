@@ -24,9 +24,10 @@ void session_received(struct buf *b, const struct session *s, int64_t wall_usec)
 {
 	buf_add_str(b, "Received: from ");
 	add_safe(b, s->helo);
-	/* RFC 3848; who logged in did so inside TLS */
+	/* RFC 3848, RFC 6531 4.3; who logged in did so inside TLS */
+	const char *protocol = s->smtputf8 ? "UTF8SMTP" : s->esmtp || s->user ? "ESMTP" : "SMTP";
 	buf_add_format(b, " ([%s%s])\n  by %.*s with %s%s id %s", strchr(s->client_ip, ':') ? "IPv6:" : "", s->client_ip, SLICE_FMT(s->set.me),
-		s->esmtp || s->user ? "ESMTP" : "SMTP", s->user ? "SA" : s->tls[0] ? "S" : "", s->id);
+		protocol, s->user ? "SA" : s->tls[0] ? "S" : "", s->id);
 	if (s->user && s->set.receiveduser) {
 		buf_add_str(b, "\n  (user ");
 		add_safe(b, s->user);
@@ -49,14 +50,17 @@ static int make_head(const struct session *s, struct slice header, struct err *e
 		.id = slice_str(s->id), .class = s->submission ? CLASS_SUBMISSION : CLASS_OUTSIDE, .user = slice_str(s->user ? s->user : ""),
 		.foreign_sender = claims.sender, .foreign_from = claims.from, .wall_usec = clock_wall_usec(), .sender = session_sender(s),
 		.client_ip = slice_str(s->client_ip), .client_host = slice_str(s->client_host), .helo = slice_str(s->helo),
-		.tls = slice_str(s->tls), .eightbit = s->eightbit, .rcpts = s->rcpts,
+		.tls = slice_str(s->tls), .eightbit = s->eightbit, .smtputf8 = s->smtputf8, .require_tls = s->require_tls,
+		.envid = slice_str(s->envid), .ret = s->ret, .rcpts = s->rcpts,
 	};
 	struct buf received = BUF_INIT(2048);
 	env.rcpt = calloc(s->rcpts, sizeof *env.rcpt);
 	if (!env.rcpt)
 		return err_set(e, E_SYS, "no memory for the recipients");
-	for (size_t i = 0; i < s->rcpts; i++)
-		env.rcpt[i].address = session_rcpt(s, i);
+	for (size_t i = 0; i < s->rcpts; i++) {
+		env.rcpt[i] = (struct recipient){.address = session_rcpt(s, i), .orcpt = session_orcpt(s, i)};
+		memcpy(env.rcpt[i].notify, s->rcpt[i].notify, sizeof env.rcpt[i].notify);
+	}
 	session_received(&received, s, env.wall_usec);
 	int fd = received.overflow ? err_set(e, E_SYS, "no memory for the Received field") :
 		job_make_head(&env, (const struct slice[]){buf_slice(&received), header}, 2, e);

@@ -14,6 +14,7 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 		.answer_msec = control_number(c, C_answerseconds) * 1000,
 		.databytes = control_number(c, C_databytes),
 		.maxrcpt = control_number(c, C_maxrcpt),
+		.maxmessages = control_number(c, C_maxmessages),
 		.maxhops = control_number(c, C_maxhops),
 		.receiveduser = control_number(c, C_receiveduser),
 		.inflightbytes = control_number(c, C_inflightbytes),

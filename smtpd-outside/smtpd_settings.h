@@ -9,7 +9,7 @@ struct smtpd_settings {
 	const struct control *control; /* for locals and rcpthosts */
 	struct slice me, greeting;
 	int64_t timeout_msec, session_msec, answer_msec;
-	long long databytes, maxrcpt, maxhops, inflightbytes;
+	long long databytes, maxrcpt, maxmessages, maxhops, inflightbytes;
 	bool receiveduser;             /* the Received field names the user */
 	bool tls;                      /* STARTTLS may be offered */
 	bool relay;                    /* RELAYCLIENT is set */

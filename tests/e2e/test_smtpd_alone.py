@@ -91,7 +91,12 @@ TABLE = [
     ("5321 4.1.2 open bracket", [E], "MAIL FROM:<a@far.test", "501 5.1.7"),
     ("5321 4.5.3.1.1", [E], f"MAIL FROM:<{LONG}@far.test>", "250 2.1.0"),
     ("5321 4.5.3.1.1 one more", [E], f"MAIL FROM:<{LONG}x@far.test>", "501 5.1.7"),
-    ("6531 not offered", [E], b"MAIL FROM:<\xc3\xa4@far.test>\r\n", "501 5.1.7"),
+    ("6531 3.2 without SMTPUTF8", [E], b"MAIL FROM:<\xc3\xa4@far.test>\r\n", "553 5.6.7"),
+    ("6531 3.4", [E], b"MAIL FROM:<\xc3\xa4@far.test> SMTPUTF8\r\n", "250 2.1.0"),
+    ("6531 3.3 not UTF-8", [E], b"MAIL FROM:<\xe4@far.test> SMTPUTF8\r\n", "501 5.1.7"),
+    ("6531 3.2 RCPT without SMTPUTF8", [E, M], b"RCPT TO:<\xc3\xa4@campus.test>\r\n", "553 5.6.7"),
+    ("6531 3.7.4.2 VRFY", [E], b"VRFY \xc3\xa4\r\n", "553 5.6.7"),
+    ("6531 3.7.4.2 VRFY", [E], b"VRFY \xc3\xa4 SMTPUTF8\r\n", "252 2.5.2"),
     ("1870 6.1", [E], M + " SIZE=100", "250 2.1.0"),
     ("1870 6.1 too large", [E], M + " SIZE=67108865", "552 5.3.4"),
     ("1870 6.1 limit", [E], M + " SIZE=67108864", "250 2.1.0"),
@@ -104,7 +109,9 @@ TABLE = [
     ("6152 2", [E], M + " BODY=7BIT SIZE=7", "250 2.1.0"),
     ("6152 2 unknown body", [E], M + " BODY=9BIT", "501 5.5.4"),
     ("5321 4.1.1.11 unknown", [E], M + " FOO=1", "555 5.5.4"),
-    ("5321 4.1.1.11 not offered", [E], M + " SMTPUTF8", "555 5.5.4"),
+    ("8689 4 not offered in clear", [E], M + " REQUIRETLS", "555 5.5.4"),
+    ("3461 4.3", [E], M + " RET=HDRS ENVID=x+2By", "250 2.1.0"),
+    ("3461 4.3 wrong", [E], M + " RET=SOME", "501 5.5.4"),
     ("5321 4.1.1.11 not offered", [E], M + " AUTH=<>", "555 5.5.4"),
     ("5321 4.1.1.3", [E, M], R, "250 2.1.5"),
     ("5321 4.1.1.3 second", [E, M, R], "RCPT TO:<u2@campus.test>", "250 2.1.5"),
@@ -137,7 +144,8 @@ TABLE = [
     ("5321 4.1.1.3 no TO", [E, M], "RCPT <u1@campus.test>", "501 5.5.4"),
     ("5321 4.1.1.3 no domain", [E, M], "RCPT TO:<u1>", "501 5.1.3"),
     ("5321 4.1.2 empty local part", [E, M], "RCPT TO:<@campus.test>", "501 5.1.3"),
-    ("3461 not offered", [E, M], "RCPT TO:<u1@campus.test> NOTIFY=NEVER", "555 5.5.4"),
+    ("3461 4.1", [E, M], "RCPT TO:<u1@campus.test> NOTIFY=NEVER ORCPT=rfc822;a@b.c", "250 2.1.5"),
+    ("3461 4.1 wrong", [E, M], "RCPT TO:<u1@campus.test> NOTIFY=NEVER,DELAY", "501 5.5.4"),
     ("5321 4.1.1.4", [E, M, R], "DATA", "354"),
     ("5321 4.1.1.4 argument", [E, M, R], "DATA now", "501 5.5.4"),
     ("5321 3.3 no recipient", [E, M, "RCPT TO:<nobody@campus.test>"], "DATA", "554 5.5.1"),
@@ -146,14 +154,18 @@ TABLE = [
     ("5321 4.1.1.5 any time", [], "RSET", "250 2.0.0"),
     ("5321 4.1.1.5 argument", [], "RSET x", "501 5.5.4"),
     ("5321 4.1.1.6", [], "VRFY u1", "252 2.5.2"),
-    ("5321 4.1.1.7 EXPN is optional", [E], "EXPN list", "500 5.5.1"),
+    ("5321 4.1.1.6 nothing", [], "VRFY", "501 5.5.4"),
+    ("5321 4.1.1.7 EXPN is optional", [E], "EXPN list", "502 5.5.1"),
     ("5321 4.1.1.8", [], "HELP", "214 2.0.0"),
     ("5321 4.1.1.8 topic", [], "HELP MAIL", "214 2.0.0"),
     ("5321 4.1.1.9", [], "NOOP", "250 2.0.0"),
     ("5321 4.1.1.9 argument", [], "NOOP anything at all", "250 2.0.0"),
     ("5321 4.1.1.10", [], "QUIT", "221 2.0.0"),
     ("5321 4.1.1.10 argument", [], "QUIT x", "501 5.5.4"),
-    ("5321 4.2.4 unknown", [E], "BDAT 10", "500 5.5.1"),
+    ("3030 2 out of order", [E], b"BDAT 10\r\n0123456789", "503 5.5.1"),
+    ("3030 2 no recipient", [E, M, "RCPT TO:<nobody@campus.test>"], b"BDAT 3 LAST\r\nabc", "554 5.5.1"),
+    ("3030 2 a chunk", [E, M, R], b"BDAT 3\r\nabc", "250 2.0.0 3 octets received"),
+    ("3030 2 nothing", [E, M, R], "BDAT 0", "250 2.0.0 0 octets received"),
     ("4954 4 not on port 25", [E], "AUTH PLAIN AHgAeQ==", "502 5.5.1"),
     ("5321 4.2.4 empty", [E], "", "500 5.5.1"),
     ("5321 4.1.1 blank first", [E], " NOOP", "500 5.5.1"),
@@ -163,8 +175,8 @@ TABLE = [
     ("5321 4.1.2 NUL inside", [E], b"NO\0OP\r\n", "500 5.5.2"),
     ("5321 4.1.2 NUL in an address", [E, M], b"RCPT TO:<u1\0@campus.test>\r\n", "500 5.5.2"),
     ("5321 4.1.2 tab", [E], b"MAIL\tFROM:<a@far.test>\r\n", "500 5.5.2"),
-    ("5321 4.5.3.1.4 the longest line", [E], "NOOP " + "x" * 993, "250 2.0.0"),
-    ("5321 4.5.3.1.4 one more", [E], "NOOP " + "x" * 994, "500 5.5.2 the line is longer"),
+    ("5321 4.5.3.1.4 the longest line", [E], "NOOP " + "x" * 2041, "250 2.0.0"),
+    ("5321 4.5.3.1.4 one more", [E], "NOOP " + "x" * 2042, "500 5.5.2 the line is longer"),
     ("alien protocol", [], "GET / HTTP/1.1", "421 4.7.0"),
     ("alien protocol", [], "POST / HTTP/1.1", "421 4.7.0"),
     ("alien protocol", [E], "CONNECT mx:25 HTTP/1.1", "421 4.7.0"),
@@ -187,11 +199,13 @@ def test_table(shared, spec, setup, command, expected):
 
 def test_ehlo_keywords(shared, start):
     c = shared.connect()
-    assert c.ehlo() == ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 67108864"]
+    offered = ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES", "LIMITS MAILMAX=1000 RCPTMAX=1000"]
+    assert c.ehlo() == [*offered, "SIZE 67108864"]
     d = start(tls=True, databytes="5000", smtpgreeting="mail of the campus")
     c = d.connect(greeting=False)
     assert c.reply() == (220, "mail of the campus ESMTP")
-    assert c.ehlo() == ["STARTTLS", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 5000"]
+    assert c.ehlo() == ["STARTTLS", *offered, "SIZE 5000"]
+    assert "LIMITS MAILMAX=1000 RCPTMAX=150" in d.connect({"MAXRCPT": "150"}).ehlo()
     assert "STARTTLS" not in d.connect({"DENY_TLS": "1"}).ehlo()
     assert d.connect({"DATABYTES": "9000"}).ehlo()[-1] == "SIZE 9000"
     assert d.connect({"DATABYTES": "0"}).ehlo()[-1] == "SIZE 2147483648"
@@ -331,6 +345,189 @@ def test_refused_octets_are_named(shared):
         code, text = c.do(b"Subject: x\r\n\r\n" + octets + b"\r\n.\r\n")
         assert code == 550 and text.startswith(f"5.6.0 the message contains a {name}"), text
         assert text.split()[-1].isalnum() and len(text.split()[-1]) == 13 and c.closed()
+
+
+# --- RFC 3030
+
+def chunks(data, sizes, last=True):
+    """DATA as BDAT commands of these sizes, the rest in the last one."""
+    out, at = b"", 0
+    for n in sizes:
+        out += b"BDAT %d\r\n" % n + data[at:at + n]
+        at += n
+    return out + b"BDAT %d%s\r\n" % (len(data) - at, b" LAST" if last else b"") + data[at:]
+
+
+def chunked(shared, data, sizes=(), pieces=None):
+    """Send DATA by BDAT, pipelined with MAIL and RCPT; the last reply and the job, if any came."""
+    c = shared.connect()
+    n = len(shared.jobs)
+    c.ehlo()
+    whole = f"{M}\r\n{R}\r\n".encode() + chunks(data, sizes) + b"NOOP\r\n"
+    for i in range(0, len(whole), pieces or len(whole)):
+        c.send(whole[i:i + (pieces or len(whole))])
+    replies = [c.reply() for _ in range(len(sizes) + 3)]
+    assert [r[0] for r in replies[:-1]] == [250] * (len(sizes) + 2), replies
+    if replies[-1][0] == 250:
+        assert c.reply()[0] == 250, "the command behind the chunk is read"
+    else:
+        assert c.closed()
+    c.close()
+    return replies[-1], shared.jobs[n] if len(shared.jobs) > n else None
+
+
+def test_bdat(shared):
+    reply, job = chunked(shared, b"Subject: x\r\n\r\n.\r\n..x\r\nend\r\n")
+    assert reply == (250, f"2.0.0 ok {job.id}") and job.message == b"Subject: x\n\n.\n..x\nend\n"
+    for data, message in ((b"", b"\n"), (b"no end", b"\nno end\n"), (b"A: b", b"A: b\n\n"), (b"A: b\r\n\r\nx", b"A: b\n\nx\n"), (b"\r\n.", b"\n.\n")):
+        assert chunked(shared, data)[1].message == message, data
+
+
+def test_bdat_in_any_chunks_and_pieces(shared):
+    data = b"A: b\r\nC: d\r\n e\r\n\r\n.\r\n\r\nbody\r\n"
+    for at in range(len(data) + 1):
+        assert chunked(shared, data, [at])[1].message == data.replace(b"\r\n", b"\n"), at
+    assert chunked(shared, data, [1] * (len(data) - 1))[1].message == data.replace(b"\r\n", b"\n")
+    for pieces in (1, 2, 3, 7):
+        assert chunked(shared, data, [3, 0, 9], pieces)[1].message == data.replace(b"\r\n", b"\n"), pieces
+    large = b"Subject: x\r\n\r\n" + (b"y" * 70 + b"\r\n") * 20000
+    assert chunked(shared, large, [100_000, 1, 700_001], 65_521)[1].message == large.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize("data,name", [(b"a\nb\r\n", "bare LF"), (b"a\rb\r\n", "bare CR"), (b"a\0b\r\n", "NUL"), (b"a\r", "bare CR"), (b"\n", "bare LF")])
+def test_bdat_keeps_to_the_rule_of_line_ends(shared, data, name):
+    n = len(shared.jobs)
+    for sizes in ([], [1]):
+        c = shared.connect()
+        c.ehlo()
+        c.send(f"{M}\r\n{R}\r\n".encode() + chunks(data, sizes))
+        replies = [c.reply()]
+        while replies[-1][0] < 400:
+            replies.append(c.reply())
+        assert replies[-1][0] == 550 and name in replies[-1][1] and c.closed()
+    assert len(shared.jobs) == n
+
+
+def test_bdat_order(shared):
+    c = shared.connect()
+    c.ehlo()
+    assert c.do(M)[0] == 250 and c.do(R)[0] == 250
+    assert c.do(b"BDAT 8\r\nA: b\r\n\r\n")[0] == 250
+    for command in (M, R, "DATA"):
+        assert c.do(command)[0] == 503, command
+    assert c.do("NOOP")[0] == 250
+    assert c.do("RSET")[0] == 250
+    assert c.do(b"BDAT 2 LAST\r\nxx")[0] == 503, "RSET forgot the chunk and its recipients"
+    n = len(shared.jobs)
+    assert c.do(M)[0] == 250 and c.do(R)[0] == 250
+    assert c.do(b"BDAT 5 LAST\r\nhello")[0] == 250
+    assert shared.wait_jobs(n + 1)[n].message == b"\nhello\n"
+    assert c.do(b"BDAT 0 LAST\r\n")[0] == 503
+    c.do(M), c.do(R)
+    assert c.do(b"BDAT 5\r\nhello")[0] == 250
+    assert c.do(E)[0] == 250
+    assert c.do(R)[0] == 503, "EHLO forgot it too"
+
+
+@pytest.mark.parametrize("argument", [b"", b"x", b"-1", b"18446744073709551616", b"9223372036854775808", b"1 LATE", b"1 LAST LAST"])
+def test_bdat_of_another_form_closes(shared, argument):
+    c = shared.connect()
+    c.ehlo()
+    c.do(M), c.do(R)
+    code, text = c.do(b"BDAT " + argument + b"\r\nMAIL FROM:<x@y.z>\r\n")
+    assert (code, text[:5]) == (501, "5.5.4") and c.closed()
+
+
+def test_bdat_size(start):
+    d = start(databytes="2000", timeoutsmtpd="5")
+    c = d.connect()
+    c.ehlo()
+    c.do(M), c.do(R)
+    assert c.do(b"BDAT 1500\r\n" + b"x" * 1500)[0] == 250
+    assert c.do(b"BDAT 501\r\n" + b"x" * 501) [0] == 552
+    assert c.do(b"BDAT 1 LAST\r\nx")[0] == 552, "the whole message failed"
+    assert c.do("NOOP")[0] == 250
+    c.do(M), c.do(R)
+    assert c.do(b"BDAT 2000 LAST\r\n" + b"x" * 2000)[0] == 250
+    for size in (2**31, 2**32, 2**62):
+        c = d.connect()
+        c.ehlo()
+        c.do(M), c.do(R)
+        c.send(b"BDAT %d LAST\r\n" % size)
+        sent = 0
+        try:
+            while sent < 100_000_000:
+                c.send(b"x" * 65536)
+                sent += 65536
+        except OSError:
+            pass
+        assert sent < 60_000_000
+        assert c.reply()[0] == 552 and c.closed()
+        c = d.connect()
+        c.ehlo()
+        code, text = c.do(b"BDAT %d LAST\r\n" % size)
+        assert code == 503 and c.closed(), "too much to be skipped"
+    assert len(d.jobs) == 1
+
+
+def test_bdat_broken_off(start):
+    """At every octet of two chunks: nothing is passed on, and nothing stays."""
+    d = start()
+    whole = chunks(b"A: b\r\n\r\nbody\r\n", [6])
+    for at in range(len(whole)):
+        c = d.connect()
+        c.ehlo()
+        c.do(M), c.do(R)
+        c.send(whole[:at])
+        c.sock.shutdown(socket.SHUT_WR)
+        try:
+            while True:
+                assert c.reply()[0] == 250
+        except (EOFError, ConnectionResetError):
+            pass
+        c.close()
+    assert d.jobs == []
+
+
+def test_slow_chunk(start):
+    d = start(timeoutsmtpd="5")
+    c = d.connect()
+    c.ehlo()
+    c.do(M), c.do(R)
+    begin = time.monotonic()
+    c.send(b"BDAT 100 LAST\r\nA: b\r\n")
+    code, text = c.reply()
+    assert code == 421 and text.startswith("4.4.2") and c.closed() and 4 < time.monotonic() - begin < 8
+
+
+def test_dsn_and_utf8_records(shared):
+    c = shared.connect()
+    n = len(shared.jobs)
+    c.ehlo()
+    assert c.do("MAIL FROM:<jürgen@münchen.test> SMTPUTF8 BODY=8BITMIME RET=HDRS ENVID=a+2Bb".encode() + b"\r\n")[0] == 250
+    assert c.do("RCPT TO:<käthe@relayed.test> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;käthe@other.test".encode() + b"\r\n")[0] == 250
+    assert c.do("RCPT TO:<u1@campus.test> NOTIFY=NEVER")[0] == 250
+    assert c.do("RCPT TO:<u2@campus.test> ORCPT=rfc822;u2@old.test")[0] == 250
+    assert c.do("DATA")[0] == 354 and finish(c)[0] == 250
+    job = shared.wait_jobs(n + 1)[n]
+    assert [r for r in job.records if r[0] in "SED86RON"] == [
+        ("S", "jürgen@münchen.test".encode()), ("E", b"a+2Bb"), ("D", b"H"), ("8", b""), ("6", b""),
+        ("R", "käthe@relayed.test".encode()), ("O", "utf-8;käthe@other.test".encode()), ("N", b"SD"),
+        ("R", b"u1@campus.test"), ("N", b"N"), ("R", b"u2@campus.test"), ("O", b"rfc822;u2@old.test")]
+    assert b" with UTF8SMTP id " in job.received
+    c.envelope()
+    finish(c)
+    job = shared.wait_jobs(n + 2)[n + 1]
+    assert not [r for r in job.records if r[0] in "ED86YON"], "nothing of the message before"
+
+
+def test_maxmessages(start):
+    d = start(maxmessages="2")
+    c = d.connect()
+    assert "LIMITS MAILMAX=2 RCPTMAX=1000" in c.ehlo()
+    assert finish(c.envelope())[0] == 250 and c.do(M)[0] == 250 and c.do("RSET")[0] == 250
+    code, text = c.do(M)
+    assert (code, text[:5]) == (421, "4.5.3") and c.closed()
 
 
 def test_huge_line_and_memory(start):

@@ -12,10 +12,10 @@ static void path(enum verb verb, struct slice argument)
 	struct smtpd_path p;
 	struct addr again;
 	struct buf b = BUF_INIT(ADDRESS_MAX);
-	if (smtpd_path_parse(&p, verb, argument) != PATH_OK || !p.addr.local.n || !p.addr.domain.n)
+	if (smtpd_path_parse(&p, verb, argument, true) != PATH_OK || !p.addr.local.n || !p.addr.domain.n)
 		return;
 	addr_canonical(&b, &p.addr);
-	if (b.overflow || addr_parse_mailbox(&again, buf_slice(&b), false) || p.size < -1)
+	if (b.overflow || addr_parse_mailbox(&again, buf_slice(&b), true) || p.size < -1)
 		abort();
 	buf_free(&b);
 }

@@ -167,6 +167,60 @@ START_TEST(dots_around_the_end)
 }
 END_TEST
 
+/* BDAT: the text lies in two chunks, each read in two pieces.  The rule: every CR stands before a LF and every LF behind a CR, there is no NUL, dots
+ * are plain text; a last line without its end gets one. */
+static void chunk(struct data *d, struct buf *out, struct slice in)
+{
+	char space[64];
+	size_t clean;
+	memcpy(space, in.p, in.n);
+	data_feed_chunk(d, space, in.n, &clean);
+	buf_add(out, space, clean);
+}
+
+static void one_chunked(struct slice in)
+{
+	struct buf want = BUF_INIT(4096);
+	bool good = clean(in), open = in.n && in.p[in.n - 1] != '\n';
+	for (size_t i = 0; good && i < in.n; i++)
+		if (in.p[i] != '\r')
+			buf_add_char(&want, in.p[i]);
+	for (size_t split = 0; split <= in.n; split++) {
+		struct data d = {0};
+		struct buf out = BUF_INIT(4096);
+		struct slice first = slice_upto(in, split), second = slice_from(in, split);
+		chunk(&d, &out, slice_upto(first, split / 2));
+		chunk(&d, &out, slice_from(first, split / 2));
+		chunk(&d, &out, second);
+		bool lacks = data_end_chunks(&d);
+		ck_assert_msg((d.fault == DATA_CLEAN) == good, "split %zu: fault %d", split, d.fault);
+		ck_assert_msg(!good || (slice_eq(buf_slice(&out), buf_slice(&want)) && lacks == open), "split %zu: other text", split);
+		ck_assert_msg(!out.n || (!memchr(out.p, '\r', out.n) && !memchr(out.p, 0, out.n)), "split %zu: CR or NUL came out", split);
+		ck_assert_int_eq(d.state, DATA_END);
+		buf_free(&out);
+	}
+	buf_free(&want);
+}
+
+START_TEST(chunks)
+{
+	static const char alphabet[] = {'\r', '\n', '\0', '.', 'a'};
+	size_t total = 1;
+	for (int k = 0; k < _i; k++)
+		total *= sizeof alphabet;
+	for (size_t number = 0; number < total; number++) {
+		char in[64];
+		size_t n = 0, rest = number;
+		in[n++] = 'x';
+		for (int k = 0; k < _i; k++, rest /= sizeof alphabet)
+			in[n++] = alphabet[rest % sizeof alphabet];
+		memcpy(in + n, "\r\n.\r\nb\r\n", 8);
+		one_chunked(slice_make(in, n + 8));
+		one_chunked(slice_make(in + 1, n - 1));
+	}
+}
+END_TEST
+
 static const struct split_row {
 	const char *spec;
 	struct slice in;
@@ -235,6 +289,7 @@ END_TEST
 UNIT_MAIN("smtpd-outside/data",
 	tcase_add_loop_test(t, table, 0, sizeof rows / sizeof *rows);
 	tcase_add_loop_test(t, sequences, 0, 7);
+	tcase_add_loop_test(t, chunks, 0, 7);
 	tcase_add_test(t, dots_around_the_end);
 	tcase_add_loop_test(t, split, 0, sizeof splits / sizeof *splits);
 	tcase_add_test(t, header_limit);)
