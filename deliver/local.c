@@ -31,15 +31,34 @@ static int map(struct slice *out, void **map, size_t *octets, int fd, size_t mos
 	return 0;
 }
 
+static void note_record(struct local_message *msg, struct slice record)
+{
+	struct slice value = slice_from(record, 1);
+	if (slice_starts(record, "K") && id_valid(value))
+		msg->origin = value;
+	else if (slice_starts(record, "A"))
+		msg->peer = value;
+	else if (slice_starts(record, "M"))
+		msg->again = true;
+}
+
 /* The header follows the envelope's records and one empty netstring. */
-static int skip_records(struct slice *head, struct err *e)
+static int read_records(struct local_message *msg, struct err *e)
 {
 	struct slice record;
-	do
-		if (netstring_take(&record, head, ENVELOPE_MAX) < 0)
+	do {
+		if (netstring_take(&record, &msg->header, ENVELOPE_MAX) < 0)
 			return err_set(e, E_PEER, "the head has no end of records");
-	while (record.n);
+		note_record(msg, record);
+	} while (record.n);
 	return 0;
+}
+
+/* The first field of a message from another host is postern-qmqpd's Received, which has its own id in each copy. */
+static size_t own_octets(struct slice header)
+{
+	struct header_field f;
+	return header_next(&f, &header) && slice_case_eq_str(f.name, "Received") ? f.whole.n : 0;
 }
 
 int local_message_open(struct local_message *msg, int head_fd, int body_fd, struct err *e)
@@ -50,11 +69,13 @@ int local_message_open(struct local_message *msg, int head_fd, int body_fd, stru
 	if (rc == 0)
 		rc = map(&msg->body, &msg->body_map, &msg->body_octets, body_fd, BODY_MAX, e);
 	if (rc == 0)
-		rc = skip_records(&msg->header, e);
+		rc = read_records(msg, e);
 	if (rc < 0)
 		local_message_close(msg);
 	else
 		msg->delivered_to = header_find(&f, msg->header, "Delivered-To");
+	if (rc == 0 && msg->origin.n)
+		msg->received = own_octets(msg->header);
 	return rc;
 }
 
@@ -237,6 +258,19 @@ static void into(struct outcome *o, struct batch *b, const struct maildir_place 
 	maildir_close(&m);
 }
 
+/* A message that another host of the cluster sent may come a second time, when its answer was lost on the way: the file is named by its id there
+ * and its address here, and compared without what was made here. */
+static void name_file(struct maildir_message *file, const struct local *l, const struct delivery *d, size_t i, const struct local_message *msg)
+{
+	char number[24];
+	if (msg->origin.n)
+		maildir_number(number, msg->peer, d->rcpt[i].target.address);
+	else
+		snprintf(number, sizeof number, "%lld", d->rcpt[i].number);
+	file->own = msg->origin.n ? 2 : 0;
+	maildir_name(file, msg->origin.n ? msg->origin : slice_str(d->id), number, l->host);
+}
+
 void local_deliver(struct outcome *o, struct batch *b, const struct local *l, const struct delivery *d, size_t i,
 	const struct local_message *msg, int reply_fd)
 {
@@ -255,10 +289,11 @@ void local_deliver(struct outcome *o, struct batch *b, const struct local *l, co
 	o->user = place.user;
 	int n = snprintf(fields, sizeof fields, "Return-Path: <%.*s>\nDelivered-To: %.*s\n", SLICE_FMT(d->sender), SLICE_FMT(t->address));
 	file.part[0] = slice_make(fields, (size_t)n < sizeof fields ? (size_t)n : sizeof fields - 1);
-	file.part[1] = msg->header;
-	file.part[2] = msg->body;
-	maildir_name(&file, slice_str(d->id), d->rcpt[i].number, l->host);
-	into(o, b, &place, t, &file, d->doubt, reply_fd);
+	file.part[1] = slice_upto(msg->header, msg->received);
+	file.part[2] = slice_from(msg->header, msg->received);
+	file.part[3] = msg->body;
+	name_file(&file, l, d, i, msg);
+	into(o, b, &place, t, &file, d->doubt || (msg->origin.n && (msg->again || d->attempt > 1)), reply_fd);
 	if (local_user_become(local_user_self(), &e) < 0)
 		_exit(111); /* cannot be: the worker's own ids are always allowed */
 }

@@ -50,6 +50,9 @@ struct batch {
 struct local_message {
 	struct slice header, body;
 	bool delivered_to;       /* the header has such fields */
+	struct slice origin, peer; /* sent here by a host of the cluster: the message's id there and that host's address */
+	bool again;              /* that host sent it before and had no answer */
+	size_t received;         /* octets at the start of .header that were made here for this copy of such a message */
 	void *head_map, *body_map;
 	size_t head_octets, body_octets;
 };

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/buf.h"
+#include "lib/hash.h"
 #include "lib/io.h"
 
 #define NAMES_MAX 4000000 /* in one folder */
@@ -94,26 +95,36 @@ static void add_host(struct buf *b, struct slice host)
 			buf_add_char(b, host.p[i] > 0x20 && host.p[i] < 0x7f && host.p[i] != ',' ? host.p[i] : '_');
 }
 
-void maildir_name(struct maildir_message *msg, struct slice id, long long number, struct slice host)
+void maildir_number(char number[20], struct slice peer, struct slice address)
+{
+	static const struct hash_key fixed; /* whoever could choose collisions would collide with mail of his own */
+	struct buf b = BUF_INIT(1024);
+	buf_add_slice(&b, peer);
+	buf_add_char(&b, ' ');
+	buf_add_slice(&b, address);
+	snprintf(number, 20, "q%016llx", (unsigned long long)hash_of(&fixed, 'q', buf_slice(&b)));
+	buf_free(&b);
+}
+
+void maildir_name(struct maildir_message *msg, struct slice id, const char *number, struct slice host)
 {
 	struct buf b = BUF_INIT(MAILDIR_NAME_MAX * 4);
 	msg->octets = 0;
 	for (int i = 0; i < MAILDIR_PARTS; i++)
 		msg->octets += (long long)msg->part[i].n;
-	buf_add_format(&b, "%.*s.%lld.", SLICE_FMT(id), number);
+	buf_add_format(&b, "%.*s.%s.", SLICE_FMT(id), number);
 	msg->stem = b.n;
 	add_host(&b, host);
 	snprintf(msg->name, sizeof msg->name, "%.*s,S=%lld", (int)(b.n < 150 ? b.n : 150), b.p, msg->octets);
 	buf_free(&b);
 }
 
-/* FD has just the octets of MSG. */
-static bool same(int fd, const struct maildir_message *msg)
+/* From AT on FD has just the octets of MSG that are the same in each copy. */
+static bool same(int fd, const struct maildir_message *msg, off_t at)
 {
 	static char piece[65536];
-	off_t at = 0;
 	struct err e;
-	for (int i = 0; i < MAILDIR_PARTS; i++)
+	for (size_t i = msg->own; i < MAILDIR_PARTS; i++)
 		for (struct slice s = msg->part[i]; s.n; ) {
 			size_t n = s.n < sizeof piece ? s.n : sizeof piece;
 			if (io_pread_all(fd, piece, n, at, &e) < 0 || memcmp(piece, s.p, n) != 0)
@@ -128,7 +139,11 @@ static bool whole(int folder, const char *name, const struct maildir_message *ms
 {
 	struct stat st;
 	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	bool yes = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == msg->octets && same(fd, msg);
+	long long own = 0;
+	for (size_t i = 0; i < msg->own; i++)
+		own += (long long)msg->part[i].n;
+	bool yes = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (msg->own ? st.st_size >= msg->octets - own : st.st_size == msg->octets) &&
+		same(fd, msg, st.st_size - (msg->octets - own));
 	close_fd(&fd);
 	return yes;
 }

@@ -14,7 +14,7 @@
 #include "lib/slice.h"
 
 #define MAILDIR_NAME_MAX 200
-#define MAILDIR_PARTS 3
+#define MAILDIR_PARTS 4
 
 struct maildir {
 	int fd, tmp, new; /* folders, owned by the delivering user */
@@ -25,6 +25,7 @@ struct maildir {
 
 struct maildir_message {
 	struct slice part[MAILDIR_PARTS]; /* one after the other they are the file */
+	size_t own;                       /* of the parts: made here for this copy, and others in another copy of the message */
 	long long octets;
 	char name[MAILDIR_NAME_MAX];      /* in new/ */
 	size_t stem;                      /* octets of the name that stay whatever a reader adds: "ID.NUMBER." */
@@ -34,8 +35,11 @@ struct maildir_message {
  * belong to that user and that not everybody may write.  0; E_REFUSED (they are not), E_SYS. */
 MUST_CHECK int maildir_open(struct maildir *m, const struct maildir_place *place, struct err *e);
 void maildir_close(struct maildir *m);
-/* Fill .octets, .name and .stem: "ID.NUMBER.HOST,S=OCTETS"; "/" and ":" in HOST become \057 and \072. */
-void maildir_name(struct maildir_message *msg, struct slice id, long long number, struct slice host);
+/* Fill .octets, .name and .stem: "ID.NUMBER.HOST,S=OCTETS"; "/" and ":" in HOST become \057 and \072.  NUMBER is digits, or for a message that
+ * was sent here by another host what maildir_number() makes. */
+void maildir_name(struct maildir_message *msg, struct slice id, const char *number, struct slice host);
+/* "q" and 16 hexadecimal digits: the same for each copy that the host PEER sends for ADDRESS. */
+void maildir_number(char number[20], struct slice peer, struct slice address);
 /* Is the message in new/ or cur/ already, whole?  A torn copy in new/ is removed.  Looks at every name there: only for deliveries in
  * doubt.  1 yes, 0 no, E_SYS. */
 MUST_CHECK int maildir_present(const struct maildir *m, const struct maildir_message *msg, struct err *e);

@@ -32,6 +32,8 @@ static const struct kind {
 	{'8', FLAG, 0, offsetof(struct envelope, eightbit)},
 	{'6', FLAG, 0, offsetof(struct envelope, smtputf8)},
 	{'Y', FLAG, 0, offsetof(struct envelope, require_tls)},
+	{'K', TEXT, ID_LEN, offsetof(struct envelope, origin)},
+	{'M', FLAG, 0, offsetof(struct envelope, origin_again)},
 	{'F', FLAG, 0, offsetof(struct envelope, foreign_sender)},
 	{'G', FLAG, 0, offsetof(struct envelope, foreign_from)},
 	{'Q', TEXT, 200, offsetof(struct envelope, hold_reason)},

@@ -48,6 +48,8 @@ struct envelope {
 	bool smtputf8;
 	bool require_tls;         /* REQUIRETLS (RFC 8689): goes on only over TLS with a verified certificate, to servers that offer REQUIRETLS;
 	                             else it fails with 5.7.30.  postern-smtpd takes no recipient of another host with it */
+	struct slice origin;      /* CLASS_CLUSTER: the message's id at the host .client_ip that sent it here, or empty */
+	bool origin_again;        /* it sent the message before and had no answer */
 	bool foreign_sender, foreign_from; /* .user sends with an address that is not the account's, in the envelope or in the From field */
 	/* A stage may ask the queue to hold the message: reason, owner (authenticated user or address), until when (0: no deadline)
 	 * and what happens then: 'r' release, 'b' bounce, 'd' delete. */

@@ -1,6 +1,6 @@
 /* Forwarding to the mailHost of an account: see qmqpc.h.  Runs in postern-qmqpc.  The delivery comes from the queue; the far host may have been
  * taken over: its answer is bounded and made printable.
- * A mark in the header, as qmail-ldap sets it, ends loops between hosts that each think the other one has the mailbox. */
+ * The message's id goes with it (origin.h), so that a copy sent in doubt is known as one.  A mark in the header, as qmail-ldap sets it, ends loops between hosts that each think the other one has the mailbox. */
 #include "qmqp/qmqpc.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include "lib/header.h"
 #include "lib/io.h"
 #include "lib/netstring.h"
+#include "qmqp/origin.h"
 
 #define QMQP_PORT "628"
 #define ANSWER_OCTETS_MAX 1024
@@ -130,13 +131,19 @@ static size_t digits(size_t n)
 /* Everything but the message's own octets: before them and after them. */
 static void frame(struct buf *before, struct buf *after, const struct delivery *d, struct slice me, size_t octets)
 {
-	size_t message = strlen(MARK) + me.n + 1 + octets;
+	struct buf fields = BUF_INIT(1024);
+	origin_add(&fields, d->id, d->doubt || d->attempt > 1);
+	buf_add_str(&fields, MARK);
+	buf_add_slice(&fields, me);
+	buf_add_char(&fields, '\n');
+	size_t message = fields.n + octets;
 	netstring_add(after, d->sender);
 	for (size_t i = 0; i < d->count; i++)
 		netstring_add(after, d->rcpt[i].target.address);
-	buf_add_format(before, "%zu:%zu:%s", digits(message) + 1 + message + 1 + after->n, message, MARK);
-	buf_add_slice(before, me);
-	buf_add_char(before, '\n');
+	buf_add_format(before, "%zu:%zu:", digits(message) + 1 + message + 1 + after->n, message);
+	buf_add_slice(before, buf_slice(&fields));
+	before->overflow |= fields.overflow;
+	buf_free(&fields);
 }
 
 static int send_all(int fd, const struct delivery *d, struct slice header, struct slice body, struct slice me, int64_t deadline, struct err *e)

@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/netstring.h"
 #include "qmqp/intake.h"
+#include "qmqp/origin.h"
 
 #define READ_OCTETS (64 * 1024)
 #define CONNECTION_MSEC (3600 * 1000)
@@ -69,9 +70,10 @@ static void add_received(struct buf *b, const struct connection *c, int64_t now)
 	buf_add_str(b, "\n");
 }
 
-/* The head, or with *WHY set E_SYNTAX: an address is none. */
+/* The head, or E_SYNTAX: an address is none. */
 static int make_head(const struct connection *c, const struct qmqp_intake *q, struct err *e)
 {
+	struct slice header = data_header_header(&q->header);
 	struct envelope env = {.id = slice_str(c->id), .class = CLASS_CLUSTER, .wall_usec = clock_wall_usec(), .client_ip = c->from->client_ip,
 		.sender = slice_make("", 0), .eightbit = true, .rcpts = q->count - 1};
 	struct buf text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX * 2), one = BUF_INIT(ADDRESS_MAX), received = BUF_INIT(1024);
@@ -94,7 +96,8 @@ static int make_head(const struct connection *c, const struct qmqp_intake *q, st
 			env.sender = s;
 	}
 	add_received(&received, c, env.wall_usec);
-	const struct slice pieces[] = {buf_slice(&received), data_header_header(&q->header), slice_make("\n", q->header.no_blank)};
+	(void)!origin_take(&env.origin, &env.origin_again, &header);
+	const struct slice pieces[] = {buf_slice(&received), header, slice_make("\n", q->header.no_blank)};
 	if (rc == 0)
 		rc = text.overflow || received.overflow ? err_sys(e, "recipients") : job_make_head(&env, pieces, 3, e);
 	free(at);
@@ -108,6 +111,8 @@ static int make_head(const struct connection *c, const struct qmqp_intake *q, st
 /* CODE of the line's answer, or a failure: all of them are temporary but E_SYNTAX. */
 static int hand_on(const struct connection *c, const struct qmqp_intake *q, int next, int *code, char text[ANSWER_MAX + 1], struct err *e)
 {
+	struct slice header = data_header_header(&q->header), origin = {0};
+	bool again = false;
 	struct job job = JOB_INIT;
 	int mine = -1;
 	int64_t until = deadline_in(control_number(c->control, C_answerseconds) * 1000);
@@ -123,7 +128,8 @@ static int hand_on(const struct connection *c, const struct qmqp_intake *q, int 
 		rc = job_send(next, &job, until, e);
 	job_close(&job);
 	if (rc >= 0) {
-		LOG(EV_qmqpd_handed, c->id, F_SLICE("ip", c->from->client_ip), F_SLICE("sender", qmqp_intake_field(q, 0)),
+		(void)!origin_take(&origin, &again, &header);
+		LOG(EV_qmqpd_handed, c->id, F_SLICE("ip", c->from->client_ip), F_SLICE("origin", origin), F_NUM("again", again), F_SLICE("sender", qmqp_intake_field(q, 0)),
 			F_NUM("rcpts", q->count - 1), F_NUM("octets", q->header.line + q->body_octets));
 		rc = answer_wait(code, text, mine, until, e);
 	}

@@ -1,5 +1,6 @@
 """QMQP between hosts of a cluster: two whole suites with one directory, hostile clients, lost hosts, loops."""
 import socket
+import threading
 
 import pytest
 
@@ -87,6 +88,57 @@ def test_a_host_that_is_down_defers(pair):
     two.wait_mail("u1")
     wait_for(lambda: one.json("queue", "list") == [])
     assert len(two.mails("u1")) == 1
+
+
+class LosesAnswers:
+    """Between two hosts: carries everything but the answers to the first COUNT messages."""
+    def __init__(self, to, count):
+        self.to, self.count, self.lost = to, count, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            client, _ = self.listener.accept()
+            with client, socket.create_connection(("127.0.0.1", self.to)) as server:
+                data = b""
+                while b":" not in data or len(data) < int(data.split(b":")[0]) + len(data.split(b":")[0]) + 2:
+                    data += client.recv(65536)
+                server.sendall(data)
+                answer = server.recv(1000)
+                if len(self.lost) < self.count:
+                    self.lost.append((data, answer))
+                else:
+                    client.sendall(answer)
+
+
+@pytest.mark.parametrize("read", [False, True], ids=["unread", "read"])
+def test_a_lost_answer_makes_no_second_copy(pair, read):
+    """The far side took the message and its K never came: it is sent again, and is the same file; also where a reader has moved it."""
+    one, two = pair
+    way = LosesAnswers(two.qmqp, 2)
+    one.control("qmqproutes", f"mx2.campus.test:127.0.0.1:{way.port}")
+    one.start(), two.start()
+    assert one.send("a@far.test", ["u1@campus.test", "u2@campus.test", "alias2@campus.test"], MESSAGE)[0] == 250
+    id = one.wait_event("queue-accepted")[0]["id"]
+    for n in (1, 2):
+        wait_for(lambda: (q := one.json("queue", "list")) and q[0]["attempts"] == n and q[0]["recipients"][0]["reason"])
+        assert all(b":Kok " in a for _, a in way.lost) and len(way.lost) == n
+        two.wait_mail("u1"), two.wait_mail("u2")
+        if read and n == 1:
+            (f,) = two.maildir("u1").glob("new/*")
+            f.rename(f.parents[1] / "cur" / (f.name + ":2,S"))
+        one.postern("queue", "retry", "all", check=0)
+    wait_for(lambda: one.json("queue", "list") == [] and two.json("queue", "list") == [])
+    assert [e["again"] for e in two.events("qmqpd-handed")] == ["0", "1", "1"]
+    assert {e["origin"] for e in two.events("qmqpd-handed")} == {id}
+    assert b"X-Postern-Origin: %s\nDelivered-To: CLUSTERHOST mx1.campus.test\n" % id.encode() in way.lost[0][0]
+    assert b":X-Postern-Origin: %s again\n" % id.encode() in way.lost[1][0]
+    assert len(two.mails("u1")) == 1 and b"X-Postern-Origin" not in two.mails("u1")[0]
+    assert sorted(m.count(b"Delivered-To: alias2@campus.test\n") for m in two.mails("u2")) == [0, 1], "each address once"
+    assert one.send("a@far.test", "u1@campus.test", MESSAGE)[0] == 250
+    assert len(two.wait_mail("u1", 2)) == 2, "another message with the same octets is another message"
 
 
 def test_loops_end(pair):

@@ -26,6 +26,7 @@
 #define MAIL 54321
 #define PERSON 54322
 #define ID "0123456789abc"
+#define ORIGIN "0fdxkwb3m2q7a"
 
 static char top[64], base[96];
 static int port = -1;
@@ -117,11 +118,18 @@ static void teardown(void)
 	remove_all(top);
 }
 
+#define HEADER "Subject: x\n\n"
+#define BODY "hello\n"
+#define TRACE "Return-Path: <from@a.test>\nDelivered-To: to@b.test\n"
+
 /* One delivery, with defaults for what a test does not say. */
 struct order {
 	const char *maildir, *address, *header, *body;
 	long long uid, size_most, quota_octets, quota_count, number;
 	bool doubt;
+	const char *peer; /* sent by this host of the cluster, where it has the id ORIGIN */
+	bool again;
+	long long attempt;
 	size_t count; /* recipients, numbered on */
 };
 
@@ -133,12 +141,20 @@ static int memfd(const char *content, size_t n)
 	return fd;
 }
 
-static int head(const char *header)
+static int head(const struct order *o)
 {
-	struct buf b = BUF_INIT(1 << 20);
+	struct buf b = BUF_INIT(1 << 20), peer = BUF_INIT(100);
 	netstring_add_str(&b, "i" ID);
+	if (o->peer) {
+		buf_add_format(&peer, "A%s", o->peer);
+		netstring_add(&b, buf_slice(&peer));
+		netstring_add_str(&b, "K" ORIGIN);
+	}
+	if (o->again)
+		netstring_add_str(&b, "M");
+	buf_free(&peer);
 	netstring_add_str(&b, "");
-	buf_add_str(&b, header);
+	buf_add_str(&b, o->header ? o->header : HEADER);
 	int fd = memfd(b.p, b.n);
 	buf_free(&b);
 	return fd;
@@ -148,7 +164,7 @@ static struct delivery d;
 
 static void fill(const struct order *o)
 {
-	d = (struct delivery){.id = ID, .sender = slice_str("from@a.test"), .attempt = 1, .doubt = o->doubt, .size_octets = 10,
+	d = (struct delivery){.id = ID, .sender = slice_str("from@a.test"), .attempt = o->attempt ? o->attempt : 1, .doubt = o->doubt, .size_octets = 10,
 		.count = o->count ? o->count : 1};
 	for (size_t i = 0; i < d.count; i++) {
 		d.rcpt[i].number = o->number + (long long)i;
@@ -159,10 +175,6 @@ static void fill(const struct order *o)
 	}
 }
 
-#define HEADER "Subject: x\n\n"
-#define BODY "hello\n"
-#define TRACE "Return-Path: <from@a.test>\nDelivered-To: to@b.test\n"
-
 /* Returns the reply socket. */
 static int post(const struct order *o)
 {
@@ -171,7 +183,7 @@ static int post(const struct order *o)
 	int pair[2];
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	const char *body = o->body ? o->body : BODY;
-	int fds[3] = {head(o->header ? o->header : HEADER), memfd(body, strlen(body)), pair[1]};
+	int fds[3] = {head(o), memfd(body, strlen(body)), pair[1]};
 	fill(o);
 	delivery_encode(&b, &d);
 	ck_assert(!b.overflow);
@@ -664,10 +676,51 @@ START_TEST(system_users)
 }
 END_TEST
 
+/* The same message from another host of the cluster, taken in here a second time, with a Received field of its own. */
+#define FIRST "Received: from [192.0.2.9]\n  by mx.test with QMQP id 0000000000001;\n  now\n"
+#define SECOND "Received: from [192.0.2.9]\n  by mx.test with QMQP id 0000000000002;\n  later than that\n"
+static const struct {
+	const char *spec;
+	struct order second;
+	bool read; /* a reader moved the first copy */
+	int copies;
+} sent_twice[] = {
+	{"again", {.peer = "192.0.2.9", .again = true, .header = SECOND HEADER}, false, 1},
+	{"again, read meanwhile", {.peer = "192.0.2.9", .again = true, .header = SECOND HEADER}, true, 1},
+	{"a second attempt here", {.peer = "192.0.2.9", .attempt = 2, .header = SECOND HEADER}, true, 1},
+	{"in doubt here", {.peer = "192.0.2.9", .doubt = true, .header = SECOND HEADER}, true, 1},
+	{"not in doubt, the same name", {.peer = "192.0.2.9", .header = FIRST HEADER}, false, 1},
+	{"a recipient number that means nothing", {.peer = "192.0.2.9", .number = 3, .again = true, .header = SECOND HEADER}, false, 1},
+	{"for another address", {.peer = "192.0.2.9", .again = true, .address = "alias@b.test", .header = SECOND HEADER}, false, 2},
+	{"from another host with the same id", {.peer = "192.0.2.8", .again = true, .header = SECOND HEADER}, false, 2},
+	{"not from another host", {.doubt = true, .header = SECOND HEADER}, false, 2},
+	{"read, and other octets", {.peer = "192.0.2.9", .again = true, .header = SECOND HEADER, .body = "other\n"}, true, 2},
+};
+
+START_TEST(sent_twice_by_another_host)
+{
+	char one[300], cur[400];
+	struct order first = {.maildir = maildir("u1"), .peer = "192.0.2.9", .header = FIRST HEADER}, second = sent_twice[_i].second;
+	struct delivery_result r = deliver(&first);
+	WANT(r, DELIVERY_DONE, "2.0.0", "");
+	ck_assert_int_eq(names(box, "new", one), 1);
+	ck_assert_msg(strstr(one, "/" ORIGIN ".q") && strlen(strstr(one, ".q")) > 18, "%s", one);
+	holds(one, TRACE FIRST HEADER BODY);
+	join(cur, sizeof cur, "%s/cur/%s:2,S", box, strrchr(one, '/') + 1);
+	if (sent_twice[_i].read)
+		ck_assert_int_eq(rename(one, cur), 0);
+	second.maildir = box;
+	r = deliver(&second);
+	WANT(r, DELIVERY_DONE, "2.0.0", "");
+	ck_assert_msg(names(box, "new", NULL) + names(box, "cur", NULL) == sent_twice[_i].copies, "%s", sent_twice[_i].spec);
+	ck_assert_int_eq(names(box, "tmp", NULL), 0);
+}
+END_TEST
+
 START_TEST(host_in_the_name)
 {
 	struct maildir_message m = {.part = {slice_str("abc"), slice_str(""), slice_str("")}};
-	maildir_name(&m, slice_str(ID), 12, slice_str("a/b:c,d e"));
+	maildir_name(&m, slice_str(ID), "12", slice_str("a/b:c,d e"));
 	ck_assert_str_eq(m.name, ID ".12.a\\057b\\072c_d_e,S=3");
 	ck_assert_uint_eq(m.stem, strlen(ID ".12."));
 }
@@ -679,6 +732,7 @@ int main(void)
 	TCase *t = tcase_create("local");
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, sent_twice_by_another_host, 0, sizeof sent_twice / sizeof *sent_twice);
 	tcase_add_test(t, plain);
 	tcase_add_test(t, hundred_recipients_in_one_delivery);
 	tcase_add_test(t, hundred_deliveries_waiting);

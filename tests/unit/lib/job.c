@@ -20,7 +20,7 @@ static struct recipient rcpts[] = {
 static struct envelope sample(const char *id)
 {
 	return (struct envelope){.id = slice_str(id), .class = CLASS_OUTSIDE, .wall_usec = 1795000000000000, .sender = slice_str(""),
-		.client_ip = slice_str("192.0.2.1"), .helo = slice_str("mx.far.test"), .ret = 'H', .eightbit = true, .foreign_from = true,
+		.client_ip = slice_str("192.0.2.1"), .origin = slice_str("0fdxkwb3m2q7a"), .origin_again = true, .helo = slice_str("mx.far.test"), .ret = 'H', .eightbit = true, .foreign_from = true,
 		.hold_reason = slice_str("skim"), .hold_until_sec = 99, .hold_then = 'r', .rcpt = rcpts, .rcpts = 2};
 }
 
@@ -44,7 +44,7 @@ START_TEST(envelope_round_trip)
 	ck_assert(slice_eq_str(header, "Subject: x\n\n"));
 	ck_assert(slice_eq_str(out.id, "0123456789abc") && out.class == CLASS_OUTSIDE && out.wall_usec == env.wall_usec);
 	ck_assert(out.sender.n == 0 && out.sender.p && slice_eq(out.client_ip, env.client_ip) && slice_eq(out.helo, env.helo));
-	ck_assert(out.ret == 'H' && out.eightbit && out.foreign_from && !out.foreign_sender && !out.smtputf8 && out.user.n == 0);
+	ck_assert(out.ret == 'H' && out.eightbit && out.foreign_from && slice_eq_str(out.origin, "0fdxkwb3m2q7a") && out.origin_again && !out.foreign_sender && !out.smtputf8 && out.user.n == 0);
 	ck_assert(slice_eq_str(out.hold_reason, "skim") && out.hold_until_sec == 99 && out.hold_then == 'r');
 	ck_assert(out.rcpts == 2 && slice_eq(out.rcpt[0].address, rcpts[0].address) && slice_eq(out.rcpt[0].orcpt, rcpts[0].orcpt));
 	ck_assert_str_eq(out.rcpt[0].notify, "SF");

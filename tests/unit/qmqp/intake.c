@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "qmqp/origin.h"
 #include "qmqp/qmqpc.h"
 #include "tests/unit/unit.h"
 
@@ -121,8 +122,34 @@ START_TEST(route)
 }
 END_TEST
 
+#define O "X-Postern-Origin: 0123456789abc"
+static const struct {
+	const char *header, *rest; /* NULL: no such field */
+	bool again;
+} origins[] = {
+	{O "\nReceived: x\n\n", "Received: x\n\n", false}, {O " again\nReceived: x\n\n", "Received: x\n\n", true}, {O "\n", "", false},
+	{.header = O}, {.header = O " again"}, {.header = O " agai\n"}, {.header = O " \n"}, {.header = O "d\n"}, {.header = "X-Postern-Origin: 0123456789ab\n"},
+	{.header = "X-Postern-Origin: 0123456789ABC\n\n"}, {.header = "X-Postern-Origin:0123456789abc\n\n"}, {.header = O "\n folded\n\n"}, {.header = O "\n\tfolded\n\n"},
+	{.header = "Received: x\n" O "\n\n"}, {.header = "X-Postern-Origin: ../../../x.y\n\n"}, {.header = ""}, {.header = "\n" O "\n"},
+};
+
+START_TEST(origin)
+{
+	struct slice id = {0}, header = slice_str(origins[_i].header);
+	bool again = false, found = origin_take(&id, &again, &header);
+	ck_assert_int_eq(found, origins[_i].rest != NULL);
+	ck_assert(slice_eq_str(header, found ? origins[_i].rest : origins[_i].header));
+	ck_assert(!found || (slice_eq_str(id, "0123456789abc") && again == origins[_i].again));
+	struct buf b = BUF_INIT(100);
+	origin_add(&b, "0123456789abc", again);
+	ck_assert(!found || slice_eq(slice_upto(slice_str(origins[_i].header), b.n), buf_slice(&b)));
+	buf_free(&b);
+}
+END_TEST
+
 UNIT_MAIN("qmqp",
 	tcase_add_test(t, every_split);
 	tcase_add_test(t, limits);
 	tcase_add_loop_test(t, answer, 0, sizeof answers / sizeof *answers);
+	tcase_add_loop_test(t, origin, 0, sizeof origins / sizeof *origins);
 	tcase_add_loop_test(t, route, 0, sizeof routes / sizeof *routes);)
