@@ -17,6 +17,8 @@
 struct options {
 	const char *control, *state;
 	bool json, dry_run, force, bytes;
+	bool lock, release, delete, keep; /* of skim */
+	const char *why;                 /* the same */
 	const char *verb;                /* the subcommand; NULL: none */
 	const char *arg[CMD_ARGS_MAX + 1]; /* what follows it, NULL-ended */
 	int args;

@@ -10,19 +10,38 @@ struct reader {
 };
 
 /* The value of an option: the rest of the word ("-cDIR", "--control=DIR") or the next word. */
-static int value(const char **out, struct reader *r, const char *name, const char *rest, struct err *e)
+static int value_of(const char **out, struct reader *r, const char *name, const char *rest, const char *what, struct err *e)
 {
 	if (!*rest) {
 		if (r->at == r->argc)
-			return err_set(e, E_SYNTAX, "%s needs a folder", name);
+			return err_set(e, E_SYNTAX, "%s needs %s", name, what);
 		rest = r->argv[r->at++];
 	} else if (*rest == '=' && name[1] == '-') {
 		rest++;
 	}
 	if (!*rest)
-		return err_set(e, E_SYNTAX, "%s needs a folder", name);
+		return err_set(e, E_SYNTAX, "%s needs %s", name, what);
 	*out = rest;
 	return 0;
+}
+
+static int value(const char **out, struct reader *r, const char *name, const char *rest, struct err *e)
+{
+	return value_of(out, r, name, rest, "a folder", e);
+}
+
+/* Options without a value. */
+static bool *flag(struct options *o, const char *word)
+{
+	const struct {
+		const char *name;
+		bool *to;
+	} flags[] = {{"--json", &o->json}, {"--dry-run", &o->dry_run}, {"--force", &o->force}, {"--bytes", &o->bytes}, {"--lock", &o->lock}, {"--release", &o->release},
+		{"--delete", &o->delete}, {"--keep", &o->keep}, {"--help", &o->help}, {"-h", &o->help}, {"--version", &o->version}, {"-V", &o->version}};
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+		if (strcmp(word, flags[i].name) == 0)
+			return flags[i].to;
+	return NULL;
 }
 
 static bool starts(const char *word, const char *name)
@@ -32,22 +51,15 @@ static bool starts(const char *word, const char *name)
 
 static int option(struct options *o, struct reader *r, const char *word, struct err *e)
 {
-	if (strcmp(word, "--json") == 0)
-		o->json = true;
-	else if (strcmp(word, "--dry-run") == 0)
-		o->dry_run = true;
-	else if (strcmp(word, "--force") == 0)
-		o->force = true;
-	else if (strcmp(word, "--bytes") == 0)
-		o->bytes = true;
-	else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
-		o->help = true;
-	else if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
-		o->version = true;
+	bool *to = flag(o, word);
+	if (to)
+		*to = true;
 	else if (strcmp(word, "--control") == 0 || starts(word, "--control="))
 		return value(&o->control, r, "--control", word + strlen("--control"), e);
 	else if (strcmp(word, "--state") == 0 || starts(word, "--state="))
 		return value(&o->state, r, "--state", word + strlen("--state"), e);
+	else if (strcmp(word, "--why") == 0 || starts(word, "--why="))
+		return value_of(&o->why, r, "--why", word + strlen("--why"), "a reason", e);
 	else if (starts(word, "-c"))
 		return value(&o->control, r, "-c", word + 2, e);
 	else if (starts(word, "-s"))

@@ -25,7 +25,9 @@ static const struct subcommand {
 	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...], verify [FOLDER] [--bytes]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
 	{"quarantine", "list|show|release|delete [ID|all|KEY=VALUE ...] [--dry-run] [--force]", "what the scan policy holds back; release or delete it",
 		cmd_quarantine, 0, CMD_ARGS_MAX, false},
-	{"skim", "replay FILE|-", "what the detection of stolen accounts says of past events (JSON lines)", cmd_skim, 2, 2, false},
+	{"skim", "list | show USER|CODE | flag USER [--lock] --why TEXT | clear USER | restore USER [--release|--delete|--keep] |\n"
+		"       travel USER COUNTRY,... until YYYY-MM-DD | travel USER none | report USER | login [FILE] | replay FILE|-",
+		"stolen accounts: who is suspected and why, what is done about it, giving back", cmd_skim, 0, CMD_ARGS_MAX, false},
 	{"user", "ADDRESS", "what the directory says of an address and where its mail goes", cmd_user, 1, 1, false},
 	{"privileges", "", "what each program may do, and whether the running ones hold to it", run_privileges, 0, 0, false},
 	{"fixup", "ADDRESS", "what an address is rewritten to, and by which line", run_fixup, 1, 1, false},
@@ -122,6 +124,8 @@ static int run(const struct options *o)
 		return cmd_fail(o, EXIT_USAGE, "has no option --%s", o->dry_run ? "dry-run" : "force");
 	if (o->bytes && (s->run != cmd_queue || !o->args || strcmp(o->arg[0], "verify") != 0))
 		return cmd_fail(o, EXIT_USAGE, "has no option --bytes");
+	if ((o->lock || o->release || o->delete || o->keep || o->why) && s->run != cmd_skim)
+		return cmd_fail(o, EXIT_USAGE, "has no option --lock, --release, --delete, --keep or --why");
 	return s->run(o);
 }
 

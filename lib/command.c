@@ -16,7 +16,7 @@
 
 int command_accept(struct command *cmd, int listen_fd, struct err *e)
 {
-	struct ucred who;
+	struct ucred who = {0};
 	socklen_t size = sizeof who;
 	cmd->fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (cmd->fd < 0)
@@ -26,6 +26,7 @@ int command_accept(struct command *cmd, int listen_fd, struct err *e)
 		rc = err_sys(e, "SO_PEERCRED");
 	else if (who.uid != 0 && who.uid != geteuid())
 		rc = err_set(e, E_REFUSED, "user %u may not give commands", (unsigned)who.uid);
+	cmd->uid = who.uid;
 	if (rc < 0)
 		close_fd(&cmd->fd);
 	return rc;

@@ -13,6 +13,7 @@
 /* Server, for event loops: accept and read never block; a caller that reads nothing for 5 s is cut off. */
 struct command {
 	int fd;
+	unsigned uid; /* who calls, as the kernel says */
 	char space[COMMAND_MAX];
 	struct slice arg[COMMAND_ARGS_MAX];
 	size_t args;

@@ -51,7 +51,7 @@ static unsigned unsafe_countries(const struct judging *j)
 	for (uint16_t i = 0; i <= j->u->logins; i++) {
 		const struct login *l = i < j->u->logins ? &j->u->login[i] : NULL;
 		country cc = l ? l->country : j->place.country;
-		if (!cc || config_safe_country(c, cc) || config_travels(c, j->ev->user, cc, j->now))
+		if (!cc || config_safe_country(c, cc) || engine_travels(j->g, j->u, cc, j->now))
 			continue;
 		if (l && ((l->kinds & OUR) || l->time < j->now - config_number(c, N_hook_interval)))
 			continue;

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/program.h"
+#include "skim/commands.h"
 #include "skim/job_event.h"
 
 #define SEND_MSEC 120000       /* waiting for room in the next stage; the session's own deadline is longer */
@@ -17,7 +18,7 @@ enum guard_verdict guard_verdict(const struct decision *d)
 {
 	switch (d->action) {
 	case ACTION_HOLD:
-		return GUARD_HOLD;
+		return d->user->mark ? GUARD_HOLD_FOR_GOOD : GUARD_HOLD;
 	case ACTION_LOCK:
 		return GUARD_HOLD_FOR_GOOD;
 	case ACTION_STOP:
@@ -27,7 +28,8 @@ enum guard_verdict guard_verdict(const struct decision *d)
 	}
 }
 
-static void log_decision(const struct job *job, const struct decision *d)
+/* EVENT: skim for a message, skim_login for all else. */
+static void log_decision(enum log_event event, const char *id, const struct decision *d)
 {
 	char rules[300] = "";
 	size_t n = 0;
@@ -39,7 +41,7 @@ static void log_decision(const struct job *job, const struct decision *d)
 			memcpy(rules + n, name.p, name.n);
 			n += name.n;
 		}
-	LOG(EV_skim, job->id, F_SLICE("user", job->env.user), F_STR("action", action_name(d->action)), F_NUM("score", d->score),
+	LOG(event, id, F_SLICE("user", slice_make(d->user->name, d->user->name_n)), F_STR("action", action_name(d->action)), F_NUM("score", d->score),
 		F_SLICE("rules", slice_make(rules, n)), F_STR("code", d->user->code), F_STR("why", d->why));
 }
 
@@ -95,7 +97,7 @@ void guard_job(struct engine *g, struct job *job, int next)
 		LOG(EV_fault, job->id, F_ERR(&e));
 	job_event_free(&je);
 	if (d.action != ACTION_PASS)
-		log_decision(job, &d);
+		log_decision(EV_skim, job->id, &d);
 	act(job, &d, next);
 }
 
@@ -142,16 +144,28 @@ static int serve(struct engine *g, int in, int next)
 	return rc == E_EOF ? E_EOF : 0;
 }
 
-int guard_run(struct engine *g, int in, int next, int folder, int (*reload)(struct engine *g))
+/* A user was changed by something else than a message. */
+static void changed(void *arg, struct user *u, const struct decision *d)
 {
-	struct keeping k = {.folder = folder, .memory_due = deadline_in(KEEP_MSEC)};
+	struct keeping *k = arg;
+	(void)u;
+	k->changed = k->flags_changed = true;
+	if (d && d->action != ACTION_PASS)
+		log_decision(EV_skim_login, NULL, d);
+}
+
+int guard_run(struct engine *g, const struct guard_ports *ports, int (*reload)(struct engine *g))
+{
+	struct keeping k = {.folder = ports->folder, .memory_due = deadline_in(KEEP_MSEC)};
 	while (!program_stopping()) {
-		struct pollfd p[2] = {{in, POLLIN, 0}, {program_lifeline(), POLLIN, 0}};
-		if (poll(p, 2, k.flags_changed || k.changed ? FLAGS_MSEC : -1) < 0)
+		struct pollfd p[] = {{ports->in, POLLIN, 0}, {program_lifeline(), POLLIN, 0}, {ports->command, POLLIN, 0}};
+		if (poll(p, sizeof p / sizeof *p, k.flags_changed || k.changed ? FLAGS_MSEC : -1) < 0)
 			continue;
 		if (p[1].revents && reload(g) == E_EOF)
 			break;
-		int rc = p[0].revents ? serve(g, in, next) : 0;
+		if (p[2].revents)
+			commands_serve(g, ports->command, changed, &k);
+		int rc = p[0].revents ? serve(g, ports->in, ports->next) : 0;
 		if (rc == E_EOF)
 			break;
 		k.changed |= rc == 1;

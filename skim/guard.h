@@ -9,6 +9,11 @@ enum guard_verdict { GUARD_PASS, GUARD_HOLD, GUARD_HOLD_FOR_GOOD, GUARD_STOPPED,
 enum guard_verdict guard_verdict(const struct decision *d);
 /* Judge JOB and pass it on, give it a head that holds it, or answer it.  Whatever fails in the detection lets the message pass. */
 void guard_job(struct engine *g, struct job *job, int next);
-/* Serve until told to stop; IN: jobs, FOLDER: STATE/skim (-1: nothing is kept). */
-int guard_run(struct engine *g, int in, int next, int folder, int (*reload)(struct engine *g));
+struct guard_ports {
+	int in, next;  /* jobs */
+	int command;   /* operators */
+	int folder;    /* STATE/skim; -1: nothing is kept */
+};
+/* Serve until told to stop. */
+int guard_run(struct engine *g, const struct guard_ports *ports, int (*reload)(struct engine *g));
 #endif

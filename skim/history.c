@@ -94,6 +94,7 @@ void history_user_free(struct user *u)
 	free(u->sent);
 	free(u->text);
 	free(u->hits);
+	free(u->mark);
 	free(u);
 }
 

@@ -55,6 +55,13 @@ struct hit {
 struct hits {
 	struct hit of[R_COUNT];
 };
+/* What an operator said of a user: stays until it is taken back. */
+#define MARK_WHY_MAX 200
+struct mark {
+	int64_t time;
+	uint32_t uid;
+	char why[MARK_WHY_MAX + 1];
+};
 enum user_state { USER_FREE, USER_FLAGGED, USER_HELD, USER_STOPPED, USER_LOCKED, USER_RECOVERING };
 
 struct user {
@@ -75,6 +82,10 @@ struct user {
 	uint16_t hours[24];
 	uint32_t usual_day[2];  /* the two largest days of recipients before today, fading */
 	uint32_t today, today_day;
+	/* reports of others about the user's mail, since .reported */
+	int64_t reported;
+	uint32_t reports;
+	char class[CLASS_NAME_MAX + 1]; /* as the directory says; "" unknown */
 	/* declared by postern skim travel */
 	country travel[TRAVEL_COUNTRIES_MAX];
 	int64_t travel_until;
@@ -83,6 +94,7 @@ struct user {
 	struct sent *sent;
 	struct text_seen *text;
 	struct hits *hits;      /* NULL: none */
+	struct mark *mark;      /* NULL: none; else mail is held whatever the score */
 	uint16_t logins, logins_room, sents, sents_room, texts;
 	uint16_t name_n;
 	char name[];            /* in lower case, no NUL at the end */

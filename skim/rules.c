@@ -46,7 +46,7 @@ int engine_score(const struct engine *g, const struct user *u, int64_t now, int 
 	for (int f = 0; f < FAMILY_COUNT; f++)
 		*families += by[f] > 0 && lround(by[f]) >= config_number(g->cfg, N_family_points);
 	/* after an incident half is enough */
-	if (u->state == USER_RECOVERING && now < u->recovering_until)
+	if (now < u->recovering_until)
 		sum *= 2;
 	return (int)lround(sum);
 }
@@ -89,27 +89,32 @@ static enum skim_action lock_or_stop(struct engine *g, const struct user *u, int
 }
 
 /* Letters and digits that are not taken for one another on the telephone. */
-static void make_code(char code[10], const struct user *u, int64_t now)
+void engine_code(struct user *u, int64_t now)
 {
 	static const char letters[] = "ACDEFHJKLMNPRTUVWXY34679";
 	uint64_t x = ((uint64_t)u->hash << 32 ^ (uint64_t)now) * 0x9e3779b97f4a7c15u;
 	for (int i = 0; i < 7; i++, x /= 24)
-		code[i] = i == 3 ? '-' : letters[x % 24];
-	code[7] = 0;
+		u->code[i] = i == 3 ? '-' : letters[x % 24];
+	u->code[7] = 0;
 }
 
-static void set_state(struct decision *d, struct user *u, int64_t now)
+static void set_state(struct decision *d, struct user *u, const struct skim_config *cfg, int64_t now)
 {
 	static const enum user_state of[] = {[ACTION_PASS] = USER_FREE, [ACTION_LOG] = USER_FLAGGED, [ACTION_HOLD] = USER_HELD,
 		[ACTION_STOP] = USER_STOPPED, [ACTION_LOCK] = USER_LOCKED};
 	enum user_state state = of[d->action];
-	if (u->state == USER_LOCKED || (u->state == USER_RECOVERING && state < USER_HELD))
+	if (u->state == USER_LOCKED)
 		return;
+	/* an operator's flag goes on being one, and who was given back is watched until that ends */
+	if (u->mark && state == USER_HELD && d->score < config_number(cfg, N_hold))
+		state = USER_FLAGGED;
+	if (state < USER_HELD && now < u->recovering_until)
+		state = USER_RECOVERING;
 	d->changed = state != u->state;
 	if (!d->changed)
 		return;
 	if (u->state == USER_FREE || !u->code[0])
-		make_code(u->code, u, now);
+		engine_code(u, now);
 	u->state = state;
 	u->since = now;
 }
@@ -123,15 +128,37 @@ static uint64_t live(const struct user *u, const struct skim_config *c, int64_t 
 	return rules;
 }
 
-static void forget(struct user *u)
+void engine_forget(struct user *u)
 {
 	free(u->hits);
 	u->hits = NULL;
-	if (u->state != USER_LOCKED && u->state != USER_RECOVERING)
-		u->state = USER_FREE, u->code[0] = 0;
+	if (u->state == USER_LOCKED || u->mark)
+		return;
+	u->state = u->recovering_until ? USER_RECOVERING : USER_FREE;
+	if (u->state == USER_FREE)
+		u->code[0] = 0;
 }
 
-static void decide(struct decision *d, struct judging *j)
+void engine_settle(const struct engine *g, struct user *u, int64_t now)
+{
+	if (u->recovering_until && now >= u->recovering_until) {
+		u->recovering_until = 0;
+		if (u->state == USER_RECOVERING)
+			u->state = USER_FLAGGED, u->since = now;
+	}
+	if (u->state != USER_FREE && !live(u, g->cfg, now))
+		engine_forget(u);
+}
+
+bool engine_travels(const struct engine *g, const struct user *u, country cc, int64_t now)
+{
+	for (int i = 0; i < TRAVEL_COUNTRIES_MAX && u->travel[i] && now < u->travel_until; i++)
+		if (u->travel[i] == cc)
+			return true;
+	return config_travels(g->cfg, slice_make(u->name, u->name_n), cc, now);
+}
+
+void judging_decide(struct decision *d, struct judging *j)
 {
 	struct engine *g = j->g;
 	struct user *u = j->u;
@@ -139,17 +166,19 @@ static void decide(struct decision *d, struct judging *j)
 	d->score = engine_score(g, u, j->now, &families);
 	d->hit = j->hit;
 	d->rules = j->hit | live(u, g->cfg, j->now);
-	if (!d->rules && u->state != USER_LOCKED) {
+	if (!d->rules && u->state != USER_LOCKED && !u->mark) {
 		if (u->hits)
-			forget(u);
+			engine_forget(u);
 		return;
 	}
 	d->action = ladder(j, d->score, families);
+	if (u->mark && j->floor < ACTION_HOLD)
+		j->floor = ACTION_HOLD;
 	if (d->action < j->floor)
 		d->action = j->floor;
 	if (d->action == ACTION_LOCK || u->state == USER_LOCKED)
 		d->action = lock_or_stop(g, u, j->now);
-	set_state(d, u, j->now);
+	set_state(d, u, g->cfg, j->now);
 	/* nothing new, and no message to hold */
 	if (!j->hit && !(j->ev->send && d->action >= ACTION_HOLD))
 		d->action = ACTION_PASS;
@@ -157,7 +186,7 @@ static void decide(struct decision *d, struct judging *j)
 		why_text(d->why, u, g->cfg, j->hit, j->now);
 }
 
-static void start(struct judging *j, struct engine *g, const struct skim_event *ev)
+void judging_start(struct judging *j, struct engine *g, const struct skim_event *ev)
 {
 	const struct skim_config *c = g->cfg;
 	*j = (struct judging){.g = g, .ev = ev, .now = ev->time == INT64_MIN ? g->clock : ev->time, .recipients = 1};
@@ -181,16 +210,17 @@ static void start(struct judging *j, struct engine *g, const struct skim_event *
 	if (j->now > u->last)
 		u->last = j->now;
 	j->learned = j->now - u->first >= config_number(c, N_learn_days) * DAY || u->logins_total >= (uint32_t)config_number(c, N_learn_logins);
-	j->declared = j->place.country && config_travels(c, ev->user, j->place.country, j->now);
-	for (int i = 0; i < TRAVEL_COUNTRIES_MAX && u->travel[i] && j->now < u->travel_until; i++)
-		j->declared |= u->travel[i] == j->place.country;
+	if (ev->class.n && ev->class.n <= CLASS_NAME_MAX && slice_copy(u->class, sizeof u->class, ev->class) < 0)
+		u->class[0] = 0;
+	engine_settle(g, u, j->now);
+	j->declared = j->place.country && engine_travels(g, u, j->place.country, j->now);
 }
 
 void engine_judge(struct decision *d, struct engine *g, const struct skim_event *ev)
 {
 	struct judging j;
 	*d = (struct decision){.action = ACTION_PASS};
-	start(&j, g, ev);
+	judging_start(&j, g, ev);
 	d->user = j.u;
 	if (!ev->send && !ev->success) {
 		judge_failure(&j);
@@ -203,7 +233,7 @@ void engine_judge(struct decision *d, struct engine *g, const struct skim_event 
 	if (ev->send)
 		judge_send(&j);
 	judge_checks(&j);
-	decide(d, &j);
+	judging_decide(d, &j);
 	bool good = d->score < config_number(g->cfg, N_hold) && j.floor < ACTION_HOLD;
 	if (j.has_ip)
 		note_login(&j, good);

@@ -25,12 +25,32 @@ struct decision {
 
 /* Judge EV.  Never fails: what is not known counts for nobody and against nobody. */
 void engine_judge(struct decision *out, struct engine *g, const struct skim_event *ev);
+/* Judge what became known of a user's mail after (or without) its sending. */
+enum skim_fact {
+	FACT_REFUSED, /* so many recipients were refused at RCPT because they do not exist */
+	FACT_BOUNCED, /* so many recipients turned out not to exist */
+	FACT_BAD,     /* so many messages were found to be spam or to have a virus */
+	FACT_REPORT,  /* so many people complained */
+};
+#define FACT_COUNT_MAX 100000
+/* OUT as from engine_judge(); .user NULL: nothing is known of USER, and the fact is left out (a report makes the user). */
+void engine_fact(struct decision *out, struct engine *g, enum skim_fact fact, struct slice user, long count, int64_t now);
 /* The decision as one JSON object with its line end: id, time, user, action, score, rules, why. */
 void decision_json(struct buf *b, const struct decision *d, const struct skim_event *ev);
+/* Let time do its work on U's state: recovering ends, a flag without points goes. */
+void engine_settle(const struct engine *g, struct user *u, int64_t now);
+/* Take away all that speaks against U; the state is then that of a free user unless LOCKED or recovering. */
+void engine_forget(struct user *u);
+/* The letters by which an incident is named on the telephone. */
+void engine_code(struct user *u, int64_t now);
+/* Is U said to be in CC, by control/skim or by `postern skim travel`? */
+bool engine_travels(const struct engine *g, const struct user *u, country cc, int64_t now);
 /* The user's score and state as they are at NOW (points fade). */
 int engine_score(const struct engine *g, const struct user *u, int64_t now, int *families);
 /* Plain words for what speaks against U; rules in FIRST (bits) first. */
 void why_text(char out[WHY_MAX + 1], const struct user *u, const struct skim_config *cfg, uint64_t first, int64_t now);
+/* The words of one rule alone. */
+void why_rule(char out[WHY_MAX + 1], const struct user *u, enum rule r, int64_t now);
 const char *state_name(enum user_state s); /* "flagged", … */
 
 /* Between skim/rules*.c: the event being judged. */
@@ -48,6 +68,9 @@ struct judging {
 	struct sent hour, day;     /* sent, this message with it */
 	long recipients;
 };
+void judging_start(struct judging *j, struct engine *g, const struct skim_event *ev);
+void judging_decide(struct decision *d, struct judging *j);
+void judge_nonexistent(struct judging *j); /* S3, S4 */
 /* Rule R speaks against the user.  POINTS 0: those of the settings.  TEXT may be NULL. */
 void judging_hit(struct judging *j, enum rule r, int points, const struct hit *what);
 void judge_failure(struct judging *j);

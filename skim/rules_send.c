@@ -41,7 +41,7 @@ static bool usual_volume(const struct judging *j)
 static void volume(struct judging *j)
 {
 	const struct skim_config *c = j->g->cfg;
-	const struct userclass *class = config_class(c, j->ev->class, j->now);
+	const struct userclass *class = config_class(c, j->ev->class.n ? j->ev->class : slice_str(j->u->class), j->now);
 	if (usual_volume(j))
 		return;
 	if (class->recipients_hour && j->hour.external >= (uint32_t)class->recipients_hour)
@@ -52,7 +52,7 @@ static void volume(struct judging *j)
 		judging_hit(j, R_S7, 0, &(struct hit){.a = j->recipients});
 }
 
-static void nonexistent(struct judging *j)
+void judge_nonexistent(struct judging *j)
 {
 	const struct skim_config *c = j->g->cfg;
 	long n = j->hour.unknown;
@@ -152,7 +152,7 @@ void judge_send(struct judging *j)
 	j->day = user_sent(j->u, j->now, DAY);
 	bool unusual = from_unusual_place(j);
 	volume(j);
-	nonexistent(j);
+	judge_nonexistent(j);
 	novelty(j, unusual);
 	names(j);
 	links(j, unusual);

@@ -33,6 +33,7 @@ enum family { FAMILY_LOGIN, FAMILY_SENDING, FAMILY_CONTENT, FAMILY_REPORT, FAMIL
 	R(C1, "C1", CONTENT, 20, 12, 0, "the same text with a link to many") \
 	R(C2, "C2", CONTENT, 15, 24, 0, "a link to a host new for everybody, or a listed one") \
 	R(C3, "C3", CONTENT, 30, 24, 0, "what was sent is spam or has a virus") \
+	R(X1, "X1", REPORT, 40, 72, 0, "people complain of the user's mail") \
 	/* the checks of qmail-skim.conf */ \
 	R(PHISHHOOK, "phishhook", LOGIN, 40, 24, 0, "phishhook") \
 	R(PHISHFROM, "phishfrom", CONTENT, 50, 24, 0, "phishfrom") \

@@ -41,6 +41,7 @@ static void put_user(FILE *f, const struct user *u)
 	put(f, u->sent, u->sents * sizeof *u->sent);
 	put(f, u->text, u->text ? TEXTS_MAX * sizeof *u->text : 0);
 	put(f, u->hits, u->hits ? sizeof *u->hits : 0);
+	put(f, u->mark, u->mark ? sizeof *u->mark : 0);
 }
 
 static int commit(FILE *f, int folder, const char *from, const char *to, struct err *e)
@@ -98,17 +99,17 @@ static struct user *get_user(FILE *f)
 	struct user head;
 	if (!get(f, &head, offsetof(struct user, name)) || head.name_n == 0 || head.name_n > ADDRESS_MAX || head.state > USER_RECOVERING)
 		return NULL;
-	bool text = head.text, hits = head.hits;
+	bool text = head.text, hits = head.hits, mark = head.mark;
 	struct user *u = calloc(1, sizeof *u + head.name_n);
 	if (!u)
 		return NULL;
 	memcpy(u, &head, offsetof(struct user, name));
-	u->login = NULL, u->sent = NULL, u->text = NULL, u->hits = NULL;
+	u->login = NULL, u->sent = NULL, u->text = NULL, u->hits = NULL, u->mark = NULL;
 	u->code[sizeof u->code - 1] = 0;
 	u->logins_room = u->logins ? LOGINS_MAX : 0, u->sents_room = u->sents ? SENDS_MAX : 0;
 	if (get(f, u->name, u->name_n) && get_array(f, &u->login, u->logins, LOGINS_MAX, sizeof *u->login) &&
 		get_array(f, &u->sent, u->sents, SENDS_MAX, sizeof *u->sent) && get_array(f, &u->text, text ? TEXTS_MAX : 0, TEXTS_MAX, sizeof *u->text) &&
-		get_array(f, &u->hits, hits, 1, sizeof *u->hits))
+		get_array(f, &u->hits, hits, 1, sizeof *u->hits) && get_array(f, &u->mark, mark, 1, sizeof *u->mark))
 		return u;
 	history_user_free(u);
 	return NULL;

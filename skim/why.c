@@ -114,6 +114,9 @@ static void send_words(struct buf *b, enum rule r, const struct hit *h)
 	case R_C2:
 		buf_add_format(b, h->a ? "a link to %s, which is listed as bad" : "a link to %s, which nobody here used before", h->text);
 		break;
+	case R_X1:
+		buf_add_format(b, "%ld %s complained of mail from this user within a week", h->a, h->a == 1 ? "person" : "people");
+		break;
 	case R_C3:
 		buf_add_format(b, "%ld messages with spam or a virus within an hour", h->a);
 		break;
@@ -157,12 +160,23 @@ static void words(struct buf *b, const struct user *u, enum rule r, bool old, in
 		buf_add_format(b, " %s ago", span(time, now - h->time));
 }
 
+void why_rule(char out[WHY_MAX + 1], const struct user *u, enum rule r, int64_t now)
+{
+	struct buf b = BUF_INIT(WHY_MAX);
+	words(&b, u, r, false, now);
+	memcpy(out, b.p ? b.p : "", b.n);
+	out[b.n] = 0;
+	buf_free(&b);
+}
+
 void why_text(char out[WHY_MAX + 1], const struct user *u, const struct skim_config *cfg, uint64_t first, int64_t now)
 {
 	struct buf b = BUF_INIT(WHY_MAX);
 	char time[32];
 	if (u->state == USER_LOCKED && u->since < now)
 		buf_add_format(&b, "the account was locked %s ago (%s)", span(time, now - u->since), u->code);
+	if (u->mark)
+		buf_add_format(&b, "%san operator said %s ago: %s", b.n ? "; " : "", span(time, now - u->mark->time), u->mark->why);
 	for (int r = 0; u->hits && r < R_COUNT; r++)
 		if (first & RULE_BIT(r))
 			words(&b, u, r, false, now);

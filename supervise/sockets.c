@@ -46,7 +46,7 @@ static int command_socket(int *fd, const struct suite *s, const char *name, bool
 static int group_socket(struct group *g, const struct suite *s, struct err *e)
 {
 	char name[64];
-	bool plain = g->lane == LANE_NONE || g->lane == LANE_OUTSIDE;
+	bool plain = g->lane == LANE_OUTSIDE || g->row->lanes == BIT(g->lane);
 	snprintf(name, sizeof name, "%s%s%s", g->row->name, plain ? "" : "-", plain ? "" : graph_lane_name(g->lane));
 	return command_socket(&g->command_fd, s, name, g->row->open_to_all, e);
 }

@@ -1,0 +1,163 @@
+/* postern skim flag, clear, restore, travel, report: acts on users.  postern-skim checks who asks and writes the audit line. */
+#include <jansson.h>
+#include <string.h>
+
+#include "control/cmd_skim.h"
+
+#define IDS_MAX 1000000
+
+/* One act of skim alone; what came of it is told. */
+static int one(const struct options *o, const char *verb, const char *const *rest, size_t count)
+{
+	static char text[COMMAND_MAX];
+	struct slice args[8] = {slice_str(verb)};
+	for (size_t i = 0; i < count; i++)
+		args[i + 1] = slice_str(rest[i]);
+	int code = skim_ask(o, args, count + 1, NULL, NULL, text);
+	if (code && text[0])
+		return cmd_fail(o, code, "%s", text);
+	if (code == 0 && o->json)
+		return json_print(json_pack("{s:s, s:s, s:s}", "action", verb, "user", rest[0], "result", text)) ? EXIT_TEMPORARY : 0;
+	if (code == 0) {
+		print_clean(stdout, slice_str(text));
+		putchar('\n');
+	}
+	return code;
+}
+
+struct report {
+	const struct options *o;
+	json_t *steps;
+	int worst;
+};
+
+static void told(struct report *r, const char *step, int code, const char *text)
+{
+	r->worst = code > r->worst ? code : r->worst;
+	if (r->o->json) {
+		json_array_append_new(r->steps, json_pack("{s:s, s:b, s:o}", "step", step, "done", code == 0, "text", json_slice(slice_str(text))));
+		return;
+	}
+	printf("%-12s %s", step, code == 0 ? "" : "FAILED: ");
+	print_clean(stdout, slice_str(text));
+	putchar('\n');
+}
+
+static void note_id(void *arg, const struct row *r)
+{
+	if (slice_eq_str(row_get(r, "kind"), "message")) {
+		buf_add_slice(arg, row_get(r, "id"));
+		buf_add_char(arg, '\n');
+	}
+}
+
+static int each_message(const struct options *o, const char *verb, struct slice ids, int *done)
+{
+	static char text[COMMAND_MAX];
+	struct slice id;
+	int worst = 0;
+	for (int n = 0; n < IDS_MAX && ids.n && slice_cut(&id, &ids, '\n'); n++) {
+		struct slice args[] = {slice_str(verb), id};
+		if (id.n == 0)
+			continue;
+		int code = queue_ask(o, args, 2, NULL, NULL, text);
+		*done += code == 0;
+		if (code != 0 && code != EXIT_FAULT) /* 1: it moved on meanwhile */
+			worst = code;
+	}
+	return worst;
+}
+
+/* VERB release, delete, or keep: what the queue holds for USER because of skim. */
+static void held_mail(struct report *r, const char *user, const char *verb)
+{
+	static char text[COMMAND_MAX];
+	char owner[400], said[200];
+	struct buf ids = BUF_INIT((size_t)IDS_MAX * 16);
+	snprintf(owner, sizeof owner, "owner=%s", user);
+	struct slice args[] = {slice_str("list"), slice_str("hold=skim"), slice_str(owner)};
+	int code = queue_ask(r->o, args, 3, note_id, &ids, text), done = 0;
+	if (code == 0 && strcmp(verb, "keep") != 0)
+		code = each_message(r->o, verb, buf_slice(&ids), &done);
+	for (size_t i = 0; strcmp(verb, "keep") == 0 && i < ids.n; i++)
+		done += ids.p[i] == '\n';
+	snprintf(said, sizeof said, strcmp(verb, "keep") == 0 ? "%d messages stay held" : strcmp(verb, "delete") == 0 ? "%d messages deleted" :
+		"%d messages released", done);
+	told(r, "held mail", code, code ? "the queue did not do it; try again" : said);
+	buf_free(&ids);
+}
+
+static void note_user(void *arg, const struct row *r)
+{
+	if (slice_eq_str(row_get(r, "kind"), "user"))
+		(void)!slice_copy(arg, 400, row_get(r, "user"));
+}
+
+/* A code may stand for the user. */
+static int name_of(char user[400], const struct options *o, const char *key)
+{
+	static char text[COMMAND_MAX];
+	struct slice args[] = {slice_str("show"), slice_str(key)};
+	int code = skim_ask(o, args, 2, note_user, user, text);
+	return code && text[0] ? cmd_fail(o, code, "%s", text) : code;
+}
+
+/* First what others did to the account, so that a failure there leaves it locked; then skim; then the mail. */
+static int restore(const struct options *o, const char *key)
+{
+	static char text[COMMAND_MAX];
+	char user[400] = "";
+	struct report r = {o, json_array(), 0};
+	struct slice undo[] = {slice_str("restore"), slice_make(user, 0)}, args[] = {slice_str("restore"), slice_make(user, 0)};
+	int code = name_of(user, o, key);
+	if (code) {
+		json_decref(r.steps);
+		return code;
+	}
+	undo[1] = args[1] = slice_str(user);
+	if (suite_has(o, "respond")) {
+		code = suite_ask(o, "respond", undo, 2, NULL, NULL, text);
+		told(&r, "account", code, code && !text[0] ? "postern-respond did not answer; nothing else was done" : text[0] ? text : "given back");
+	} else {
+		told(&r, "account", 0, "postern-respond does not run, so there is nothing to undo");
+	}
+	if (code == 0) {
+		code = skim_ask(o, args, 2, NULL, NULL, text);
+		told(&r, "suspicion", code, text);
+	}
+	if (code == 0)
+		held_mail(&r, user, o->release ? "release" : o->delete ? "delete" : "keep");
+	if (o->json && json_print(json_pack("{s:s, s:s, s:O}", "action", "restore", "user", user, "steps", r.steps)))
+		r.worst = EXIT_TEMPORARY;
+	json_decref(r.steps);
+	return r.worst;
+}
+
+static int travel(const struct options *o)
+{
+	bool none = o->args == 3 && strcmp(o->arg[2], "none") == 0;
+	if (!none && (o->args != 5 || strcmp(o->arg[3], "until") != 0))
+		return EXIT_USAGE;
+	return one(o, "travel", (const char *const[]){o->arg[1], o->arg[2], none ? "" : o->arg[4]}, 3);
+}
+
+int skim_act(const struct options *o, const char *verb)
+{
+	int mail = o->release + o->delete + o->keep;
+	bool flag = strcmp(verb, "flag") == 0, giving_back = strcmp(verb, "restore") == 0;
+	if (o->args < 2 || (mail && (!giving_back || mail > 1)) || ((o->lock || o->why) && !flag))
+		return EXIT_USAGE;
+	if (flag && !o->why)
+		return cmd_fail(o, EXIT_USAGE, "flag needs --why TEXT: whoever looks at it later must know");
+	if (strcmp(verb, "travel") == 0)
+		return travel(o);
+	if (o->args != 2)
+		return EXIT_USAGE;
+	if (flag)
+		return one(o, o->lock ? "lock" : "flag", (const char *const[]){o->arg[1], o->why}, 2);
+	if (giving_back)
+		return restore(o, o->arg[1]);
+	if (strcmp(verb, "clear") == 0 || strcmp(verb, "report") == 0)
+		return one(o, verb, &o->arg[1], 1);
+	return EXIT_USAGE;
+}
