@@ -19,6 +19,7 @@ struct options {
 	bool json, dry_run, force, bytes;
 	bool lock, release, delete, keep; /* of skim */
 	const char *why;                 /* the same */
+	const char *by;                  /* --by WORD */
 	const char *verb;                /* the subcommand; NULL: none */
 	const char *arg[CMD_ARGS_MAX + 1]; /* what follows it, NULL-ended */
 	int args;

@@ -60,6 +60,8 @@ static int option(struct options *o, struct reader *r, const char *word, struct 
 		return value(&o->state, r, "--state", word + strlen("--state"), e);
 	else if (strcmp(word, "--why") == 0 || starts(word, "--why="))
 		return value_of(&o->why, r, "--why", word + strlen("--why"), "a reason", e);
+	else if (strcmp(word, "--by") == 0 || starts(word, "--by="))
+		return value_of(&o->by, r, "--by", word + strlen("--by"), "a word", e);
 	else if (starts(word, "-c"))
 		return value(&o->control, r, "-c", word + 2, e);
 	else if (starts(word, "-s"))

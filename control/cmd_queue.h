@@ -20,8 +20,22 @@ typedef void each_row(void *arg, const struct row *r);
 int queue_ask(const struct options *o, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX]);
 /* The same of another program, by STATE/run/PROGRAM.sock. */
 int suite_ask(const struct options *o, const char *program, const struct slice *args, size_t count, each_row *each, void *arg, char text[COMMAND_MAX]);
-/* ARG is KEY=VALUE with a key that the queue knows. */
-bool queue_condition(const char *arg);
+/* The words after "queue" as a request to it; ids become one list.  0, or EXIT_USAGE (told).  Free .ids. */
+struct queue_request {
+	struct slice arg[COMMAND_ARGS_MAX];
+	size_t count;
+	struct buf ids;
+	char by[80];
+};
+int queue_arguments(struct queue_request *r, const struct options *o);
+/* A row kind=progress, on standard error where that is a terminal; and away with it. */
+void queue_progress(const struct row *r);
+void queue_progress_end(void);
+/* A row as JSON, without its kind. */
+struct json_t *queue_row_object(const struct row *r);
+/* top and status (cmd_queue_status.c). */
+int queue_top(const struct options *o);
+int queue_status(const struct options *o);
 /* list and show (cmd_queue_show.c). */
 int queue_query(const struct options *o, const char *verb);
 /* verify (cmd_queue_verify.c): reads a log offline. */

@@ -49,12 +49,3 @@ int queue_ask(const struct options *o, const struct slice *args, size_t count, e
 {
 	return suite_ask(o, "queue", args, count, each, arg, text);
 }
-
-bool queue_condition(const char *arg)
-{
-	static const char *const keys[] = {"id=", "sender=", "user=", "recipient=", "domain=", "hold=", "owner="};
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-		if (strncmp(arg, keys[i], strlen(keys[i])) == 0)
-			return true;
-	return false;
-}

@@ -10,7 +10,9 @@
 /* Keys that are numbers in JSON. */
 static json_t *as_json(struct slice key, struct slice value)
 {
-	static const char *const numbers[] = {"time", "size", "attempts", "next", "hold_until", "waiting", "number"};
+	static const char *const numbers[] = {
+		"time", "size", "attempts", "next", "hold_until", "waiting", "number", "messages", "held", "delivering", "fresh", "recipients", "oldest", "segments",
+		"octets", "live_octets", "index_octets", "accepted", "refused", "delivered", "deferred", "bounced", "commits", "failures", "again"};
 	long long v;
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		if (slice_eq_str(key, numbers[i]) && slice_number(&v, value, LLONG_MIN + 1, LLONG_MAX) == 0)
@@ -18,7 +20,7 @@ static json_t *as_json(struct slice key, struct slice value)
 	return json_slice(value);
 }
 
-static json_t *row_object(const struct row *r)
+json_t *queue_row_object(const struct row *r)
 {
 	json_t *j = json_object();
 	char key[64];
@@ -33,14 +35,18 @@ static void collect(void *arg, const struct row *r)
 {
 	json_t *list = arg, *last = json_array_get(list, json_array_size(list) - 1);
 	struct slice kind = row_get(r, "kind");
+	if (slice_eq_str(kind, "progress")) {
+		queue_progress(r);
+		return;
+	}
 	if (slice_eq_str(kind, "recipient") && last) {
-		json_array_append_new(json_object_get(last, "recipients"), row_object(r));
+		json_array_append_new(json_object_get(last, "recipients"), queue_row_object(r));
 	} else if (slice_eq_str(kind, "header") && last) {
 		if (!json_object_get(last, "header"))
 			json_object_set_new(last, "header", json_array());
 		json_array_append_new(json_object_get(last, "header"), json_slice(row_get(r, "text")));
 	} else {
-		json_t *j = row_object(r);
+		json_t *j = queue_row_object(r);
 		json_object_set_new(j, "recipients", json_array());
 		json_array_append_new(list, j);
 	}
@@ -97,6 +103,10 @@ static void open_line(struct listing *l, const struct row *r)
 static void list_row(void *arg, const struct row *r)
 {
 	struct listing *l = arg;
+	if (slice_eq_str(row_get(r, "kind"), "progress")) {
+		queue_progress(r);
+		return;
+	}
 	if (slice_eq_str(row_get(r, "kind"), "message")) {
 		close_line(l);
 		open_line(l, r);
@@ -113,6 +123,7 @@ static int list(const struct options *o, const struct slice *args, size_t count)
 	for (int i = 0; i < 7; i++)
 		table_column(&l.table, titles[i], i == 1 || i == 2);
 	int code = queue_ask(o, args, count, list_row, &l, text);
+	queue_progress_end();
 	close_line(&l);
 	if (code == 0 && table_rows(&l.table) == 0)
 		puts(count > 1 ? "no message matches" : "the queue is empty");
@@ -205,6 +216,7 @@ static int list_json(const struct options *o, const struct slice *args, size_t c
 	static char text[COMMAND_MAX];
 	json_t *all = json_array();
 	int code = queue_ask(o, args, count, collect, all, text);
+	queue_progress_end();
 	if (code != 0) {
 		json_decref(all);
 		return text[0] ? cmd_fail(o, code, "%s", text) : code;
@@ -216,17 +228,17 @@ static int list_json(const struct options *o, const struct slice *args, size_t c
 
 int queue_query(const struct options *o, const char *verb)
 {
-	struct slice args[CMD_ARGS_MAX] = {slice_str(verb)};
+	struct queue_request req;
 	bool showing = strcmp(verb, "show") == 0;
-	for (int i = 1; i < o->args; i++) {
-		if (!showing && !queue_condition(o->arg[i]))
-			return cmd_fail(o, EXIT_USAGE, "%s is not a condition; they are id=, sender=, user=, recipient=, domain=, hold=", o->arg[i]);
-		args[i] = slice_str(o->arg[i]);
-	}
 	if (showing && o->args != 2)
 		return cmd_usage(o);
-	size_t count = o->args > 1 ? (size_t)o->args : 1;
-	if (o->json)
-		return list_json(o, args, count, showing);
-	return showing ? show(o, args, count) : list(o, args, count);
+	if (showing) {
+		struct slice args[2] = {slice_str("show"), slice_str(o->arg[1])};
+		return o->json ? list_json(o, args, 2, true) : show(o, args, 2);
+	}
+	int code = queue_arguments(&req, o);
+	if (code == 0)
+		code = o->json ? list_json(o, req.arg, req.count, false) : list(o, req.arg, req.count);
+	buf_free(&req.ids);
+	return code;
 }

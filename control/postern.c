@@ -22,7 +22,7 @@ static const struct subcommand {
 } subcommands[] = {
 	{"serve", "", "run the whole suite in the foreground", cmd_serve, 0, 0, false},
 	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
-	{"queue", "list|show|retry|hold|release|delete [ID|all|KEY=VALUE ...], verify [FOLDER] [--bytes]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
+	{"queue", "list|show|retry|hold|release|bounce|delete|top|status [ID|all|KEY=VALUE ...] [--dry-run] [--by WHAT], verify [FOLDER] [--bytes]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
 	{"quarantine", "list|show|release|delete [ID|all|KEY=VALUE ...] [--dry-run] [--force]", "what the scan policy holds back; release or delete it",
 		cmd_quarantine, 0, CMD_ARGS_MAX, false},
 	{"skim", "list | show USER|CODE | flag USER [--lock] --why TEXT | clear USER | restore USER [--release|--delete|--keep] |\n"
@@ -120,12 +120,14 @@ static int run(const struct options *o)
 	if (o->args < s->least || o->args > s->most)
 		return cmd_usage(o);
 	/* Not to be passed over by a command that would then act in earnest. */
-	if ((o->dry_run || o->force) && s->run != cmd_quarantine)
+	if ((o->dry_run && s->run != cmd_quarantine && s->run != cmd_queue) || (o->force && s->run != cmd_quarantine))
 		return cmd_fail(o, EXIT_USAGE, "has no option --%s", o->dry_run ? "dry-run" : "force");
 	if (o->bytes && (s->run != cmd_queue || !o->args || strcmp(o->arg[0], "verify") != 0))
 		return cmd_fail(o, EXIT_USAGE, "has no option --bytes");
 	if ((o->lock || o->release || o->delete || o->keep || o->why) && s->run != cmd_skim)
 		return cmd_fail(o, EXIT_USAGE, "has no option --lock, --release, --delete, --keep or --why");
+	if (o->by && s->run != cmd_queue)
+		return cmd_fail(o, EXIT_USAGE, "has no option --by");
 	return s->run(o);
 }
 

@@ -278,6 +278,8 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 static void end_one(struct queue *q, struct work *w)
 {
 	int64_t now = queue_now_sec();
+	if (w->bounce_then)
+		hold_fail_open(w);
 	give_up_old(q, w, now);
 	struct ending n = count_up(w);
 	if (w->delete_then) {

@@ -1,4 +1,6 @@
 /* Held messages: see queue.h.  A hold has a reason, an owner, a deadline and what happens then; all of it stands in the envelope or the last STATE. */
+#include <stdlib.h>
+
 #include "lib/log.h"
 #include "queue/queue.h"
 
@@ -11,12 +13,30 @@ static void begin(struct queue *q, struct work *w)
 	attempt_start(q, w);
 }
 
-static void bounce_held(struct queue *q, struct work *w)
+void hold_fail_open(struct work *w)
 {
 	for (uint32_t i = 0; i < w->rcpts; i++)
-		if (w->rcpt[i].state == RCPT_OPEN)
-			rcpt_text(&w->rcpt[i], RCPT_FAILED, "5.7.1", "the message was held and nobody released it in time");
-	w->cursor = w->rcpts;
+		if (w->rcpt[i].state != RCPT_DONE && w->rcpt[i].state != RCPT_REPLACED && w->rcpt[i].state != RCPT_FAILED)
+			rcpt_text(&w->rcpt[i], RCPT_FAILED, "5.7.1", w->because ? w->because : "given up");
+}
+
+void hold_give_up(struct queue *q, struct work *w, struct slice reason)
+{
+	char *because = malloc(reason.n + 1);
+	if (because) {
+		memcpy(because, reason.p, reason.n);
+		because[reason.n] = 0;
+	}
+	/* Somebody decided that the sender is told: see backscatter(). */
+	w->state.held = false;
+	w->state.hold_reason = slice_make("", 0);
+	free(w->because);
+	w->because = because;
+	w->bounce_then = true;
+	w->cancelled = true;
+	if (w->m->work)
+		return;
+	index_stop_waiting(&q->index, w->m);
 	begin(q, w);
 }
 
@@ -35,7 +55,7 @@ void hold_due(struct queue *q, struct message *m)
 		work_free(q, w);
 		queue_finish(q, m, true);
 	} else if (then == 'b') {
-		bounce_held(q, w);
+		hold_give_up(q, w, slice_str("the message was held and nobody released it in time"));
 	} else {
 		begin(q, w);
 	}

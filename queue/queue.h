@@ -57,7 +57,8 @@ struct work {
 	uint32_t units;         /* units that wait for their turn */
 	bool expanded;          /* in the list of those that wait for a commit */
 	bool cancelled;         /* deleted or held meanwhile: ends with what is under way */
-	bool delete_then;
+	bool delete_then, bounce_then;
+	char *because;          /* an operator's words, owned: hold_reason or, with .bounce_then, what the sender is told */
 	uint32_t done_here;     /* delivered in this attempt */
 };
 struct work_list {
@@ -98,7 +99,7 @@ struct queue {
 	bool urgent;                 /* somebody waits for the commit */
 	bool in_closed, stopping;
 	struct counts {
-		uint64_t accepted, refused, delivered, deferred, bounced, commits;
+		uint64_t accepted, refused, delivered, deferred, bounced, commits, alarms;
 	} counts;
 };
 
@@ -164,4 +165,8 @@ void commands_ready(struct watch *watch);
 int queue_run(int argc, char **argv);
 /* hold.c */
 void hold_due(struct queue *q, struct message *m);
+/* Bounce what is open of W, now or when what is under way has ended; REASON is what the sender reads.  W is taken over. */
+void hold_give_up(struct queue *q, struct work *w, struct slice reason);
+/* The end of an attempt at W, which was given up: what is not decided has failed. */
+void hold_fail_open(struct work *w);
 #endif

@@ -200,7 +200,8 @@ static bool moving(void *ctx, const char *id, struct store_record *note)
 
 static void alarm_log(void *ctx, const struct err *e)
 {
-	(void)ctx;
+	struct queue *q = ctx;
+	q->counts.alarms++;
 	LOG(EV_queue_alarm, NULL, F_ERR(e));
 }
 

@@ -332,5 +332,6 @@ void work_free(struct queue *q, struct work *w)
 	}
 	free(w->rcpt);
 	free(w->kept);
+	free(w->because);
 	free(w);
 }

@@ -143,14 +143,14 @@ def test_queue_list_and_show(waiting):
 
 def test_hold_release_retry_delete(waiting):
     s = waiting
-    s.postern("queue", "hold", s.id, "reason=let me see", check=0)
+    s.postern("queue", "hold", s.id, "because=let me see", check=0)
     [m] = s.json("queue", "list")
     assert m["state"] == "held" and m["hold"] == "let me see"
     assert "held" in s.postern("queue", "list", check=0).stdout
     s.postern("queue", "release", "hold=let me see", check=0)
     wait_for(lambda: s.json("queue", "list")[0]["state"] == "waiting", 20, "not released")
     before = s.json("queue", "list")[0]["attempts"]
-    wait_for(lambda: s.json("queue", "retry", "all") == {"action": "retry", "messages": 1}, 20, "nothing to try")
+    wait_for(lambda: s.json("queue", "retry", "all") == {"action": "retry", "messages": 1, "matched": 1, "dry_run": False}, 20, "nothing to try")
     wait_for(lambda: s.json("queue", "list")[0]["attempts"] > before, 20, "not tried")
     assert s.postern("queue", "delete", "0000000000000", check=1).stderr
     assert "delete: 1 message" in s.postern("queue", "delete", "sender=a@far.test", check=0).stdout

@@ -1,0 +1,225 @@
+/* retry, hold, release, bounce, delete: see caller.h.  What an operator is told is done is durable. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/log.h"
+#include "queue/caller.h"
+
+#define UNTIL_MOST 100000000 /* seconds from now */
+
+/* What a verb does to one message; false: it is in no state for that.  CAN alone is asked for a count (dry-run). */
+struct act {
+	const char *name, *done, *would;
+	bool (*can)(const struct message *m);
+	bool (*run)(struct caller *c, struct message *m);
+	const char *not_now;
+};
+
+static bool can_retry(const struct message *m) { return !m->work && !(m->flags & MESSAGE_HELD) && m->heap_at; }
+static bool can_release(const struct message *m) { return m->flags & MESSAGE_HELD && !m->work; }
+static bool can_always(const struct message *m) { return m != NULL; }
+
+static bool retry(struct caller *c, struct message *m)
+{
+	index_wait(&c->q->index, m, 0);
+	return true;
+}
+
+/* Write what W's hold is now as a STATE. */
+static void write_state(struct queue *q, struct work *w)
+{
+	struct buf b = BUF_INIT((size_t)64 << 20);
+	work_state(&b, w, queue_now_sec());
+	queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
+	buf_free(&b);
+}
+
+static bool release(struct caller *c, struct message *m)
+{
+	struct err e;
+	struct work *w = work_load(c->q, m, false, &e);
+	if (!w)
+		return false;
+	LOG(EV_queue_released, w->job.id, F_SLICE("reason", w->state.hold_reason));
+	w->state.held = false;
+	w->state.hold_reason = slice_make("", 0); /* somebody looked at it: see backscatter() */
+	write_state(c->q, w);
+	m->flags &= (unsigned char)~MESSAGE_HELD;
+	index_wait(&c->q->index, m, (uint32_t)queue_now_sec());
+	work_free(c->q, w);
+	return true;
+}
+
+/* The reason is kept with the work, which may outlive the command. */
+static bool set_hold(struct caller *c, struct work *w)
+{
+	struct slice reason = c->because.n ? c->because : slice_str("held by the operator");
+	char *kept = malloc(reason.n + 1);
+	if (!kept)
+		return false;
+	memcpy(kept, reason.p, reason.n);
+	free(w->because);
+	w->because = kept;
+	w->state.held = true;
+	w->state.hold_reason = slice_make(kept, reason.n);
+	w->state.hold_owner = w->job.env.user;
+	w->state.hold_until_sec = c->until_sec;
+	w->state.hold_then = c->then;
+	LOG(EV_queue_held, w->job.id, F_SLICE("reason", reason), F_SLICE("owner", w->state.hold_owner));
+	return true;
+}
+
+/* A message that is being delivered is held when what is under way has ended. */
+static bool hold(struct caller *c, struct message *m)
+{
+	struct err e;
+	if (m->work) {
+		m->work->cancelled = set_hold(c, m->work);
+		return m->work->cancelled;
+	}
+	struct work *w = work_load(c->q, m, false, &e);
+	bool ok = w && set_hold(c, w);
+	if (ok) {
+		write_state(c->q, w);
+		m->flags |= MESSAGE_HELD;
+		index_stop_waiting(&c->q->index, m);
+		if (c->until_sec)
+			index_wait(&c->q->index, m, (uint32_t)c->until_sec);
+	}
+	if (w)
+		work_free(c->q, w);
+	return ok;
+}
+
+static bool delete(struct caller *c, struct message *m)
+{
+	char id[ID_LEN + 1] = {0};
+	memcpy(id, m->id, ID_LEN);
+	LOG(EV_queue_deleted, id);
+	if (m->work)
+		m->work->cancelled = m->work->delete_then = true;
+	else
+		queue_finish(c->q, m, false);
+	return true;
+}
+
+static bool bounce(struct caller *c, struct message *m)
+{
+	struct err e;
+	struct work *w = m->work ? m->work : work_load(c->q, m, true, &e);
+	if (!w)
+		return false;
+	LOG(EV_queue_given_up, w->job.id, F_SLICE("reason", c->because));
+	hold_give_up(c->q, w, c->because.n ? c->because : slice_str("the postmaster has given up on this message"));
+	return true;
+}
+
+static const struct act acts[] = {
+	{"retry", "tried now", "be tried now", can_retry, retry, "it is held or being delivered right now"},
+	{"hold", "held", "be held", can_always, hold, "it could not be read"},
+	{"release", "released", "be released", can_release, release, "it is not held"},
+	{"bounce", "bounced", "be bounced", can_always, bounce, "it could not be read"},
+	{"delete", "deleted", "be deleted", can_always, delete, ""},
+};
+
+static void result(struct caller *c)
+{
+	struct buf b = BUF_INIT(1000);
+	char text[200];
+	unsigned failed = c->unknown + (c->sel.ids.p ? c->matched - c->done : 0);
+	queue_commit(c->q); /* what an operator was told is done survives a crash */
+	pair(&b, "kind", slice_str("result"));
+	pair_number(&b, "matched", c->matched);
+	pair_number(&b, "done", c->done);
+	pair_number(&b, "unknown", c->unknown);
+	bool ok = caller_row(c, &b);
+	buf_free(&b);
+	if (!ok)
+		return;
+	if (failed)
+		snprintf(text, sizeof text, "%u of these: %s", failed, c->unknown ? "there is no such message in the queue" : c->act->not_now);
+	else
+		snprintf(text, sizeof text, "%u message%s %s %s", c->done, c->done == 1 ? "" : "s", c->dry_run ? "would" : c->done == 1 ? "is" : "are",
+			c->dry_run ? c->act->would : c->act->done);
+	caller_end(c, failed ? 1 : 0, text);
+}
+
+/* Results of a slice go with the ordinary commits of the loop. */
+static void act_more(struct caller *c)
+{
+	struct message *m;
+	struct work *w = NULL;
+	bool own = false, end;
+	while ((m = walk_next(c, false, &w, &own, &end))) {
+		if (w && own)
+			work_free(c->q, w);
+		w = NULL;
+		c->done += c->act->can(m) && (c->dry_run || c->act->run(c, m));
+		if (clock_msec() >= c->slice_end)
+			break;
+	}
+	if (!m && end)
+		result(c);
+	else
+		walk_progress(c);
+}
+
+static int take_until(struct caller *c, struct slice value, struct err *e)
+{
+	int64_t sec;
+	if (selection_span(&sec, value) < 0 || sec < 1 || sec > UNTIL_MOST)
+		return err_set(e, E_SYNTAX, "until is a span of time from now as 30m, 4h or 2d");
+	c->until_sec = queue_now_sec() + sec;
+	return 1;
+}
+
+static int take_then(struct caller *c, struct slice value, struct err *e)
+{
+	static const char *const names[] = {"release", "bounce", "delete"};
+	for (int i = 0; i < 3; i++)
+		if (slice_eq_str(value, names[i])) {
+			c->then = names[i][0];
+			return 1;
+		}
+	return err_set(e, E_SYNTAX, "then is release, bounce or delete");
+}
+
+static int take_setting(struct caller *c, struct slice arg, struct err *e)
+{
+	struct slice value = arg, key;
+	bool holds = slice_eq_str(c->cmd.arg[0], "hold"), bounces = slice_eq_str(c->cmd.arg[0], "bounce");
+	if (slice_eq_str(arg, "dry-run")) {
+		c->dry_run = true;
+		return 1;
+	}
+	slice_cut(&key, &value, '=');
+	if ((holds || bounces) && slice_eq_str(key, "because")) {
+		c->because = value;
+		return value.n && value.n <= HOLD_REASON_MAX && slice_printable(value) ? 1
+			: err_set(e, E_SYNTAX, "because is a printable text of at most %d characters", HOLD_REASON_MAX);
+	}
+	if (holds && slice_eq_str(key, "until"))
+		return take_until(c, value, e);
+	if (holds && slice_eq_str(key, "then"))
+		return take_then(c, value, e);
+	return 0;
+}
+
+void verb_act(struct caller *c)
+{
+	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
+		if (slice_eq_str(c->cmd.arg[0], acts[i].name))
+			c->act = &acts[i];
+	if (!walk_arguments(c, take_setting))
+		return;
+	const char *wrong = !selection_given(&c->sel) ? "which messages?  Give ids, conditions, or all"
+		: c->sel.all && (c->sel.count || c->sel.ids.p) ? "give all, or ids, or conditions, not both" : c->then && !c->until_sec ? "then= needs until=" : NULL;
+	if (wrong) {
+		caller_end(c, 100, wrong);
+		return;
+	}
+	if (c->act->run == retry && !c->dry_run)
+		dispatch_open(c->q);
+	walk_begin(c);
+	caller_later(c, act_more);
+}
