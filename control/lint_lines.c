@@ -15,6 +15,7 @@
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/geo.h"
+#include "smtpd-outside/dnsbl.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tcprules.h"
 #include "smtpd-outside/tls_cert.h"
@@ -103,6 +104,14 @@ static int check_resolver(const struct control *c, struct slice text, struct err
 	return resolver_line(out, text, e);
 }
 
+static int check_dnsbl(const struct control *c, struct slice text, struct err *e)
+{
+	struct dnsbl_rule rule = {0};
+	char zone[DNSBL_ZONE_MAX + 1];
+	(void)c;
+	return dnsbl_parse_line(&rule, zone, text, e);
+}
+
 /* A whole file, for what one line does not show; asked only when each line passed. */
 typedef int check_file(const struct control *c, struct err *e);
 
@@ -111,6 +120,12 @@ static int check_listen_all(const struct control *c, struct err *e)
 	struct listen_line out[LISTEN_MAX];
 	size_t count;
 	return listen_parse(out, &count, c, e);
+}
+
+static int check_dnsbl_all(const struct control *c, struct err *e)
+{
+	static struct dnsbl out;
+	return dnsbl_parse(&out, c, e);
 }
 
 static int check_scanpolicy(const struct control *c, struct err *e)
@@ -181,6 +196,7 @@ static const struct {
 	{C_smtproutes, check_smtproutes, NULL},
 	{C_lmtproutes, check_lmtproutes, NULL},
 	{C_resolver, check_resolver, NULL},
+	{C_dnsbl, check_dnsbl, check_dnsbl_all},
 	{C_helohost, check_host, NULL},
 	{C_bouncefrom, check_local_part, NULL},
 	{C_bouncehost, check_host, NULL},

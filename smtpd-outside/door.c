@@ -84,12 +84,13 @@ static int open_listeners(struct door *d, const struct control *c, int first_fd,
 	return 0;
 }
 
-int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd_fd, int command_fd, int lifeline_fd, int first_listen_fd,
+int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd_fd, int dns_fd, int command_fd, int lifeline_fd, int first_listen_fd,
 	unsigned listen_count, struct err *e)
 {
 	*d = (struct door){.lane = lane, .smtpd_again = DEADLINE_NEVER, .accept_again = DEADLINE_NEVER, .now = clock_msec()};
 	d->full_logged = d->fault_logged = d->now - 60000;
 	d->smtpd = (struct watch){WATCH_SMTPD, smtpd_fd, false};
+	d->dns = (struct door_dns){.watch = {WATCH_DNS, -1, false}, .port = dns_fd, .logged = d->now - 60000};
 	d->command = (struct watch){WATCH_COMMAND, command_fd, false};
 	d->lifeline = (struct watch){WATCH_LIFELINE, lifeline_fd, false};
 	int r = door_settings_read(&d->set, c, lane, e);
@@ -148,6 +149,9 @@ static void dispatch(struct door *d, struct watch *w, uint32_t events)
 	case WATCH_COMMAND:
 		door_command_accept(d);
 		break;
+	case WATCH_DNS:
+		d->dns.readable = true; /* its answers concern other clients: after the batch */
+		break;
 	case WATCH_CALLER:
 		door_command_event(d, w);
 		break;
@@ -162,7 +166,7 @@ static int64_t earliest(int64_t a, int64_t b)
 static void wait_and_dispatch(struct door *d)
 {
 	struct epoll_event ev[EVENTS_MAX];
-	int64_t next = earliest(door_timer_next(d), earliest(d->smtpd_again, d->accept_again));
+	int64_t next = earliest(door_timer_next(d), earliest(door_dns_again(d), earliest(d->smtpd_again, d->accept_again)));
 	int n = epoll_wait(d->epoll_fd, ev, EVENTS_MAX, deadline_left(next));
 	d->now = clock_msec();
 	for (int i = 0; i < n; i++)
@@ -178,8 +182,11 @@ static void after_batch(struct door *d)
 	}
 	if (d->accept_again <= d->now)
 		door_accept_resume(d);
+	if (d->dns.readable)
+		door_dns_event(d);
 	while ((c = door_timer_due(d)))
 		door_client_timeout(d, c);
+	door_dns_send(d);
 	door_hand_over_ready(d);
 }
 
@@ -200,6 +207,7 @@ static void close_unready(struct door *d)
 		struct client *c = d->heap[at];
 		if (c->state == CLIENT_READY || c->state == CLIENT_LINGER)
 			continue;
+		door_dns_forget(d, c);
 		c->next = list;
 		list = c;
 	}

@@ -1,8 +1,8 @@
 /* postern-door inside: what its modules share.  One process, one thread, one epoll loop, nothing blocks.
  *
- *	accept ─▶ PROXY header? ─▶ rule, limits ─┬▶ greet delay ─▶ ready ─▶ handed over to smtpd: a session
- *	                                         ├▶ refused with one line and closed
- *	                                         └▶ blocked: a small conversation that refuses everything (door_talk.c)
+ *	accept ─▶ PROXY header? ─▶ its name? ─▶ rule, limits ─┬▶ greet delay beside DNS lists ─▶ ready ─▶ handed over to smtpd: a session
+ *	                                                      ├▶ refused with one line and closed
+ *	                                                      └▶ blocked: a small conversation that refuses everything (door_talk.c)
  *
  * A struct client lives from accept to the end of its session; while it waits it costs its own octets, one descriptor, and what the
  * kernel keeps of a socket. */
@@ -10,13 +10,14 @@
 #define POSTERN_SMTPD_DOOR_H
 #include "lib/command.h"
 #include "lib/log.h"
+#include "smtpd-outside/dns_edge.h"
 #include "smtpd-outside/handover.h"
 #include "smtpd-outside/limits.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tcprules.h"
 
 /* Every descriptor in the epoll set has one of these behind it, as the first member of what it belongs to. */
-enum watch_kind { WATCH_CLIENT, WATCH_LISTEN, WATCH_SMTPD, WATCH_LIFELINE, WATCH_COMMAND, WATCH_CALLER };
+enum watch_kind { WATCH_CLIENT, WATCH_LISTEN, WATCH_SMTPD, WATCH_LIFELINE, WATCH_COMMAND, WATCH_CALLER, WATCH_DNS };
 struct watch {
 	enum watch_kind kind;
 	int fd;
@@ -25,7 +26,8 @@ struct watch {
 
 enum client_state {
 	CLIENT_PROXY,    /* its PROXY header is awaited */
-	CLIENT_GREET,    /* greet delay */
+	CLIENT_NAME,     /* its name is awaited: rules go by names */
+	CLIENT_GREET,    /* greet delay, and what DNS lists say is awaited */
 	CLIENT_READY,    /* waits for a session, in the list of those ready */
 	CLIENT_BLOCKED,  /* talks to the door, which refuses */
 	CLIENT_LINGER,   /* was answered; what it still sends is read away, so that the answer is not lost to a reset */
@@ -37,12 +39,22 @@ struct client {
 	bool counted;                /* in door->limits */
 	bool local_known;            /* local address given by a PROXY header */
 	bool tolerated;              /* may talk before the greeting */
+	bool greeted;                /* the greet delay is over */
+	bool asked, unsent;          /* postern-dns is asked; the question waits to be sent */
+	bool answered;               /* what it said is in the next four */
+	uint8_t want;                /* bits of dns_want */
+	uint8_t failed;              /* lists that gave no answer */
+	uint16_t reply;              /* of the lists' refusal; 0: none */
 	uint16_t client_port, local_port;
 	unsigned listener;           /* number in door->listener */
 	unsigned heap_at;            /* place in the timers, from 1; 0: no deadline */
 	int64_t deadline;
 	struct ip ip, local;
-	struct client *prev, *next;  /* list of those ready */
+	struct client *prev, *next;  /* list of those ready; of questions unsent */
+	int64_t came;
+	int64_t question, dns_deadline;
+	char *host;                  /* its name, NULL: none or not asked for */
+	char *refusal;               /* the lists' text */
 	struct talk *talk;           /* CLIENT_BLOCKED */
 	unsigned report[REPORT_COUNT]; /* CLIENT_SESSION: what the session said */
 };
@@ -50,7 +62,8 @@ struct client {
 /* What control files say for the lane: tcp.smtp, or in the lane of submission tcp.submission; replaced as a whole on reload. */
 struct door_settings {
 	struct tcprules *rules; /* NULL: no such file */
-	long long incoming, waiting, maxperip, maxpernet, greetdelay;
+	long long incoming, waiting, maxperip, maxpernet, greetdelay, dnsbltimeout;
+	bool lists, failclosed; /* control/dnsbl is there; dnsblfailclosed */
 	char greeting[256];
 };
 /* Read them out of C.  0, or with OUT untouched E_SYNTAX naming file, line and reason; E_SYS. */
@@ -61,6 +74,20 @@ struct door_listener {
 	struct watch watch;
 	struct listen_line line;
 };
+struct door_asked {
+	struct client *client; /* NULL: free */
+	unsigned next_free;    /* number + 1 */
+};
+struct door_dns {
+	struct watch watch;    /* the connection; .fd -1: none */
+	int port;              /* PORT_DNS, -1: nobody to ask */
+	struct door_asked *slot;
+	unsigned room, free;   /* .free: number + 1 */
+	int64_t serial;
+	struct client *first, *last; /* questions unsent */
+	bool readable;
+	int64_t again, logged;
+};
 struct door {
 	enum lane lane;
 	int epoll_fd;
@@ -70,6 +97,7 @@ struct door {
 	size_t listeners;
 	struct door_settings set;
 	struct limits *limits;
+	struct door_dns dns;
 	unsigned waiting, sessions;  /* clients that are no session yet; sessions */
 	unsigned clients_most;       /* both together, by the descriptors there are */
 	struct client *first, *last; /* those ready */
@@ -85,7 +113,7 @@ struct door {
 };
 
 /* door.c: set up, the loop, stopping. */
-MUST_CHECK int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd_fd, int command_fd, int lifeline_fd, int first_listen_fd,
+MUST_CHECK int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd_fd, int dns_fd, int command_fd, int lifeline_fd, int first_listen_fd,
 	unsigned listen_count, struct err *e);
 void door_run(struct door *d);
 /* 0 or E_SYS; EVENTS as for epoll_ctl. */
@@ -114,6 +142,10 @@ void door_client_refuse(struct door *d, struct client *c, const char *line);
 void door_client_linger(struct door *d, struct client *c, const char *line);
 /* Its address is known: rule, limits, delay. */
 void door_client_admit(struct door *d, struct client *c);
+/* The rule that counts for it, as far as it is known by now. */
+const struct tcprule *door_client_rule(const struct door *d, const struct client *c);
+/* postern-dns has answered, or not in time (A NULL). */
+void door_client_answered(struct door *d, struct client *c, const struct dns_answer *a);
 /* Something happened on it, or its deadline passed. */
 void door_client_event(struct door *d, struct client *c, uint32_t events);
 void door_client_timeout(struct door *d, struct client *c);
@@ -129,10 +161,20 @@ void door_ready_remove(struct door *d, struct client *c);
 void door_hand_over_ready(struct door *d);
 void door_session_event(struct door *d, struct client *c, uint32_t events);
 
-/* door_talk.c: the conversation with a blocked client.  TEXT is RBLSMTPD's value. */
+/* door_talk.c: the conversation with a blocked client.  TEXT is RBLSMTPD's value; or REPLY (451, 5xx) and what is said behind it. */
 void door_talk_begin(struct door *d, struct client *c, struct slice text);
+void door_talk_refuse(struct door *d, struct client *c, int reply, struct slice text);
 void door_talk_event(struct door *d, struct client *c);
 void door_talk_end(struct door *d, struct client *c);
+
+/* door_dns.c.  Ask about C (bits of dns_want); false: there is nobody to ask. */
+bool door_dns_ask(struct door *d, struct client *c, unsigned want);
+/* C waits for no answer any more. */
+void door_dns_forget(struct door *d, struct client *c);
+/* Send what waits; when to try that again; something happened on the connection. */
+void door_dns_send(struct door *d);
+int64_t door_dns_again(const struct door *d);
+void door_dns_event(struct door *d);
 
 /* door_command.c: `status` on STATE/run/door.sock. */
 void door_command_accept(struct door *d);

@@ -23,6 +23,7 @@ struct client *door_client_new(struct door *d, int fd, unsigned listener)
 		return NULL;
 	c->watch = (struct watch){WATCH_CLIENT, fd, false};
 	c->listener = listener;
+	c->came = d->now;
 	d->waiting++;
 	return c;
 }
@@ -44,9 +45,12 @@ void door_client_close(struct door *d, struct client *c)
 		door_ready_remove(d, c);
 	uncount(d, c);
 	door_talk_end(d, c);
+	door_dns_forget(d, c);
 	door_timer_clear(d, c);
 	door_unwatch(d, &c->watch);
 	close_fd(&c->watch.fd);
+	free(c->host);
+	free(c->refusal);
 	free(c);
 }
 
@@ -141,35 +145,133 @@ static long long delay_of(const struct door *d, const struct tcprule *rule, bool
 	return sec == 0 && rule->drop_pre_greet == 1 && !tls_first ? 1 : sec;
 }
 
-static void delay(struct door *d, struct client *c, const struct tcprule *rule, long long sec)
+const struct tcprule *door_client_rule(const struct door *d, const struct client *c)
 {
-	c->state = CLIENT_GREET;
-	c->tolerated = rule->drop_pre_greet == 0 || door_client_tls_first(d, c);
-	if (door_watch(d, &c->watch, c->tolerated ? 0 : EPOLLIN) < 0 || door_timer_set(d, c, d->now + sec * 1000) < 0)
+	return tcprules_find(d->set.rules, &c->ip, slice_str(c->host ? c->host : ""));
+}
+
+/* Are DNS lists asked about it?  Not about the campus's own hosts, nor where a rule has spoken. */
+static bool lists_count(const struct door *d, const struct tcprule *rule)
+{
+	return d->lane == LANE_OUTSIDE && d->set.lists && !rule->rblsmtpd.p && !rule->relay && rule->dnsblskip != 1;
+}
+
+/* What the lists said refuses it; it is gone then, or talks to the door. */
+static bool lists_refuse(struct door *d, struct client *c, const struct tcprule *rule)
+{
+	bool closed = rule->dnsblfailclosed >= 0 ? rule->dnsblfailclosed == 1 : d->set.failclosed;
+	if (!c->answered || !lists_count(d, rule))
+		return false;
+	if (c->reply)
+		door_talk_refuse(d, c, c->reply, slice_str(c->refusal ? c->refusal : "refused"));
+	else if (c->failed && closed)
+		door_talk_refuse(d, c, 451, slice_str("the DNS lists that decide on your address do not answer, try again"));
+	else
+		return false;
+	return true;
+}
+
+/* The next thing that its time brings: the end of the delay, or of the patience with DNS. */
+static void wait_on(struct door *d, struct client *c, int64_t deadline)
+{
+	if (door_watch(d, &c->watch, c->tolerated ? 0 : EPOLLIN) < 0 || door_timer_set(d, c, deadline) < 0)
 		door_client_refuse(d, c, "421 4.3.2 out of memory, try again later");
 }
 
+static void delay(struct door *d, struct client *c, const struct tcprule *rule, long long sec)
+{
+	int64_t end = c->came + sec * 1000;
+	c->state = CLIENT_GREET;
+	c->greeted = end <= d->now;
+	c->tolerated = rule->drop_pre_greet == 0 || sec == 0 || door_client_tls_first(d, c);
+	if (!c->greeted || c->asked)
+		wait_on(d, c, c->greeted ? c->dns_deadline : end);
+	else
+		door_ready(d, c);
+}
+
+static void deny(struct door *d, struct client *c)
+{
+	client_log(d, c, EV_door_deny, NULL, NULL);
+	door_client_close(d, c);
+}
+
+/* Its name is known, or does not matter. */
+static void admit_named(struct door *d, struct client *c)
+{
+	const struct tcprule *rule = door_client_rule(d, c);
+	bool tls_first = door_client_tls_first(d, c);
+	if (rule->deny || (rule->rblsmtpd.n && tls_first)) {
+		deny(d, c);
+		return;
+	}
+	if (rule->rblsmtpd.n) {
+		door_talk_begin(d, c, rule->rblsmtpd);
+		return;
+	}
+	if (lists_refuse(d, c, rule))
+		return;
+	if (!c->answered && lists_count(d, rule) && !door_dns_ask(d, c, DNS_LISTS)) {
+		c->answered = true;
+		c->failed = 1;
+		if (lists_refuse(d, c, rule))
+			return;
+	}
+	delay(d, c, rule, delay_of(d, rule, tls_first));
+}
+
+/* Connections are counted before its name is known: by the rule for its address. */
 void door_client_admit(struct door *d, struct client *c)
 {
 	struct err why;
-	const struct tcprule *rule = tcprules_find(d->set.rules, &c->ip);
-	bool tls_first = door_client_tls_first(d, c);
-	if (rule->deny || (rule->rblsmtpd.n && tls_first)) {
-		client_log(d, c, EV_door_deny, NULL, NULL);
-		door_client_close(d, c);
+	const struct tcprule *rule = door_client_rule(d, c);
+	bool want_host = tcprules_want_host(d->set.rules, &c->ip);
+	if (rule->deny && !want_host) {
+		deny(d, c);
 		return;
 	}
 	if (count(d, c, rule, &why) < 0) {
 		over(d, c, &why);
 		return;
 	}
-	long long sec = delay_of(d, rule, tls_first);
-	if (rule->rblsmtpd.n)
-		door_talk_begin(d, c, rule->rblsmtpd);
-	else if (sec)
-		delay(d, c, rule, sec);
-	else
+	if (!want_host || !door_dns_ask(d, c, lists_count(d, rule) ? DNS_HOST | DNS_LISTS : DNS_HOST)) {
+		admit_named(d, c);
+		return;
+	}
+	c->state = CLIENT_NAME;
+	c->tolerated = true;
+	wait_on(d, c, c->dns_deadline);
+}
+
+/* The rule for a host's name may allow fewer connections than that for its address. */
+static bool over_named_limit(struct door *d, struct client *c)
+{
+	struct err why;
+	const struct tcprule *rule = door_client_rule(d, c);
+	if (!c->host || (rule->maxperip < 0 && rule->maxpernet < 0))
+		return false;
+	uncount(d, c);
+	if (count(d, c, rule, &why) == 0)
+		return false;
+	over(d, c, &why);
+	return true;
+}
+
+void door_client_answered(struct door *d, struct client *c, const struct dns_answer *a)
+{
+	c->answered = (c->want & DNS_LISTS) != 0;
+	c->failed = a ? (uint8_t)a->failed : 1;
+	c->reply = a ? (uint16_t)a->reply : 0;
+	if (a && a->reply)
+		c->refusal = strndup(a->text.p, a->text.n);
+	if (a && a->host.n)
+		c->host = strndup(a->host.p, a->host.n);
+	if (c->state == CLIENT_NAME) {
+		if (!over_named_limit(d, c))
+			admit_named(d, c);
+	} else if (!lists_refuse(d, c, door_client_rule(d, c)) && c->greeted) {
 		door_ready(d, c);
+	}
 }
 
 /* What waits in the socket: 1 octets, 0 nothing yet, -1 the client is gone. */
@@ -204,6 +306,7 @@ void door_client_event(struct door *d, struct client *c, uint32_t events)
 	case CLIENT_PROXY:
 		door_proxy_event(d, c, events);
 		break;
+	case CLIENT_NAME:
 	case CLIENT_GREET:
 		greet_event(d, c, events);
 		break;
@@ -223,18 +326,34 @@ void door_client_event(struct door *d, struct client *c, uint32_t events)
 	}
 }
 
-static void greeted(struct door *d, struct client *c)
+/* The delay is over, or after it the patience with DNS. */
+static void greet_timeout(struct door *d, struct client *c)
 {
-	if (c->tolerated && !door_client_tls_first(d, c) && pending(c->watch.fd) > 0)
+	if (!c->greeted && c->tolerated && !door_client_tls_first(d, c) && pending(c->watch.fd) > 0)
 		client_log(d, c, EV_door_early, "action", "tolerated");
-	door_ready(d, c);
+	if (c->asked && !c->greeted && c->dns_deadline > d->now) {
+		c->greeted = true;
+		wait_on(d, c, c->dns_deadline);
+		return;
+	}
+	c->greeted = true;
+	if (c->asked) {
+		door_dns_forget(d, c);
+		door_client_answered(d, c, NULL);
+	} else {
+		door_ready(d, c);
+	}
 }
 
 void door_client_timeout(struct door *d, struct client *c)
 {
 	switch (c->state) {
+	case CLIENT_NAME:
+		door_dns_forget(d, c);
+		door_client_answered(d, c, NULL);
+		break;
 	case CLIENT_GREET:
-		greeted(d, c);
+		greet_timeout(d, c);
 		break;
 	case CLIENT_PROXY:
 		client_log(d, c, EV_door_proxy, "error", "no PROXY header in time");

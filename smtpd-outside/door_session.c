@@ -3,6 +3,7 @@
  * Nothing blocks: when smtpd's socket is full or all sessions are taken the client stays in the list of those ready.  What a session
  * says on its token is hostile; it is bounded, counted, and believed about this session alone. */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,6 +70,8 @@ static void describe(struct buf *b, const struct door *d, struct client *c, cons
 	h.vars = rule->vars;
 	if (rule->vars)
 		memcpy(h.var, rule->var, rule->vars * sizeof *rule->var);
+	if (c->host && h.vars < HANDOVER_VARS_MAX && !handover_var(&h, "TCPREMOTEHOST", NULL))
+		h.var[h.vars++] = (struct handover_pair){slice_str("TCPREMOTEHOST"), slice_str(c->host)};
 	handover_encode(b, &h);
 }
 
@@ -81,6 +84,9 @@ static void becomes_session(struct door *d, struct client *c, int token)
 	door_unwatch(d, &c->watch);
 	close_fd(&c->watch.fd);
 	c->watch.fd = token;
+	free(c->host);
+	free(c->refusal);
+	c->host = c->refusal = NULL;
 	c->state = CLIENT_SESSION;
 	d->waiting--;
 	d->sessions++;
@@ -127,7 +133,7 @@ static int pass(struct door *d, struct client *c, const struct tcprule *rule)
 /* False when no more can be handed over now. */
 static bool hand_over(struct door *d, struct client *c)
 {
-	const struct tcprule *rule = tcprules_find(d->set.rules, &c->ip);
+	const struct tcprule *rule = door_client_rule(d, c);
 	if (d->smtpd_full || (d->sessions >= d->set.incoming && !d->stopping))
 		return false;
 	if (rule->deny) { /* since a reload */

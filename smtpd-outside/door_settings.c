@@ -34,6 +34,9 @@ int door_settings_read(struct door_settings *out, const struct control *c, enum 
 	struct door_settings s = {
 		.incoming = control_number(c, C_concurrencyincoming),
 		.waiting = control_number(c, C_concurrencywaiting),
+		.dnsbltimeout = control_number(c, C_dnsbltimeout),
+		.lists = control_present(c, C_dnsbl),
+		.failclosed = control_number(c, C_dnsblfailclosed) == 1,
 		.maxperip = control_number(c, C_maxperip),
 		.maxpernet = control_number(c, C_maxpernet),
 		.greetdelay = lane == LANE_OUTSIDE ? control_number(c, C_greetdelay) : 0,

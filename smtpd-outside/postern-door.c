@@ -11,7 +11,7 @@ int main(int argc, char **argv)
 	struct err e;
 	program_start(P_DOOR, argc, argv);
 	program_confine();
-	if (door_open(&door, program_control(), program_lane(), program_port(PORT_SESSION), program_port(PORT_COMMAND), program_lifeline(), program_port(PORT_LISTEN),
+	if (door_open(&door, program_control(), program_lane(), program_port(PORT_SESSION), program_port(PORT_DNS), program_port(PORT_COMMAND), program_lifeline(), program_port(PORT_LISTEN),
 		program_listen_count(), &e) < 0)
 		program_fatal(&e);
 	program_ready();

@@ -19,6 +19,10 @@ struct slot {
 	uint8_t bits, used;
 	uint32_t rule;
 };
+struct name_slot {
+	struct slice name; /* in .text, lower case; .p NULL: free */
+	uint32_t rule;
+};
 struct tcprules {
 	char *text;
 	struct tcprule *rule;
@@ -27,6 +31,8 @@ struct tcprules {
 	size_t pairs, pairs_room;
 	struct slot *slot;          /* open addressing; at most half of them used */
 	size_t slots, used;
+	struct name_slot *name;     /* rules by host: the same */
+	size_t name_slots, names;
 	uint8_t lengths[2][BITS];   /* prefix lengths that occur, longest first; for IPv6 and IPv4 */
 	size_t length_count[2];
 	bool occurs[2][BITS];
@@ -35,7 +41,8 @@ struct tcprules {
 	bool has_fallback;
 };
 
-static const struct tcprule allow_all = {.greetdelay_sec = -1, .drop_pre_greet = -1, .maxperip = -1, .maxpernet = -1};
+static const struct tcprule allow_all = {.greetdelay_sec = -1, .drop_pre_greet = -1, .maxperip = -1, .maxpernet = -1, .dnsblskip = -1,
+	.dnsblfailclosed = -1};
 
 static bool grow(void *array, size_t *room, size_t need, size_t size)
 {
@@ -97,6 +104,54 @@ static int enter(struct tcprules *t, const struct tcprules_network *n, uint32_t 
 	return 0;
 }
 
+static struct name_slot *probe_name(const struct tcprules *t, struct slice name)
+{
+	size_t at = door_hash_name(name) & (t->name_slots - 1);
+	while (t->name[at].name.p && !slice_eq(t->name[at].name, name))
+		at = (at + 1) & (t->name_slots - 1);
+	return &t->name[at];
+}
+
+static bool grow_names(struct tcprules *t)
+{
+	struct name_slot *old = t->name;
+	size_t count = t->name_slots;
+	if (t->names * 2 < count)
+		return true;
+	t->name = calloc(count ? count * 2 : 64, sizeof *t->name);
+	if (!t->name) {
+		t->name = old;
+		return false;
+	}
+	t->name_slots = count ? count * 2 : 64;
+	for (size_t i = 0; i < count; i++)
+		if (old[i].name.p)
+			*probe_name(t, old[i].name) = old[i];
+	free(old);
+	return true;
+}
+
+/* NAME lies in t->text, which is ours to change. */
+static int enter_host(struct tcprules *t, struct slice name, uint32_t at, const struct tcprule **doubled)
+{
+	char *own = t->text + (name.p - t->text);
+	for (size_t i = 0; i < name.n; i++)
+		if (own[i] >= 'A' && own[i] <= 'Z')
+			own[i] = (char)(own[i] | 0x20);
+	if (t->names == TCPRULES_MAX)
+		return E_TOO_LONG;
+	if (!grow_names(t))
+		return E_SYS;
+	struct name_slot *s = probe_name(t, name);
+	if (s->name.p) {
+		*doubled = &t->rule[s->rule];
+		return 0;
+	}
+	*s = (struct name_slot){name, at};
+	t->names++;
+	return 0;
+}
+
 static int enter_fallback(struct tcprules *t, uint32_t at, const struct tcprule **doubled)
 {
 	if (t->has_fallback)
@@ -111,6 +166,8 @@ static int enter_address(struct tcprules *t, const struct tcprules_address *a, u
 {
 	if (a->kind == ADDRESS_ANY)
 		return enter_fallback(t, at, doubled);
+	if (a->kind == ADDRESS_HOST)
+		return enter_host(t, a->host, at, doubled);
 	int r = 0;
 	for (unsigned i = 0; i < a->count && r == 0; i++) {
 		struct tcprules_network n = tcprules_address_network(a, i);
@@ -190,7 +247,7 @@ static int add_line(struct tcprules *t, struct slice *last, struct slice text, i
 	if (r < 0)
 		return r;
 	warn_of_names(t, w, line);
-	r = a.kind == ADDRESS_NAME ? 0 : enter_address(t, &a, (uint32_t)(t->rules - 1), &doubled);
+	r = a.kind == ADDRESS_NEVER ? 0 : enter_address(t, &a, (uint32_t)(t->rules - 1), &doubled);
 	if (r < 0)
 		return err_set(e, r, r == E_TOO_LONG ? "more than %u addresses" : "no memory for %u addresses", TCPRULES_MAX);
 	if (doubled) {
@@ -255,20 +312,66 @@ void tcprules_free(struct tcprules *t)
 	free(t->rule);
 	free(t->pair);
 	free(t->slot);
+	free(t->name);
 	free(t);
 }
 
-const struct tcprule *tcprules_find(const struct tcprules *t, const struct ip *client)
+static const struct tcprule *by_network(const struct tcprules *t, const struct ip *client, unsigned bits)
+{
+	struct ip network = ip_network(client, bits);
+	const struct slot *s = probe(t, &network, bits);
+	return s->used ? &t->rule[s->rule] : NULL;
+}
+
+static const struct tcprule *by_name(const struct tcprules *t, struct slice name)
+{
+	const struct name_slot *s = t->names ? probe_name(t, name) : NULL;
+	return s && s->name.p ? &t->rule[s->rule] : NULL;
+}
+
+/* The whole address; 0: the file has none in this form. */
+static const struct tcprule *by_address(const struct tcprules *t, const struct ip *client)
+{
+	unsigned whole = ip_is4(client) ? 32 : 128;
+	return t->occurs[ip_is4(client)][whole] ? by_network(t, client, whole) : NULL;
+}
+
+static const struct tcprule *by_prefix(const struct tcprules *t, const struct ip *client)
+{
+	const struct tcprule *found = NULL;
+	int four = ip_is4(client);
+	for (size_t i = 0; i < t->length_count[four] && !found; i++)
+		if (t->lengths[four][i] < (four ? 32 : 128))
+			found = by_network(t, client, t->lengths[four][i]);
+	return found;
+}
+
+/* ".b.example.org", ".example.org", ".org", then "" for any name. */
+static const struct tcprule *by_suffix(const struct tcprules *t, struct slice host)
+{
+	for (size_t dot; (dot = slice_find(host, '.')) < host.n; host = slice_from(host, dot + 1)) {
+		const struct tcprule *found = by_name(t, slice_from(host, dot));
+		if (found)
+			return found;
+	}
+	return by_name(t, slice_str(""));
+}
+
+const struct tcprule *tcprules_find(const struct tcprules *t, const struct ip *client, struct slice host)
 {
 	if (!t)
 		return &allow_all;
-	int four = ip_is4(client);
-	for (size_t i = 0; i < t->length_count[four]; i++) {
-		unsigned bits = t->lengths[four][i];
-		struct ip network = ip_network(client, bits);
-		const struct slot *s = probe(t, &network, bits);
-		if (s->used)
-			return &t->rule[s->rule];
-	}
-	return t->fallback;
+	const struct tcprule *found = t->slots ? by_address(t, client) : NULL;
+	if (!found && host.n)
+		found = by_name(t, host);
+	if (!found && t->slots)
+		found = by_prefix(t, client);
+	if (!found && host.n && t->names)
+		found = by_suffix(t, host);
+	return found ? found : t->fallback;
+}
+
+bool tcprules_want_host(const struct tcprules *t, const struct ip *client)
+{
+	return t && t->names && !(t->slots && by_address(t, client));
 }

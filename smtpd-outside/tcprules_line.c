@@ -4,6 +4,7 @@
  * before it begins), here it is an error. */
 #include "smtpd-outside/tcprules_line.h"
 
+#include "lib/control.h"
 #include "lib/job.h" /* BODY_MAX, RECIPIENTS_MAX */
 
 int tcprules_split(struct slice *address, struct slice *instruction, struct slice line, struct err *e)
@@ -125,6 +126,26 @@ static int networks(struct tcprules_address *a, struct slice text, struct err *h
 	return slice_find(text, ':') < text.n ? six(a, text) : dotted(a, text);
 }
 
+/* "=mail.example.org", "=.example.org", "=" */
+static int host(struct tcprules_address *out, struct slice text, struct err *e)
+{
+	struct slice name = slice_from(text, slice_starts(text, "."));
+	if (text.n && (name.n > 255 || name.p[0] == '[' || addr_check_domain(name, false) < 0))
+		return err_set(e, E_SYNTAX, "after = comes a host's name, .domain for all below it, or nothing");
+	out->kind = ADDRESS_HOST;
+	out->host = text;
+	return 0;
+}
+
+bool tcprules_lines_name(struct slice text)
+{
+	struct control_line l = {0};
+	while (control_next_in(text, &l))
+		if (l.text.p[0] == '=')
+			return true;
+	return false;
+}
+
 int tcprules_address(struct tcprules_address *out, struct slice text, struct err *hint, struct err *e)
 {
 	*out = (struct tcprules_address){.kind = ADDRESS_NETWORKS, .count = 1};
@@ -132,15 +153,17 @@ int tcprules_address(struct tcprules_address *out, struct slice text, struct err
 		out->kind = ADDRESS_ANY;
 		return 0;
 	}
-	if (slice_find(text, '@') < text.n || slice_find(text, '=') < text.n) {
-		out->kind = ADDRESS_NAME;
-		err_set(hint, E_REFUSED, "rules by host name (=) or ident (@) never match: the door asks neither; write addresses");
+	if (slice_find(text, '@') < text.n) {
+		out->kind = ADDRESS_NEVER;
+		err_set(hint, E_REFUSED, "rules by ident (@) never match: the door asks no client's ident server; write addresses");
 		return 0;
 	}
+	if (text.p[0] == '=')
+		return host(out, slice_from(text, 1), e);
 	if (networks(out, unbracket(text), hint) == 0)
 		return 0;
 	return err_set(e, E_SYNTAX, "\"%.*s\" is no address: 192.0.2.1, 192.0.2. (all below it), 192.0.2.7-9, 192.0.2.0/24, 2001:db8::1, "
-		"2001:db8::/32 or nothing", SLICE_FMT(slice_upto(text, 60)));
+		"2001:db8::/32, =host, =.domain or nothing", SLICE_FMT(slice_upto(text, 60)));
 }
 
 struct tcprules_network tcprules_address_network(const struct tcprules_address *a, unsigned n)
@@ -210,6 +233,8 @@ static const struct known knowns[] = {
 	{"DROP_PRE_GREET", offsetof(struct tcprule, drop_pre_greet), 0, 1, 0},
 	{"MAXPERIP", offsetof(struct tcprule, maxperip), 0, 20000, -1},
 	{"MAXPERNET", offsetof(struct tcprule, maxpernet), 0, 20000, -1},
+	{"DNSBLSKIP", offsetof(struct tcprule, dnsblskip), 0, 1, 1},
+	{"DNSBLFAILCLOSED", offsetof(struct tcprule, dnsblfailclosed), 0, 1, 1},
 };
 
 static int heed(struct tcprule *rule, const struct known *k, struct slice value, struct err *e)
@@ -250,6 +275,8 @@ static int heed_all(struct tcprule *rule, const struct handover_pair *pairs, str
 			return E_SYNTAX;
 		if (slice_eq_str(pairs[i].name, "RBLSMTPD"))
 			rule->rblsmtpd = pairs[i].value;
+		if (slice_eq_str(pairs[i].name, "RELAYCLIENT"))
+			rule->relay = true;
 	}
 	return 0;
 }
@@ -275,6 +302,7 @@ static const struct {
 } heeded[] = {
 	{"RELAYCLIENT", NULL}, {"DATABYTES", NULL}, {"MAXRCPT", NULL}, {"DENY_TLS", NULL}, {"TCPREMOTEHOST", NULL},
 	{"GREETDELAY", NULL}, {"DROP_PRE_GREET", NULL}, {"MAXPERIP", NULL}, {"MAXPERNET", NULL}, {"RBLSMTPD", NULL},
+	{"DNSBLSKIP", NULL}, {"DNSBLFAILCLOSED", NULL},
 	{"SMTPD_GREETDELAY", "is taken as GREETDELAY: a silent wait"},
 	{"DROPRUSHGREET", "is taken as DROP_PRE_GREET"},
 };

@@ -6,7 +6,8 @@
 enum tcprules_kind {
 	ADDRESS_ANY,      /* nothing before the colon */
 	ADDRESS_NETWORKS,
-	ADDRESS_NAME,     /* =host, info@…: right, but never matches here */
+	ADDRESS_HOST,     /* =host, =.suffix, = */
+	ADDRESS_NEVER,    /* info@…: right, but never matches here */
 };
 struct tcprules_network {
 	struct ip ip;
@@ -17,6 +18,7 @@ struct tcprules_address {
 	struct tcprules_network first;
 	unsigned count;   /* networks: 1, or more for a range */
 	unsigned octet;   /* the octet of .first.ip that counts up */
+	struct slice host; /* ADDRESS_HOST: what follows the "=", as written: a host, ".suffix", or nothing (any host that has a name) */
 };
 /* The N-th network of an address, N < .count. */
 struct tcprules_network tcprules_address_network(const struct tcprules_address *a, unsigned n);
@@ -27,6 +29,8 @@ MUST_CHECK int tcprules_split(struct slice *address, struct slice *instruction, 
 MUST_CHECK int tcprules_address(struct tcprules_address *out, struct slice text, struct err *hint, struct err *e);
 /* "allow" or "deny" and variables; RULE's fields but .var and .line are set, PAIRS has room for HANDOVER_VARS_MAX. */
 MUST_CHECK int tcprules_instruction(struct tcprule *rule, struct handover_pair *pairs, struct slice text, struct err *e);
+/* Does TEXT, a whole file, have rules by host name? */
+bool tcprules_lines_name(struct slice text);
 /* What is to be said about a variable NAME: an alias, or nobody heeds it; NULL: nothing. */
 const char *tcprules_note(struct slice name);
 #endif

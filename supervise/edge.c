@@ -4,6 +4,7 @@
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/respond.h"
 #include "smtpd-outside/listen.h"
+#include "smtpd-outside/tcprules_line.h"
 #include "supervise/graph.h"
 
 /* A lane without a listener has no mail, so nothing of its own is started. */
@@ -24,6 +25,9 @@ bool graph_wanted(const struct graph_row *row, enum lane lane, const struct cont
 		return respond_wanted(c);
 	case P_QUARANTINE:
 		return scanpolicy_quarantines(c);
+	case P_DNS:
+		return control_present(c, C_dnsbl) || tcprules_lines_name(control_blob(c, C_tcp_smtp)) ||
+			tcprules_lines_name(control_blob(c, C_tcp_submission)) || tcprules_lines_name(control_blob(c, C_tcp_qmqp));
 	case P_TLS:
 		return control_present(c, C_servercert);
 	default:
@@ -62,7 +66,7 @@ static bool next_stage(struct edge *edge, const struct graph_row *row, enum lane
 static const enum program leads_to[PORT_COUNT] = {
 	[PORT_TLS] = P_TLS, [PORT_DIRECTORY] = P_DIRECTORY, [PORT_SCANWORKER] = P_SCANWORKER, [PORT_QUEUE] = P_QUEUE, [PORT_ROUTE] = P_ROUTE,
 	[PORT_LOCAL] = P_LOCAL, [PORT_LMTP] = P_LMTP, [PORT_REMOTE] = P_REMOTE, [PORT_QMQPC] = P_QMQPC, [PORT_SKIM] = P_SKIM,
-	[PORT_RESPOND] = P_RESPOND, [PORT_QUARANTINE] = P_QUARANTINE,
+	[PORT_RESPOND] = P_RESPOND, [PORT_QUARANTINE] = P_QUARANTINE, [PORT_DNS] = P_DNS,
 };
 
 bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, enum port port, const struct control *c)

@@ -43,11 +43,20 @@ const char *const graph_common_syscalls[] = {
 const struct graph_row graph[] = {
 	{
 		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION) | BIT(LANE_CLUSTER), .workers = 1, .keeps_state = true,
-		.ports = {PORT_SESSION, PORT_COMMAND, PORT_LISTEN},
+		.ports = {PORT_SESSION, PORT_DNS, PORT_COMMAND, PORT_LISTEN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4"),
 		.files_most = 131072, .file_size_zero = true,
 		.why = "Holds every connection that may not speak yet; reads the network before any other program, so it can reach sessions alone.",
+	},
+	{
+		.program = P_DNS, .name = "dns", .lanes = BIT(LANE_NONE), .workers = 1, .keeps_state = true,
+		.ports = {PORT_IN},
+		.root = ROOT_HOST, .tcp_connect = true,
+		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
+		.syscalls = CALLS(CONNECTS, EVENTS, THREADS, "open", "openat"),
+		.files_most = 4096, .processes_most = 64, .file_size_zero = true,
+		.why = "Asks DNS lists about clients, and their names, for the doors; reads what strangers' name servers say and can open no file but the resolver's.",
 	},
 	{
 		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,
@@ -249,7 +258,7 @@ const char *graph_port_name(enum port port)
 		[PORT_END] = "", [PORT_IN] = "in", [PORT_NEXT] = "next", [PORT_SESSION] = "session", [PORT_TLS] = "tls", [PORT_DIRECTORY] = "directory",
 		[PORT_SCANWORKER] = "scanworker", [PORT_QUEUE] = "queue", [PORT_ROUTE] = "route", [PORT_LOCAL] = "local",
 		[PORT_LMTP] = "lmtp", [PORT_REMOTE] = "remote", [PORT_QMQPC] = "qmqpc", [PORT_SKIM] = "skim", [PORT_RESPOND] = "respond",
-		[PORT_QUARANTINE] = "quarantine",
+		[PORT_QUARANTINE] = "quarantine", [PORT_DNS] = "dns",
 		[PORT_COMMAND] = "command", [PORT_LISTEN] = "listen",
 	};
 	return (unsigned)port < PORT_COUNT ? name[port] : "?";

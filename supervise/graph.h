@@ -7,7 +7,7 @@
 
 enum program {
 	P_SUPERVISE, P_DOOR, P_SMTPD, P_TLS, P_DIRECTORY, P_FIXUP, P_SCAN, P_SCANWORKER, P_QUEUE, P_ROUTE, P_LOCAL,
-	P_LMTP, P_REMOTE, P_QMQPC, P_QMQPD, P_SKIM, P_RESPOND, P_QUARANTINE, P_INJECT,
+	P_LMTP, P_REMOTE, P_QMQPC, P_QMQPD, P_SKIM, P_RESPOND, P_QUARANTINE, P_INJECT, P_DNS,
 	P_POSTERN, /* the operator's command: reads all control files, belongs to no line */
 	P_COUNT
 };
@@ -25,7 +25,7 @@ enum port {
 	PORT_NEXT,          /* the next stage of the line in this lane that has something to do; the queue at the end */
 	PORT_SESSION,       /* who speaks with the clients of this lane: smtpd, in the lane of the cluster qmqpd */
 	PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
-	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_QUARANTINE,
+	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_QUARANTINE, PORT_DNS,
 	/* others */
 	PORT_COMMAND,       /* listening SOCK_SEQPACKET STATE/run/NAME.sock for operators; where a row has several lanes, NAME-LANE.sock but for LANE_OUTSIDE */
 	PORT_LISTEN,        /* the listening TCP sockets that control/listen names for the lane, in the file's order; must be the last port */

@@ -341,6 +341,7 @@ def test_privileges_of_the_running_suite(suite):
     suite.control("scanpolicy", "banned quarantine")
     suite.control("respond", "held ticket mail helpdesk@campus.test")
     suite.control("lmtproutes", "lmtp.test:127.0.0.1:24")
+    suite.control("dnsbl", "bl.test")
     suite.control("servercert.pem", certificate(suite.folder))
     suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{free_port()}\nqmqp 127.0.0.1:{free_port()}")
     suite.control("tcp.qmqp", "127.0.0.1:allow")

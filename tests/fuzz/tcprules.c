@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct ip ip;
 		if (ip_parse(&ip, slice_str(clients[i])) < 0)
 			__builtin_trap();
-		const struct tcprule *r = tcprules_find(t, &ip);
+		const struct tcprule *r = tcprules_find(t, &ip, slice_str("mx.example.org"));
 		for (size_t k = 0; k < r->vars; k++)
 			if (!handover_name_valid(r->var[k].name) || !handover_value_valid(r->var[k].value))
 				__builtin_trap();

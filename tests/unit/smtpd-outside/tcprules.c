@@ -71,7 +71,7 @@ static const struct tcprule *find(const struct tcprules *t, const char *ip)
 {
 	struct ip client;
 	ck_assert_int_eq(ip_parse(&client, slice_str(ip)), 0);
-	return tcprules_find(t, &client);
+	return tcprules_find(t, &client, slice_str(""));
 }
 
 /* n: the variable N of the line that counts; NULL: deny. */
@@ -139,6 +139,71 @@ static const struct {
 	{"\t:allow,A=\"x\"  ", "A", "x", "blanks around a line do not count"},
 	{":allow,A=\"\303\244\"", "A", "\303\244", "UTF-8"},
 };
+
+/* The order of tcprules(1), COMPAT 4.4: IP, =HOST, prefixes, =.suffix, =, empty. */
+static const char named[] =
+	"192.0.2.9:allow,N=\"address\"\n"
+	"192.0.2.:allow,N=\"prefix\"\n"
+	"192.0.2.8:allow,N=\"first\"\n"
+	"=Mail.Example.ORG:allow,N=\"host\"\n"
+	"=mail.example.org:deny\n"
+	"=.example.org:allow,N=\"suffix\"\n"
+	"=.b.example.org:allow,N=\"longer\"\n"
+	"=:allow,N=\"any\"\n"
+	"info@198.51.100.1:deny\n"
+	":deny\n";
+static const struct {
+	const char *ip, *host, *n, *spec;
+} by_name[] = {
+	{"192.0.2.9", "mail.example.org", "address", "the whole address first"},
+	{"192.0.2.7", "mail.example.org", "host", "=HOST before prefixes; the first of two"},
+	{"192.0.2.7", "x.example.org", "prefix", "prefixes before =.suffix"},
+	{"198.51.100.1", "mail.example.org", "host", "=HOST, written with capitals"},
+	{"198.51.100.1", "x.example.org", "suffix", "=.suffix"},
+	{"198.51.100.1", "a.b.example.org", "longer", "the longest suffix"},
+	{"198.51.100.1", "b.example.org", "suffix", "a suffix is not the domain itself"},
+	{"198.51.100.1", "example.org", "any", "= for every host with a name"},
+	{"198.51.100.1", "host", "any", "one label"},
+	{"198.51.100.1", "", NULL, "no name: the line without address"},
+	{"2001:db8::1", "mail.example.org", "host", "IPv6"},
+};
+
+START_TEST(names)
+{
+	struct ip client;
+	struct tcprules *t = must_parse(named);
+	ck_assert_int_eq(ip_parse(&client, slice_str(by_name[_i].ip)), 0);
+	const struct tcprule *r = tcprules_find(t, &client, slice_str(by_name[_i].host));
+	ck_assert_msg(r->deny == !by_name[_i].n, "%s", by_name[_i].spec);
+	if (by_name[_i].n)
+		ck_assert_msg(slice_eq_str(var(r, "N"), by_name[_i].n), "%s: %.*s", by_name[_i].spec, SLICE_FMT(var(r, "N")));
+	ck_assert_msg(tcprules_want_host(t, &client) == !slice_eq_str(slice_str(by_name[_i].n), "address"), "%s", by_name[_i].spec);
+	tcprules_free(t);
+	t = must_parse("192.0.2.0/24:allow\n");
+	ck_assert_msg(!tcprules_want_host(t, &client), "nobody is asked without rules by name");
+	tcprules_free(t);
+}
+END_TEST
+
+/* A list as a bad neighbourhood's: the look-up probes as often as there are prefix lengths, however many lines there are. */
+START_TEST(large)
+{
+	struct buf b = BUF_INIT(16u << 20);
+	for (unsigned i = 0; i < 100000; i++)
+		buf_add_format(&b, "10.%u.%u.%u:deny\n=h%u.example.org:allow,N=\"%u\"\n", i >> 16, i >> 8 & 255, i & 255, i, i);
+	buf_add_str(&b, ":allow\n");
+	struct tcprules *t = NULL;
+	struct err e;
+	int line;
+	ck_assert_msg(tcprules_parse(&t, &line, buf_slice(&b), NULL, NULL, &e) == 0, "line %d: %s", line, e.text);
+	ck_assert(find(t, "10.1.134.159")->deny && !find(t, "10.1.134.160")->deny);
+	struct ip client;
+	ck_assert_int_eq(ip_parse(&client, slice_str("192.0.2.1")), 0);
+	ck_assert(slice_eq_str(var(tcprules_find(t, &client, slice_str("h99999.example.org")), "N"), "99999"));
+	tcprules_free(t);
+	buf_free(&b);
+}
+END_TEST
 
 START_TEST(values)
 {
@@ -218,6 +283,10 @@ static const struct {
 	{"2001:db8::g:allow", "no hexadecimal digit"},
 	{"1:2:3:4:5:6:7:8::allow", "a prefix of nine groups"},
 	{"mail.example.org:allow", "a name without ="},
+	{"=mail_.example.org:allow", "no domain"},
+	{"=.:allow", "a dot alone"},
+	{"=[192.0.2.1]:allow", "no name"},
+	{":allow,DNSBLSKIP=\"2\"", "neither 0 nor 1"},
 	{":allow,GREETDELAY=\"x\"", "no number"},
 	{":allow,GREETDELAY=\"301\"", "over the limit"},
 	{":allow,DROP_PRE_GREET=\"2\"", "neither 0 nor 1"},
@@ -267,10 +336,10 @@ START_TEST(warnings)
 	struct err e;
 	unsigned lines = 0;
 	int line;
-	const char *text = "1.2.3.4:allow\n1.2.3.4:deny\n=host:allow\n1.2.3.0/24:deny\n1.2.3.:deny\n10.1.0.0/8:deny\n:allow\n:deny\n"
+	const char *text = "1.2.3.4:allow\n1.2.3.4:deny\n=host:allow,DNSBLSKIP=\"1\"\n1.2.3.0/24:deny\n1.2.3.:deny\n10.1.0.0/8:deny\n:allow\n:deny\n"
 		"1.2.3.5:allow,RELAYCLIENT=\"\",FORCE_TLS=\"1\"\n1.2.3.6:allow,FORCE_TLS=\"2\"\n1.2.3.7:allow,SMTPD_GREETDELAY=\"2\"\n";
 	ck_assert_int_eq(tcprules_parse(&t, &line, slice_str(text), note, &lines, &e), 0);
-	ck_assert_uint_eq(lines, 1u << 2 | 1u << 3 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11);
+	ck_assert_uint_eq(lines, 1u << 2 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11);
 	tcprules_free(t);
 }
 END_TEST
@@ -337,6 +406,8 @@ END_TEST
 
 UNIT_MAIN("tcprules",
 	tcase_add_loop_test(t, lookup, 0, sizeof lookups / sizeof *lookups);
+	tcase_add_loop_test(t, names, 0, sizeof by_name / sizeof *by_name);
+	tcase_add_test(t, large);
 	tcase_add_loop_test(t, values, 0, sizeof settings / sizeof *settings);
 	tcase_add_loop_test(t, heed, 0, sizeof heeded / sizeof *heeded);
 	tcase_add_loop_test(t, refused, 0, sizeof wrong / sizeof *wrong);

@@ -15,7 +15,7 @@ static struct control with(unsigned bits)
 	for (unsigned i = 0; i < SWITCHES; i++)
 		c.value[switches[i]].present = (bits >> i) & 1;
 	c.value[C_scanpolicy].content = slice_str("banned quarantine\n");
-	c.value[C_lmtproutes].present = bits & 1;
+	c.value[C_lmtproutes].present = c.value[C_dnsbl].present = bits & 1;
 	c.value[C_listen].content = slice_str("smtp 0.0.0.0:25\nsubmission 0.0.0.0:587\nsubmissions 0.0.0.0:465\nqmqp 0.0.0.0:628\n");
 	return c;
 }
@@ -68,6 +68,10 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 		}
 		if (port == PORT_RESPOND) {
 			ck_assert(!control_present(c, C_respond));
+			return;
+		}
+		if (port == PORT_DNS) {
+			ck_assert(!control_present(c, C_dnsbl));
 			return;
 		}
 		ck_assert_msg(port == PORT_TLS || agent, "%s: nothing behind %s", row->name, graph_port_name(port));

@@ -1,0 +1,178 @@
+/* postern-dns: settings, doors, the loop.  See dns.h.
+ *
+ * Doors are trusted with the form of their questions alone.  Name servers' answers are looked at in dns_job.c.  libunbound is opened at the first
+ * question.  User postern-dns; has the network and the resolver's files, no mail and no socket that leads to any. */
+#include "smtpd-outside/dns.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "lib/program.h"
+
+/* ---- settings ---- */
+
+/* Questions in hand are answered with what is known: they belong to the lists as they were. */
+static int take_settings(struct dns *d, const struct control *c, struct err *e)
+{
+	static struct dnsbl fresh;
+	int r = dnsbl_parse(&fresh, c, e);
+	if (r < 0)
+		return r;
+	dns_jobs_flush(d);
+	if (d->resolver.ctx)
+		ub_ctx_delete(d->resolver.ctx); /* its servers may be others now */
+	d->resolver.ctx = NULL;
+	d->lists = fresh;
+	memset(d->zone, 0, sizeof d->zone);
+	d->timeout_msec = control_number(c, C_dnsbltimeout) * 1000;
+	dns_cache_free(d->cache);
+	d->cache = dns_cache_make();
+	return 0;
+}
+
+int dns_open(struct dns *d, const struct control *c, int in_fd, int lifeline_fd, struct err *e)
+{
+	*d = (struct dns){.in_fd = in_fd, .lifeline_fd = lifeline_fd};
+	return take_settings(d, c, e);
+}
+
+static bool reload(struct dns *d)
+{
+	struct err e;
+	int r = program_reload(&e);
+	if (r == E_EOF || r == E_SYS)
+		return false;
+	if (r == 0)
+		r = take_settings(d, program_control(), &e);
+	if (r < 0)
+		LOG(EV_control_fault, NULL, F_ERR(&e));
+	return true;
+}
+
+/* Defaults of libunbound are for a resolver of a whole site; here one thread asks for the door alone. */
+static void tune(struct ub_ctx *ctx)
+{
+	static const char *const options[][2] = {
+		{"num-queries-per-thread:", "4096"}, {"outgoing-range:", "1024"}, {"msg-cache-size:", "4m"}, {"rrset-cache-size:", "8m"},
+		{"infra-cache-numhosts:", "1000"}, {"cache-max-negative-ttl:", "3600"}, {"local-zone:", "127.in-addr.arpa. transparent"},
+	};
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		(void)!ub_ctx_set_option(ctx, options[i][0], options[i][1]);
+}
+
+static void open_resolver(struct dns *d)
+{
+	struct err e;
+	if (resolver_open(&d->resolver, program_control(), &e) < 0)
+		LOG(EV_fault, NULL, F_ERR(&e));
+	else
+		tune(d->resolver.ctx);
+}
+
+/* ---- doors ---- */
+
+void dns_close_door(struct dns *d, int door_fd)
+{
+	for (struct dns_job *j = d->first; j; j = j->next)
+		if (j->door_fd == door_fd)
+			j->door_fd = -1;
+	for (unsigned i = 0; i < d->doors; i++)
+		if (d->door[i] == door_fd) {
+			close_fd(&d->door[i]);
+			d->door[i] = d->door[--d->doors];
+		}
+}
+
+void dns_send(struct dns *d, int door_fd, const struct dns_answer *a)
+{
+	char space[DNS_PACKET_MAX];
+	struct buf b = {space, 0, sizeof space, sizeof space, false};
+	struct err e;
+	dns_answer_encode(&b, a);
+	int r = b.overflow ? E_TOO_LONG : pass_send(door_fd, buf_slice(&b), NULL, 0, deadline_in(1000), &e);
+	if (r < 0)
+		dns_close_door(d, door_fd);
+}
+
+static void new_door(struct dns *d)
+{
+	char text[16];
+	int fds[PASS_FDS_MAX];
+	size_t n, count;
+	struct err e;
+	int r = pass_recv(d->in_fd, text, sizeof text, &n, fds, &count, 0, &e);
+	if (r < 0) {
+		if (r != E_TIMEOUT && r != E_EOF)
+			LOG(EV_bad_question, NULL, F_ERR(&e));
+		return;
+	}
+	if (count == 1 && d->doors < DNS_DOORS_MAX && slice_eq_str(slice_make(text, n), "door")) {
+		d->door[d->doors++] = fds[0];
+		return;
+	}
+	close_fds(fds, count);
+	LOG(EV_bad_question, NULL, F_STR("error", "what came is no connection of a door, or there are too many"));
+}
+
+/* A hundred questions at a time, so that answers are heard between them. */
+static void read_door(struct dns *d, int door_fd)
+{
+	char text[DNS_PACKET_MAX];
+	struct dns_question q;
+	for (int i = 0; i < 100; i++) {
+		ssize_t n = recv(door_fd, text, sizeof text, MSG_DONTWAIT);
+		if (n < 0)
+			return;
+		if (n == 0 || dns_question_decode(&q, slice_make(text, (size_t)n)) < 0) {
+			if (n)
+				LOG(EV_bad_question, NULL, F_STR("error", "a door's question breaks its grammar"));
+			dns_close_door(d, door_fd);
+			return;
+		}
+		if (!d->resolver.ctx)
+			open_resolver(d);
+		dns_job_begin(d, door_fd, &q);
+	}
+}
+
+static bool still_there(const struct dns *d, int fd)
+{
+	for (unsigned i = 0; i < d->doors; i++)
+		if (d->door[i] == fd)
+			return true;
+	return false;
+}
+
+/* ---- the loop ---- */
+
+enum { AT_IN, AT_LIFELINE, AT_UNBOUND, AT_DOORS };
+
+static bool turn(struct dns *d)
+{
+	struct pollfd p[AT_DOORS + DNS_DOORS_MAX] = {
+		[AT_IN] = {d->in_fd, POLLIN, 0}, [AT_LIFELINE] = {d->lifeline_fd, POLLIN, 0},
+		[AT_UNBOUND] = {d->resolver.ctx ? ub_fd(d->resolver.ctx) : -1, POLLIN, 0},
+	};
+	unsigned doors = d->doors;
+	for (unsigned i = 0; i < doors; i++)
+		p[AT_DOORS + i] = (struct pollfd){d->door[i], POLLIN, 0};
+	if (poll(p, AT_DOORS + doors, deadline_left(dns_jobs_next(d))) < 0)
+		return true; /* a signal: the loop's condition knows */
+	if (p[AT_LIFELINE].revents)
+		return reload(d);
+	if (p[AT_UNBOUND].revents)
+		(void)!ub_process(d->resolver.ctx);
+	for (unsigned i = 0; i < doors; i++)
+		if (p[AT_DOORS + i].revents && still_there(d, p[AT_DOORS + i].fd))
+			read_door(d, p[AT_DOORS + i].fd);
+	if (p[AT_IN].revents)
+		new_door(d);
+	dns_jobs_tick(d, clock_msec());
+	return true;
+}
+
+void dns_run(struct dns *d)
+{
+	while (!program_stopping() && turn(d))
+		;
+}

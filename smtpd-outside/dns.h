@@ -1,0 +1,78 @@
+/* postern-dns inside: what its modules share.  One process, one poll loop and libunbound's own thread; nothing blocks but a door that reads
+ * none of its answers, for a second.
+ *
+ *	question ─▶ remembered? ─▶ all lists at once, client's name beside them ─▶ refused: one TXT record ─▶ answer
+ *
+ * Each question has one deadline for all that is asked for it; what came until then counts. */
+#ifndef POSTERN_SMTPD_DNS_H
+#define POSTERN_SMTPD_DNS_H
+#include "deliver/resolve.h"
+#include "smtpd-outside/dns_cache.h"
+#include "smtpd-outside/dns_edge.h"
+#include "smtpd-outside/dnsbl.h"
+
+#define DNS_DOORS_MAX 8          /* connections of doors */
+#define DNS_JOBS_MAX 50000       /* questions under way */
+#define DNS_QUERIES_MAX 2048     /* DNS questions under way; further ones wait their turn */
+#define DNS_SILENT_AFTER 20      /* a list that was silent so often in a row … */
+#define DNS_SILENT_MSEC 30000    /* … is not waited for so long */
+#define DNS_NAMES_MAX 3          /* names of one client that are tried */
+
+struct dns_job;
+enum dns_kind { ASK_LIST, ASK_TEXT, ASK_PTR, ASK_FORWARD };
+struct dns_query {
+	struct dns_job *job;
+	enum dns_kind kind;
+	unsigned zone;
+	int id;                  /* libunbound's, for cancelling */
+	bool open;
+};
+struct dns_job {
+	struct dns_job *prev, *next; /* in the order of their deadlines */
+	int door_fd;             /* -1: nobody waits any more */
+	struct dns_question q;
+	int64_t deadline;
+	bool started, texted, naming;
+	struct dnsbl_score score;
+	int ttl_sec;             /* least of all list answers */
+	unsigned open;           /* queries under way */
+	char text[DNS_TEXT_MAX + 1];
+	char *name[DNS_NAMES_MAX]; /* that the address claims to have */
+	unsigned names, name_at;
+	bool confirmed;          /* name[name_at] leads back to the address */
+	struct dns_query text_query, host_query;
+	struct dns_query list[]; /* of each zone */
+};
+struct dns_zone {
+	unsigned silent;         /* in a row */
+	int64_t skip_until;
+};
+struct dns {
+	struct resolver resolver; /* .ctx NULL: not opened yet */
+	struct dnsbl lists;
+	struct dns_zone zone[DNSBL_ZONES_MAX];
+	struct dns_cache *cache;
+	int64_t timeout_msec;
+	int in_fd, lifeline_fd;
+	int door[DNS_DOORS_MAX];
+	unsigned doors;
+	struct dns_job *first, *last, *unstarted;
+	unsigned jobs, queries;
+};
+
+/* dns.c: settings out of C; then the loop until told to stop.  0, E_SYNTAX, E_SYS. */
+MUST_CHECK int dns_open(struct dns *d, const struct control *c, int in_fd, int lifeline_fd, struct err *e);
+void dns_run(struct dns *d);
+/* Send an answer to a door; one that does not read is closed. */
+void dns_send(struct dns *d, int door_fd, const struct dns_answer *a);
+void dns_close_door(struct dns *d, int door_fd);
+
+/* dns_job.c */
+void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q);
+/* Start what waits for its turn, end what is over its deadline. */
+void dns_jobs_tick(struct dns *d, int64_t now);
+/* Of all jobs: the next deadline. */
+int64_t dns_jobs_next(const struct dns *d);
+/* All under way are answered with what is known. */
+void dns_jobs_flush(struct dns *d);
+#endif

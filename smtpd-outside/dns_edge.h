@@ -1,0 +1,37 @@
+/* What postern-door and postern-dns say to each other.
+ *
+ * The door makes a SOCK_SEQPACKET pair and sends one end, with the text "door", to PORT_DNS.  Over the pair go questions and answers, one
+ * netstring list in a packet, as many under way as the door likes; answers come in any order.  When either side is gone the other
+ * sees the end of file: the door makes a new pair and asks again, postern-dns forgets what that door had asked. */
+#ifndef POSTERN_SMTPD_DNS_EDGE_H
+#define POSTERN_SMTPD_DNS_EDGE_H
+#include <stdint.h>
+
+#include "lib/addr.h"
+
+#define DNS_PACKET_MAX 1024
+#define DNS_NUMBER_MAX INT64_MAX
+#define DNS_TEXT_MAX 300  /* octets of what a refused client is told */
+#define DNS_HOST_MAX 255
+
+enum dns_want { DNS_LISTS = 1, DNS_HOST = 2, DNS_GREY = 4, DNS_ALL = 7 };
+struct dns_question {
+	int64_t number;  /* comes back with the answer; 0..DNS_NUMBER_MAX */
+	struct ip client;
+	unsigned want;   /* bits of dns_want, at least one */
+};
+struct dns_answer {
+	int64_t number;
+	long long score; /* sum of the weights of lists that have the client */
+	unsigned failed; /* lists that gave no answer in time */
+	int reply;       /* 0: not refused by the lists; 451, 550, 553 or 554 */
+	unsigned grey_sec; /* 0: let in; how long it should wait before it comes back */
+	struct slice text; /* of the refusal: printable ASCII */
+	struct slice host; /* the client's name, confirmed forward; empty: none.  Lower case. */
+};
+void dns_question_encode(struct buf *b, const struct dns_question *q);
+void dns_answer_encode(struct buf *b, const struct dns_answer *a);
+/* The whole of TEXT.  0 or E_PEER.  An answer borrows from TEXT. */
+MUST_CHECK int dns_question_decode(struct dns_question *q, struct slice text);
+MUST_CHECK int dns_answer_decode(struct dns_answer *a, struct slice text);
+#endif

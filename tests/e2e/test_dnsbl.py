@@ -1,0 +1,243 @@
+"""Door and postern-dns in the suite, with a real rbldnsd, a real name server for names, and servers that do not answer.  Clients come by a PROXY
+header, so that they can have any address."""
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import free_port, wait_for
+
+BL = """$SOA 60 ns.bl.test hostmaster.bl.test 0 60 60 60 60
+$NS 60 ns.bl.test
+:127.0.0.2:Listed $ see http://bl.test/
+192.0.2.0/24
+!192.0.2.10
+198.51.100.7 :127.0.0.10:dynamic
+198.51.100.99 :127.255.255.254:over your quota
+"""
+WL = """$SOA 60 ns.wl.test hostmaster.wl.test 0 60 60 60 60
+:127.0.0.1:good
+192.0.2.77
+"""
+BL6 = """$SOA 60 ns.bl6.test hostmaster.bl6.test 0 60 60 60 60
+:127.0.0.2:Six $
+2001:db8:bad::/48
+"""
+
+
+@pytest.fixture
+def lists(folder):
+    """rbldnsd; its port."""
+    port = free_port()
+    zones = {"bl.test:ip4set": BL, "wl.test:ip4set": WL, "bl6.test:ip6trie": BL6}
+    for name, text in zones.items():
+        (folder / name.split(":")[0]).write_text(text)
+    p = subprocess.Popen(["/usr/sbin/rbldnsd", "-n", "-q", *(["-u", "nobody"] if os.geteuid() == 0 else []), "-r", str(folder), "-b", f"127.0.0.1/{port}",
+                          *[f"{name}:{name.split(':')[0]}" for name in zones]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "+retry=0", "@127.0.0.1", "-p", str(port), "2.2.0.192.bl.test"],
+                                    capture_output=True).stdout.strip() == b"127.0.0.2", 20, "rbldnsd does not answer")
+    yield port, p
+    p.send_signal(signal.SIGCONT)
+    p.terminate()
+    p.wait(10)
+
+
+@pytest.fixture
+def silent():
+    """A port that takes questions and answers none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        yield s.getsockname()[1]
+
+
+class Client:
+    def __init__(self, suite, ip, seconds=15):
+        self.s = socket.create_connection(("127.0.0.1", suite.port), 10)
+        self.s.settimeout(seconds)
+        family, local = ("TCP6", "2001:db8::1") if ":" in ip else ("TCP4", "192.0.2.1")
+        self.s.sendall(f"PROXY {family} {ip} {local} 4000 25\r\n".encode())
+        self.f = self.s.makefile("rb")
+        start = time.monotonic()
+        self.greeting = self.line()
+        self.waited = time.monotonic() - start
+
+    def line(self):
+        return self.f.readline().decode().rstrip("\r\n")
+
+    def say(self, text):
+        self.s.sendall(text.encode() + b"\r\n")
+        while (line := self.line())[3:4] == "-":
+            pass
+        return line
+
+    def rcpt(self):
+        """What is said to the recipient."""
+        self.say("EHLO x.test")
+        self.say("MAIL FROM:<a@b.test>")
+        answer = self.say("RCPT TO:<u1@campus.test>")
+        self.say("QUIT")
+        self.s.close()
+        return answer
+
+
+def start(suite, port, dnsbl, **files):
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port} proxy")
+    suite.control("resolver", f"127.0.0.1:{port}")
+    suite.control("dnsbl", dnsbl)
+    for name, text in files.items():
+        suite.control(name.replace("_", "."), text)
+    return suite.start()
+
+
+THREE = 'bl.test weight=2 codes=127.0.0.2-9\nbl.test weight=1 codes=127.0.0.10 text="dynamic %IP%, see %ZONE%"\nbl6.test weight=2 reply=554\nwl.test weight=-5\n'
+
+
+def test_lists(suite, lists):
+    """Weights, codes, texts, allow lists, IPv6, TXT with the address put in; the whole conversation in one line of the log."""
+    start(suite, lists[0], THREE, dnsblthreshold="2", tcp_smtp='192.0.2.55:allow,RBLSMTPD=""\n192.0.2.56:allow,RELAYCLIENT=""\n'
+          '192.0.2.57:allow,DNSBLSKIP="1"\n192.0.2.58:allow,RBLSMTPD="-own words"\n:allow')
+    c = Client(suite, "192.0.2.2")
+    assert c.greeting.startswith("220 ")
+    assert c.rcpt() == "550 5.7.1 192.0.2.2 is listed by bl.test: Listed 192.0.2.2 see http://bl.test/"
+    line = wait_for(lambda: next((x for x in suite.log().splitlines() if "door-blocked" in x), None))
+    assert "ip=192.0.2.2" in line and "helo=x.test" in line and "sender=<a@b.test>" in line and "rcpt=<u1@campus.test> rcpts=1 commands=4" in line
+    assert Client(suite, "2001:db8:bad::25").rcpt() == "554 5.7.1 2001:db8:bad::25 is listed by bl6.test: Six 2001:db8:bad::25"
+    for ip in ("192.0.2.10", "203.0.113.1", "2001:db8:600d::1", "192.0.2.77", "198.51.100.7", "192.0.2.55", "192.0.2.56", "192.0.2.57"):
+        assert Client(suite, ip).rcpt().startswith("250 "), ip
+    assert Client(suite, "192.0.2.58").rcpt() == "553 5.7.1 own words"
+    suite.control("dnsblthreshold", "1")
+    suite.reload()
+    assert wait_for(lambda: (x := Client(suite, "198.51.100.7").rcpt()).startswith("550 ") and x) == "550 5.7.1 dynamic 198.51.100.7, see bl.test"
+
+
+def test_answers_are_remembered(suite, lists):
+    """A list that is stopped: what it said counts for its TTL."""
+    port, rbldnsd = lists
+    start(suite, port, "bl.test", dnsbltimeout="1", dnsblfailclosed="1")
+    assert Client(suite, "192.0.2.2").rcpt().startswith("550 ")
+    assert Client(suite, "203.0.113.1").rcpt().startswith("250 ")
+    rbldnsd.send_signal(signal.SIGSTOP)
+    for _ in range(3):
+        c = Client(suite, "192.0.2.2")
+        assert c.waited < 0.5 and c.rcpt().startswith("550 ")
+        c = Client(suite, "203.0.113.1")
+        assert c.waited < 0.5 and c.rcpt().startswith("250 ")
+    c = Client(suite, "203.0.113.2")
+    assert c.rcpt() == "451 4.7.1 the DNS lists that decide on your address do not answer, try again"
+    assert 0.9 < c.waited < 3
+    rbldnsd.send_signal(signal.SIGCONT)
+    wait_for(lambda: Client(suite, "203.0.113.2").rcpt().startswith("250 "), 40)
+
+
+@pytest.mark.parametrize("closed, rule, answer", [("0", "", "250 "), ("1", "", "451 4.7.1 the DNS lists"), ("1", ',DNSBLFAILCLOSED="0"', "250 "),
+                                                   ("0", ',DNSBLFAILCLOSED="1"', "451 4.7.1 the DNS lists")])
+def test_silence(suite, silent, closed, rule, answer):
+    start(suite, silent, "bl.test\nwl.test weight=-1", dnsbltimeout="1", dnsblfailclosed=closed, tcp_smtp=f":allow{rule}")
+    c = Client(suite, "192.0.2.2")
+    assert 0.9 < c.waited < 3 and c.rcpt().startswith(answer)
+
+
+def test_a_list_that_answers_nonsense(suite, lists):
+    """127.255.255.x and addresses outside of 127/8 are errors of the list (a quota, a domain that changed hands), not listings."""
+    start(suite, lists[0], "bl.test")
+    assert Client(suite, "198.51.100.99").rcpt().startswith("250 ")
+    suite.control("dnsblfailclosed", "1")
+    suite.reload()
+    wait_for(lambda: Client(suite, "198.51.100.99").rcpt().startswith("451 "))
+
+
+def test_delay_and_lists_run_at_the_same_time(suite, lists, silent):
+    start(suite, silent, "bl.test", dnsbltimeout="2", greetdelay="2")
+    c = Client(suite, "203.0.113.1")
+    assert 1.9 < c.waited < 3.2 and c.greeting.startswith("220 "), c.waited
+    suite.control("resolver", f"127.0.0.1:{lists[0]}")
+    suite.control("greetdelay", "1")
+    suite.reload()
+    wait_for(lambda: 0.9 < Client(suite, "203.0.113.3").waited < 1.8)
+    c = Client(suite, "192.0.2.2")
+    assert c.waited < 0.5 and c.rcpt().startswith("550 ")  # nobody waits to refuse
+    with socket.create_connection(("127.0.0.1", suite.port), 10) as s:
+        s.sendall(b"PROXY TCP4 203.0.113.4 192.0.2.1 4000 25\r\nEHLO early\r\n")
+        assert s.recv(100).startswith(b"554 5.5.1")
+
+
+def test_dns_dies(suite, lists):
+    """Its questions are asked again; clients that wait get their answer from its successor."""
+    port, rbldnsd = lists
+    start(suite, port, "bl.test", dnsbltimeout="5")
+    assert Client(suite, "192.0.2.2").rcpt().startswith("550 ")
+    rbldnsd.send_signal(signal.SIGSTOP)
+    with socket.create_connection(("127.0.0.1", suite.port), 10) as s:
+        s.sendall(b"PROXY TCP4 192.0.2.3 192.0.2.1 4000 25\r\n")
+        time.sleep(0.3)
+        for pid in suite.pids("dns"):
+            os.kill(pid, signal.SIGKILL)
+        rbldnsd.send_signal(signal.SIGCONT)
+        s.settimeout(8)
+        assert s.recv(100).startswith(b"220 ")
+        s.sendall(b"MAIL FROM:<>\r\nRCPT TO:<u1@campus.test>\r\n")
+        f = s.makefile("rb")
+        assert [f.readline()[:3] for _ in range(2)] == [b"250", b"550"]
+    assert any("door-dns" in x for x in suite.log().splitlines())
+
+
+ZONES = {
+    "2.0.192.in-addr.arpa": "7 PTR good.names.test.\n8 PTR liar.names.test.\n9 PTR nothing.names.test.\n10 PTR other.names.test.\n10 PTR many.names.test.\n",
+    "names.test": "good A 192.0.2.7\nliar A 192.0.2.99\nother A 192.0.2.98\nmany A 192.0.2.10\nsix AAAA 2001:db8::7\n",
+    "8.b.d.0.1.0.0.2.ip6.arpa": "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0 PTR SIX.names.test.\n",
+}
+
+
+@pytest.fixture
+def names(folder):
+    port = free_port()
+    for zone, text in ZONES.items():
+        (folder / f"{zone}.zone").write_text(f"$ORIGIN {zone}.\n$TTL 60\n@ SOA ns.names.test. h.names.test. 1 60 60 60 60\n@ NS ns.names.test.\n{text}")
+    (folder / "knot.conf").write_text(f"server:\n    listen: 127.0.0.1@{port}\n    rundir: {folder}\n    udp-workers: 1\n    tcp-workers: 1\n"
+                                      f"    background-workers: 1\ndatabase:\n    storage: {folder}/db\ntemplate:\n  - id: default\n    storage: {folder}\n"
+                                      "    file: \"%s.zone\"\nzone:\n" + "".join(f"  - domain: {z}\n" for z in ZONES))
+    p = subprocess.Popen(["/usr/sbin/knotd", "-c", str(folder / "knot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "@127.0.0.1", "-p", str(port), "names.test", "SOA"],
+                                    capture_output=True).stdout, 20, "knotd does not answer")
+    yield port
+    p.terminate()
+    p.wait(10)
+
+
+def test_rules_by_name(suite, names):
+    """=host and =.suffix: a name counts when it leads back to the address; it goes to the session and into the trace."""
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port} proxy")
+    suite.control("resolver", f"127.0.0.1:{names}")
+    suite.control("tcp.smtp", '=good.names.test:allow,RBLSMTPD="-good"\n=liar.names.test:allow,RBLSMTPD="-liar"\n=six.names.test:allow,RBLSMTPD="-six"\n'
+                  '192.0.2.99:allow,RBLSMTPD="-address"\n=.names.test:allow\n=:deny\n:allow,RBLSMTPD="-no name"')
+    suite.start()
+    for ip, answer in {"192.0.2.7": "553 5.7.1 good", "192.0.2.8": "553 5.7.1 no name", "192.0.2.9": "553 5.7.1 no name", "192.0.2.200": "553 5.7.1 no name",
+                       "2001:db8::7": "553 5.7.1 six", "192.0.2.99": "553 5.7.1 address"}.items():
+        assert Client(suite, ip).rcpt() == answer, ip
+    assert Client(suite, "192.0.2.10").rcpt().startswith("250 ")
+    assert any("smtpd-session" in x and "ip=192.0.2.10" in x and "host=many.names.test" in x for x in suite.log().splitlines())
+    # no rule by name: nobody is asked, the helper goes
+    suite.control("tcp.smtp", ":allow")
+    suite.reload()
+    wait_for(lambda: not suite.pids("dns"))
+    assert Client(suite, "192.0.2.7").rcpt().startswith("250 ")
+
+
+def test_names_without_a_server(suite, silent):
+    """Who cannot be named is treated as one without name, in time."""
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port} proxy")
+    suite.control("resolver", f"127.0.0.1:{silent}")
+    suite.control("dnsbltimeout", "1")
+    suite.control("tcp.smtp", '=.names.test:deny\n:allow')
+    suite.start()
+    c = Client(suite, "192.0.2.7")
+    assert 0.9 < c.waited < 3 and c.rcpt().startswith("250 ")
+
+
+def test_lint(suite):
+    suite.control("dnsbl", "bl.test weight=2\nbl.test weight=x\n-\n")
+    got = suite.postern("check", check=1)
+    assert "dnsbl:2: weight= is a number" in got.stdout + got.stderr and "dnsbl:3:" in got.stdout + got.stderr
