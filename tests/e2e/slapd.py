@@ -1,5 +1,6 @@
 """A real slapd in a temporary folder, with the schema of directory/qmail.schema."""
 import atexit
+import contextlib
 import os
 import pathlib
 import socket
@@ -45,8 +46,11 @@ access to * by * read
 
 
 class Slapd:
-    def __init__(self, folder, ldif, tls=""):
+    def __init__(self, folder, ldif, tls="", host=None):
+        """HOST: a netns.Host that it runs on, with port 389."""
+        self.host, self.address = host, host.address if host else "127.0.0.1"
         self.folder, self.port, self.tls_port, self.process = pathlib.Path(folder), free_port(), free_port(), None
+        self.port = 389 if host else self.port
         (self.folder / "db").mkdir(parents=True)
         self.conf = self.folder / "slapd.conf"
         self.conf.write_text(CONF.format(root=ROOT, d=self.folder, base=BASE, admin=ADMIN, secret=SECRET, tls=tls))
@@ -56,15 +60,18 @@ class Slapd:
         assert p.returncode == 0, p.stderr
 
     def start(self):
-        urls = f"ldap://127.0.0.1:{self.port}/" + (f" ldaps://127.0.0.1:{self.tls_port}/" if self.tls else "")
-        self.process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", self.conf, "-h", urls],
+        urls = f"ldap://{self.address}:{self.port}/" + (f" ldaps://127.0.0.1:{self.tls_port}/" if self.tls else "")
+        inside = self.host.inside if self.host else contextlib.nullcontext
+        command = ["/usr/sbin/slapd", "-d", "0", "-f", str(self.conf), "-h", urls]
+        self.process = subprocess.Popen(self.host.command(*command) if self.host else command,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         atexit.register(self.kill)  # also when a test fails
         end = time.monotonic() + 20
         while time.monotonic() < end:
             assert self.process.poll() is None, "slapd ended"
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                with inside():
+                    socket.create_connection((self.address, self.port), 1).close()
                 return self
             except OSError:
                 time.sleep(0.02)

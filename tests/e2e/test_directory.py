@@ -511,7 +511,7 @@ def test_hundred_thousand_entries(tmp_path_factory):
                           "userPassword: {SSHA}" + "x" * 36, "mailHost: mx1.campus.test", "accountStatus: active") for i in range(100000))
     p = Program("directory", state_folder(tmp_path_factory), {**CONTROL, "directory.ldif": text}, ["in"])
     start = time.monotonic()
-    p.start(60)
+    p.start(seconds=60)
     seconds = time.monotonic() - start
     assert p.said == "ready"
     print(f"\n100,000 entries, {len(text) >> 20} MiB: {seconds:.2f} s, RSS {p.memory_kib('VmRSS') >> 10} MiB, "
