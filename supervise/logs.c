@@ -14,7 +14,7 @@
 #include "lib/log.h"
 #include "supervise/suite.h"
 
-#define READ_OCTETS (32 * 1024)
+#define READ_OCTETS (64 * 1024)
 #define STDERR_OCTETS 4096 /* a pipe that polls writable takes so much without blocking */
 #define PIPE_OCTETS (256 * 1024)
 
@@ -146,9 +146,14 @@ bool suite_log_input(struct suite *s, const struct graph_row *row)
 	static char space[READ_OCTETS], own_space[READ_OCTETS];
 	struct row_state *r = row ? &s->row[row - graph] : &s->own;
 	char *p = row ? space : own_space; /* a stray line of a program makes one of our own */
-	ssize_t n = read(r->log_fd, p, READ_OCTETS);
-	if (n > 0)
-		take_text(s, row ? row->name : "supervise", &r->partial, slice_make(p, (size_t)n));
-	return n > 0;
+	ssize_t n;
+	size_t total = 0;
+	do {
+		n = read(r->log_fd, p, READ_OCTETS);
+		if (n > 0)
+			take_text(s, row ? row->name : "supervise", &r->partial, slice_make(p, (size_t)n));
+		total += n > 0 ? (size_t)n : 0;
+	} while (n == READ_OCTETS && total < PIPE_OCTETS);
+	return total > 0;
 }
 

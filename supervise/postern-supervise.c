@@ -27,6 +27,7 @@
 #include "supervise/suite.h"
 
 #define COMMAND_MSEC 5000
+#define LOG_PAUSE_MSEC 10 /* between looks at the log pipes: lines of a busy suite are taken many at a time (a pipe holds 256 KiB) */
 #define POLLS_MAX (PROCESSES_MAX + ROWS_MAX + 8)
 
 static struct suite suite;
@@ -209,30 +210,37 @@ static void add_poll(struct polls *p, int fd, struct process *process, const str
 	p->row[p->n++] = row;
 }
 
-static void gather(struct polls *p, struct suite *s, int signal_fd)
+static void gather(struct polls *p, struct suite *s, int signal_fd, bool logs)
 {
 	p->n = 0;
 	add_poll(p, signal_fd, NULL, NULL);
 	add_poll(p, s->own.log_fd, NULL, NULL);
 	add_poll(p, caller.fd >= 0 ? caller.fd : s->command_fd, NULL, NULL);
-	for (unsigned i = 0; i < graph_rows; i++)
+	for (unsigned i = 0; logs && i < graph_rows; i++)
 		add_poll(p, s->row[i].log_fd, NULL, &graph[i]);
 	for (unsigned i = 0; i < PROCESSES_MAX; i++)
 		if (s->process[i].state != PROCESS_FREE)
 			add_poll(p, s->process[i].lifeline_fd, &s->process[i], NULL);
 }
 
-/* Logs and lifelines before signals: what a program said comes before the news of its death. */
+/* Those that poll found readable; all of them when they were not asked this time. */
+static bool take_logs(const struct polls *p, struct suite *s, bool asked)
+{
+	bool any = false;
+	for (nfds_t i = 3; asked && i < p->n; i++)
+		if (p->row[i] && p->fd[i].revents)
+			any |= suite_log_input(s, p->row[i]);
+	for (unsigned i = 0; !asked && i < graph_rows; i++)
+		any |= suite_log_input(s, &graph[i]);
+	return any;
+}
+
+/* Logs before lifelines, and both before signals: what a program said comes before the news of its death. */
 static void serve(struct polls *p, struct suite *s, int signal_fd)
 {
-	for (nfds_t i = 3; i < p->n; i++) {
-		if (!p->fd[i].revents)
-			continue;
-		if (p->row[i])
-			suite_log_input(s, p->row[i]);
-		else if (p->process[i]->lifeline_fd == p->fd[i].fd)
+	for (nfds_t i = 3; i < p->n; i++)
+		if (p->process[i] && p->fd[i].revents && p->process[i]->lifeline_fd == p->fd[i].fd)
 			suite_lifeline(s, p->process[i]);
-	}
 	if (p->fd[2].revents && caller.fd >= 0)
 		suite_command(s, &caller);
 	else if (p->fd[2].revents)
@@ -248,12 +256,19 @@ static void serve(struct polls *p, struct suite *s, int signal_fd)
 static void run(struct suite *s, int signal_fd)
 {
 	static struct polls polls;
+	int64_t logs_due = 0;
 	while (!suite_stopped(s)) {
 		int64_t next = suite_tick(s);
+		bool logs = clock_msec() >= logs_due;
 		if (caller.fd >= 0 && caller_deadline < next)
 			next = caller_deadline;
-		gather(&polls, s, signal_fd);
-		if (poll(polls.fd, polls.n, deadline_left(next)) >= 0)
+		if (!logs && logs_due < next)
+			next = logs_due;
+		gather(&polls, s, signal_fd, logs);
+		int n = poll(polls.fd, polls.n, deadline_left(next));
+		if (n > 0 && take_logs(&polls, s, logs))
+			logs_due = deadline_in(LOG_PAUSE_MSEC);
+		if (n >= 0)
 			serve(&polls, s, signal_fd);
 		if (s->reload_due)
 			suite_reload(s);
