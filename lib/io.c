@@ -275,6 +275,7 @@ static int receive(int sock, char *space, size_t size, size_t *n, int *fds, size
 	} control;
 	struct iovec iov = {space, size};
 	int flags = MSG_CMSG_CLOEXEC | (deadline == DEADLINE_NEVER ? 0 : MSG_DONTWAIT);
+	bool ended = false;
 	for (;;) {
 		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 		size_t surplus;
@@ -289,8 +290,13 @@ static int receive(int sock, char *space, size_t size, size_t *n, int *fds, size
 		}
 		take_fds(&msg, fds, count, &surplus);
 		*n = (size_t)got;
-		if (got == 0 && *count == 0 && !(msg.msg_flags & MSG_CTRUNC))
-			return nothing_came(sock, e);
+		if (got == 0 && *count == 0 && !(msg.msg_flags & MSG_CTRUNC)) {
+			int rc = nothing_came(sock, e);
+			if (rc != E_EOF || ended)
+				return rc;
+			ended = true; /* the kernel looks for a record, then for the end: what was sent and closed in between shows at the second look */
+			continue;
+		}
 		if (surplus || msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
 			close_fds(fds, *count);
 			return err_set(e, E_PEER, "a datagram had too much text or too many descriptors");

@@ -382,6 +382,24 @@ START_TEST(questions)
 }
 END_TEST
 
+/* An answer that was sent and its socket closed just while the receiver looked: the kernel tells the end first, then the answer.  That moment cannot be
+ * made at will; an empty record before the answer looks the same to the receiver. */
+START_TEST(answer_after_the_end)
+{
+	int seq[2], fds[PASS_FDS_MAX];
+	char space[16];
+	size_t n, count;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, seq), 0);
+	ck_assert_int_eq(send(seq[0], "", 0, 0), 0);
+	ck_assert_int_eq(send(seq[0], "me", 2, 0), 2);
+	close_fd(&seq[0]);
+	ck_assert_int_eq(pass_recv_answer(seq[1], space, sizeof space, &n, fds, &count, deadline_in(1000), NULL), 0);
+	ck_assert(slice_eq_str(slice_make(space, n), "me"));
+	ck_assert_int_eq(pass_recv_answer(seq[1], space, sizeof space, &n, fds, &count, deadline_in(1000), NULL), E_EOF);
+	close_fd(&seq[1]);
+}
+END_TEST
+
 /* Who may send to a stage must not be able to end it. */
 START_TEST(empty_datagram_is_not_the_end)
 {
