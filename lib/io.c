@@ -267,7 +267,7 @@ static void take_fds(struct msghdr *msg, int *fds, size_t *count, size_t *surplu
 	}
 }
 
-static int receive(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, bool new_work, struct err *e)
+static int look(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, bool new_work, struct err *e)
 {
 	union {
 		char space[CMSG_SPACE((PASS_FDS_MAX + 2) * sizeof(int))];
@@ -275,7 +275,6 @@ static int receive(int sock, char *space, size_t size, size_t *n, int *fds, size
 	} control;
 	struct iovec iov = {space, size};
 	int flags = MSG_CMSG_CLOEXEC | (deadline == DEADLINE_NEVER ? 0 : MSG_DONTWAIT);
-	bool ended = false;
 	for (;;) {
 		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 		size_t surplus;
@@ -290,19 +289,24 @@ static int receive(int sock, char *space, size_t size, size_t *n, int *fds, size
 		}
 		take_fds(&msg, fds, count, &surplus);
 		*n = (size_t)got;
-		if (got == 0 && *count == 0 && !(msg.msg_flags & MSG_CTRUNC)) {
-			int rc = nothing_came(sock, e);
-			if (rc != E_EOF || ended)
-				return rc;
-			ended = true; /* the kernel looks for a record, then for the end: what was sent and closed in between shows at the second look */
-			continue;
-		}
+		if (got == 0 && *count == 0 && !(msg.msg_flags & MSG_CTRUNC))
+			return nothing_came(sock, e);
 		if (surplus || msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
 			close_fds(fds, *count);
 			return err_set(e, E_PEER, "a datagram had too much text or too many descriptors");
 		}
 		return 0;
 	}
+}
+
+/* The kernel looks for a record, then for the end of the socket: what was sent, and the socket closed, in between shows at a second look only. */
+static int receive(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, bool new_work, struct err *e)
+{
+	int rc = look(sock, space, size, n, fds, count, deadline, new_work, e);
+	if (rc != E_EOF || stops(new_work))
+		return rc;
+	rc = look(sock, space, size, n, fds, count, 0, false, e);
+	return rc == E_TIMEOUT ? err_set(e, E_EOF, "the other side is gone") : rc;
 }
 
 int pass_recv(int sock, char *space, size_t size, size_t *n, int *fds, size_t *count, int64_t deadline, struct err *e)

@@ -430,4 +430,5 @@ UNIT_MAIN("job",
 	tcase_add_test(t, surplus_descriptors);
 	tcase_add_test(t, full_socket_times_out);
 	tcase_add_test(t, full_kernel_times_out);
-	tcase_add_test(t, questions);)
+	tcase_add_test(t, questions);
+	tcase_add_test(t, answer_after_the_end);)
