@@ -28,7 +28,7 @@ LIBS    = $(PKG_LIBS) -lldap -llber -lclamav -lcdb -lunbound -lm $(if $(SAN),-Wl
 # One process per session: a fork of a static program copies less (docs/decisions.md).
 ifndef SAN
 LDFLAGS_postern-smtpd = -static-pie
-LIBS_postern-smtpd    = -lseccomp
+LIBS_postern-smtpd    = -lseccomp -lcdb
 endif
 
 MAINS    := $(wildcard $(FOLDERS:%=%/postern-*.c)) $(wildcard control/postern.c)

@@ -15,10 +15,12 @@
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/geo.h"
+#include "smtpd-outside/badlist.h"
 #include "smtpd-outside/dnsbl.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tcprules.h"
 #include "smtpd-outside/tls_cert.h"
+#include "smtpd-outside/validrcptto.h"
 
 /* Each takes one line or word; 0, or E_SYNTAX with the reason in *E. */
 typedef int check_line(const struct control *c, struct slice text, struct err *e);
@@ -110,6 +112,20 @@ static int check_dnsbl(const struct control *c, struct slice text, struct err *e
 	char zone[DNSBL_ZONE_MAX + 1];
 	(void)c;
 	return dnsbl_parse_line(&rule, zone, text, e);
+}
+
+static int check_bad_address(const struct control *c, struct slice text, struct err *e)
+{
+	struct badlist_line out;
+	(void)c;
+	return badlist_parse_line(&out, text, false, e);
+}
+
+static int check_bad_host(const struct control *c, struct slice text, struct err *e)
+{
+	struct badlist_line out;
+	(void)c;
+	return badlist_parse_line(&out, text, true, e);
 }
 
 /* A whole file, for what one line does not show; asked only when each line passed. */
@@ -212,6 +228,15 @@ static const struct {
 	{C_scanpolicy, NULL, check_scanpolicy},
 	{C_banned, NULL, check_banned},
 	{C_servercert, NULL, check_servercert},
+	{C_badhelo, check_bad_host, NULL},
+	{C_badhelonorelay, check_bad_host, NULL},
+	{C_badmailfrom, check_bad_address, NULL},
+	{C_badmailfromnorelay, check_bad_address, NULL},
+	{C_badrcptto, check_bad_address, NULL},
+	{C_badrcpttonorelay, check_bad_address, NULL},
+	{C_badmailto, check_bad_address, NULL},
+	{C_badmailtonorelay, check_bad_address, NULL},
+	{C_validrcptto, NULL, validrcptto_check},
 	{C_skim, NULL, skim_check},
 	{C_geoip, NULL, geo_check},
 };

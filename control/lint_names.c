@@ -14,7 +14,6 @@ static const struct {
 	const char *name, *hint;
 } known[] = {
 	/* qmail */
-	{"badmailfrom", "not used: senders are not refused by list yet"},
 	{"defaultdelivery", "not used: delivery is into Maildirs"},
 	{"envnoathost", "not used: an address without a domain is refused"},
 	{"localiphost", "not used: address literals are refused as recipients"},
@@ -26,13 +25,12 @@ static const struct {
 	{"virtualdomains", "not used: the directory (mail, mailAlternateAddress) says where a virtual domain's mail goes"},
 	/* qmail-ldap */
 	{"aliasdomains", "not used: put the lines into fixupdomains (the same form, old.domain:new.domain)"},
-	{"badmailfrom-unknown", "not used: senders are not refused by list yet"},
-	{"badrcptto", "not used: the directory decides which recipients exist"},
+	{"badmailfrom-unknown", "not used: put senders into badmailfrom, exceptions with - before them"},
 	{"bigbrother", "not used"},
 	{"custombouncetext", "not used: bounces have the form of RFC 3464"},
 	{"dirmaker", "not used: no program is run; a missing Maildir is made at the first delivery"},
 	{"goodmailaddr", "not used: the directory decides which recipients exist"},
-	{"goodmailfrom", "not used: senders are not refused by list yet"},
+	{"goodmailfrom", "not used: put senders into badmailfrom, exceptions with - before them"},
 	{"ldapcluster", "not used: a mailHost that is neither me nor in ldapclusterhosts is another host, always"},
 	{"ldapdefaultdotmode", "not used: there are no .qmail files"},
 	{"ldapgid", "not used: give qmailGID or gidNumber in the directory, or nothing for the mail user"},
@@ -63,16 +61,12 @@ static const struct {
 	{"tlsciphers", "not used: the TLS library's secure default is used"},
 	{"tlsdheparams", "not used: the TLS library's secure default is used"},
 	/* withdrawn names of qmail-ldap */
-	{"tarpitcount", "withdrawn: limits on recipients are maxrcpt and tcp.smtp's MAXRCPT"},
-	{"tarpitdelay", "withdrawn: limits on recipients are maxrcpt and tcp.smtp's MAXRCPT"},
 	{"maxrcptcount", "withdrawn: the name is maxrcpt"},
 	{"rblonlyheader", "withdrawn: it was replaced by a variable in tcp.smtp"},
 	{"ldapdefaultquota", "withdrawn: give mailQuotaSize and mailQuotaCount in the directory"},
 	/* netqmail's descendants, JMS */
 	{"authsenders", "not used yet: mail to other hosts is sent without it"},
-	{"badhelo", "not used: HELO names are not refused by list"},
 	{"bindroutes", "not used yet: mail to other hosts is sent without it"},
-	{"brtlimit", "not used"},
 	{"clientca.pem", "not used yet: no client certificates"},
 	{"clientcert.pem", "not used yet: mail to other hosts is sent without it"},
 	{"clientcrl.pem", "not used yet: no client certificates"},
@@ -100,7 +94,6 @@ static const struct {
 	{"tlsclients", "not used yet: no client certificates"},
 	{"tlshosts", "not used: TLS is taken where the other host offers it, whatever its certificate"},
 	{"tlsserverciphers", "not used: the TLS library's secure default is used"},
-	{"validrcptto.cdb", "not used yet: use directory.ldif or ldapserver"},
 	/* of the plan, not of this release */
 	{"dnsbl", "not used yet: DNS block lists are not in this release"},
 	{"dnsblthreshold", "not used yet: DNS block lists are not in this release"},

@@ -21,6 +21,4 @@ MUST_CHECK int banned_parse(struct banned *out, const struct control *c, struct 
  * patterns with one "*" their sum. */
 struct slice banned_name(const struct banned *b, struct slice name);
 struct slice banned_type(const struct banned *b, struct slice type);
-/* One pattern.  No recursion; at most pattern.n * text.n steps. */
-bool glob_match(struct slice pattern, struct slice text);
 #endif

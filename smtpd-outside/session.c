@@ -4,7 +4,9 @@
  * The client is hostile until proven otherwise; the door's facts (handover.h) are believed.  RFC 5321, 2920, 3207, 2034, 3463. */
 #include "smtpd-outside/session.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "lib/io.h"
 #include "lib/log.h"
@@ -86,7 +88,7 @@ void session_reset(struct session *s)
 	s->rcpt_text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX);
 	free(s->rcpt);
 	s->rcpt = NULL;
-	s->rcpts = s->rcpts_room = 0;
+	s->rcpts = s->rcpts_room = s->rcpts_named = 0;
 	s->eightbit = s->smtputf8 = s->require_tls = s->refused_any = false;
 	if (s->state != STATE_NEW)
 		s->state = STATE_IDLE;
@@ -146,9 +148,24 @@ void session_no_line(struct session *s, int r)
 	session_stop(s, r == E_REFUSED ? "stopping" : r != E_TIMEOUT ? "disconnect" : over ? "session_end" : "idle");
 }
 
+/* Guessing and flooding become slow: the reply waits in its buffer meanwhile. */
+static void tarpit(const struct session *s, unsigned errors_before)
+{
+	bool many = s->command.verb == VERB_RCPT && s->set.tarpitcount && s->rcpts_named > s->set.tarpitcount && !s->user;
+	bool wrong = s->errors > errors_before && s->errors > SESSION_TARPIT_ERRORS;
+	int64_t msec = s->set.tarpit_msec, left = deadline_left(s->io.session_end);
+	if (!many && !wrong)
+		return;
+	msec = msec < left ? msec : left;
+	struct timespec pause = {msec / 1000, msec % 1000 * 1000000};
+	while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
+		;
+}
+
 static void one_command(struct session *s)
 {
 	struct slice line;
+	unsigned errors = s->errors;
 	int r = session_line(&s->io, &line, deadline_in(s->set.timeout_msec));
 	if (r == E_SYNTAX || r == E_TOO_LONG) {
 		line_fault(s, r);
@@ -160,6 +177,7 @@ static void one_command(struct session *s)
 		dispatch(s);
 	}
 	s->commands++;
+	tarpit(s, errors);
 	if (s->errors >= SESSION_ERRORS_MAX && !s->why) {
 		session_reply(s, REPLY_too_many_errors, slice_str(""));
 		session_stop(s, "errors");

@@ -11,6 +11,7 @@
 #include "smtpd-outside/tls_client.h"
 
 #define SESSION_ERRORS_MAX 20  /* then 421 */
+#define SESSION_TARPIT_ERRORS 10 /* from here on each waits for tarpitdelay */
 #define SESSION_JUNK_MAX 100   /* NOOP, RSET, VRFY, HELP, EHLO without a message between them; each further one is an error */
 #define SESSION_IN_OCTETS (128 * 1024) /* pages that are not used cost nothing */
 #define SESSION_OUT_OCTETS 2048
@@ -73,10 +74,12 @@ struct session {
 	struct session_recipient *rcpt;
 	size_t rcpts, rcpts_room;
 	bool refused_any;
+	unsigned rcpts_named;       /* RCPT commands of this transaction */
 	/* the command in hand */
 	struct smtpd_command command;
 	struct smtpd_path path;     /* of RCPT */
 	/* counts */
+	bool harvest;               /* too many unknown recipients: nothing more is told */
 	unsigned commands, errors, junk, unknown, accepted, mails, messages;
 	unsigned long long octets;
 	const char *why;            /* the session is to end, and why; NULL: it goes on */
@@ -129,7 +132,7 @@ void session_starttls(struct session *s);
 void session_foreign(struct session *s);
 void session_unknown(struct session *s);
 void session_mail(struct session *s);    /* session_mail.c */
-void session_rcpt_to(struct session *s);
+void session_rcpt_to(struct session *s); /* session_rcpt.c */
 void session_data(struct session *s);    /* session_data.c */
 void session_bdat(struct session *s);
 void session_auth(struct session *s);    /* session_auth.c */
@@ -138,6 +141,10 @@ bool session_offers_auth(const struct session *s);
 void session_inside_tls(struct session *s);
 /* message.c: forget what came of a message. */
 void session_drop_message(struct session *s);
+/* session_mail.c: the reply for a path of MAIL or RCPT that is not taken. */
+void session_refuse_path(struct session *s, enum path_fault fault);
+/* <postmaster> is postmaster of this site; [ip] of the socket that the client came to is this host. */
+void session_complete(struct session *s, struct addr *a);
 /* session.c: no line came, or one that was too long (answered with WHICH). */
 void session_no_line(struct session *s, int r);
 void session_line_too_long(struct session *s, enum reply which);

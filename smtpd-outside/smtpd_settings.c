@@ -3,9 +3,33 @@
 
 #include "lib/job.h"
 
+static int read_lists(struct smtpd_lists *l, const struct control *c, struct err *e)
+{
+	const struct {
+		struct badlist *list;
+		bool hosts;
+		enum control_id files[2];
+		size_t count;
+	} all[] = {
+		{&l->helo, true, {C_badhelo}, 1}, {&l->helo_norelay, true, {C_badhelonorelay}, 1},
+		{&l->sender, false, {C_badmailfrom}, 1}, {&l->sender_norelay, false, {C_badmailfromnorelay}, 1},
+		{&l->rcpt, false, {C_badrcptto, C_badmailto}, 2}, {&l->rcpt_norelay, false, {C_badrcpttonorelay, C_badmailtonorelay}, 2},
+	};
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < sizeof all / sizeof *all; i++)
+		rc = badlist_read(all[i].list, c, all[i].files, all[i].count, all[i].hosts, e);
+	return rc;
+}
+
 int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struct err *e)
 {
+	static struct smtpd_lists lists;
+	static struct validrcptto valid;
 	*s = (struct smtpd_settings){
+		.lists = &lists, .valid = &valid,
+		.tarpitcount = (unsigned)control_number(c, C_tarpitcount),
+		.tarpit_msec = control_number(c, C_tarpitdelay) * 1000,
+		.brtlimit = (unsigned)control_number(c, C_brtlimit),
 		.control = c,
 		.me = control_word(c, C_me),
 		.greeting = control_word(c, C_smtpgreeting),
@@ -19,7 +43,10 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 		.receiveduser = control_number(c, C_receiveduser),
 		.inflightbytes = control_number(c, C_inflightbytes),
 	};
-	return fixupdomains_parse(&s->rewritten, c, e);
+	int rc = read_lists(&lists, c, e);
+	if (rc == 0)
+		rc = validrcptto_open(&valid, c, e);
+	return rc == 0 ? fixupdomains_parse(&s->rewritten, c, e) : rc;
 }
 
 static bool number_var(long long *out, const struct handover *h, const char *name, long long most, struct err *e)
@@ -33,12 +60,26 @@ static bool number_var(long long *out, const struct handover *h, const char *nam
 	return false;
 }
 
+static bool recipient_vars(struct smtpd_settings *s, const struct handover *h, struct err *e)
+{
+	long long count = s->tarpitcount, delay = s->tarpit_msec / 1000, limit = s->brtlimit, log = 0;
+	if (!number_var(&count, h, "TARPITCOUNT", RECIPIENTS_MAX, e) || !number_var(&delay, h, "TARPITDELAY", 60, e) ||
+	    !number_var(&limit, h, "VALIDRCPTTO_LIMIT", RECIPIENTS_MAX, e) || !number_var(&log, h, "VALIDRCPTTO_LOG", 2, e))
+		return false;
+	s->tarpitcount = (unsigned)count;
+	s->tarpit_msec = delay * 1000;
+	s->brtlimit = (unsigned)limit;
+	s->log_recipients = log == 2;
+	s->nobadhelo = handover_var(h, "NOBADHELO", NULL);
+	return true;
+}
+
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e)
 {
 	long long deny = 0;
 	struct slice suffix;
 	if (!number_var(&s->databytes, h, "DATABYTES", (long long)BODY_MAX, e) || !number_var(&s->maxrcpt, h, "MAXRCPT", RECIPIENTS_MAX, e) ||
-	    !number_var(&deny, h, "DENY_TLS", 1000, e))
+	    !number_var(&deny, h, "DENY_TLS", 1000, e) || !recipient_vars(s, h, e))
 		return false;
 	if (!s->databytes) /* as in qmail: no limit but the hard one */
 		s->databytes = (long long)BODY_MAX;

@@ -301,6 +301,8 @@ static const struct {
 	const char *name, *note;
 } heeded[] = {
 	{"RELAYCLIENT", NULL}, {"DATABYTES", NULL}, {"MAXRCPT", NULL}, {"DENY_TLS", NULL}, {"TCPREMOTEHOST", NULL},
+	{"TARPITCOUNT", NULL}, {"TARPITDELAY", NULL}, {"VALIDRCPTTO_LIMIT", NULL}, {"VALIDRCPTTO_LOG", NULL}, {"NOBADHELO", NULL},
+	{"VALIDRCPTTO_CDB", "is not heeded: the table is control/validrcptto.cdb"},
 	{"GREETDELAY", NULL}, {"DROP_PRE_GREET", NULL}, {"MAXPERIP", NULL}, {"MAXPERNET", NULL}, {"RBLSMTPD", NULL},
 	{"DNSBLSKIP", NULL}, {"DNSBLFAILCLOSED", NULL},
 	{"SMTPD_GREETDELAY", "is taken as GREETDELAY: a silent wait"},

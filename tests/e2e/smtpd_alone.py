@@ -77,7 +77,8 @@ class Smtpd(Alone):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="smtpd-"))
         folder.chmod(0o755)
         self.log_path = folder / "log"
-        control = {"me": ME, "locals": "campus.test\n" + ME, "rcpthosts": "relayed.test\n.below.test", **control}
+        control = {"me": ME, "locals": "campus.test\n" + ME, "rcpthosts": "relayed.test\n.below.test", "tarpitdelay": "0",
+                        **control}
         self.jobs, self.questions = [], []
         self.directory_answers = True   # None: close the question without an answer; False: say nothing
         self.queue_answer = "250 2.0.0 ok {id}"   # None: close the job; False: keep it

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scanner-bridge/banned.h"
+#include "lib/glob.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

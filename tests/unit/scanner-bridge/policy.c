@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/glob.h"
 #include "scanner-bridge/banned.h"
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"

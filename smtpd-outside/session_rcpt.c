@@ -1,0 +1,203 @@
+/* RCPT: who may receive.  The one place that decides whether mail is relayed.  RFC 5321 4.1.1.3, 4.5.1 (postmaster); RFC 3461 4, 6531 3.4, 8689 4.
+ *
+ * The order of the questions: lists of what is refused, the domain, control/validrcptto.cdb and the directory.  Whoever guessed at too many
+ * addresses gets one answer to all further ones, without a question. */
+#include "smtpd-outside/session.h"
+
+#include <stdlib.h>
+
+#include "directory/query.h"
+#include "lib/io.h"
+#include "lib/log.h"
+
+#define DIRECTORY_MSEC 45000 /* more than the directory's own patience, control/ldaptimeout */
+
+static const struct slice none = {"", 0};
+
+/* Room for one more recipient. */
+static bool grow(struct session *s)
+{
+	if (s->rcpts < s->rcpts_room)
+		return true;
+	size_t room = s->rcpts_room ? s->rcpts_room * 2 : 16;
+	struct session_recipient *rcpt = reallocarray(s->rcpt, room, sizeof *rcpt);
+	if (!rcpt)
+		return false;
+	s->rcpt = rcpt;
+	s->rcpts_room = room;
+	return true;
+}
+
+static void accept_recipient(struct session *s, struct slice address)
+{
+	struct session_recipient r = {0};
+	if (grow(s)) {
+		buf_add_slice(&s->rcpt_text, address);
+		r.address_end = (uint32_t)s->rcpt_text.n;
+		buf_add_slice(&s->rcpt_text, s->path.orcpt);
+		r.orcpt_end = (uint32_t)s->rcpt_text.n;
+		memcpy(r.notify, s->path.notify, sizeof r.notify);
+	}
+	if (s->rcpts == s->rcpts_room || s->rcpt_text.overflow) {
+		session_decline(s, REPLY_storage, none);
+		return;
+	}
+	if (s->set.log_recipients)
+		LOG(EV_smtpd_recipient, s->id, F_SLICE("rcpt", address));
+	s->rcpt[s->rcpts++] = r;
+	s->accepted++;
+	s->state = STATE_RCPT;
+	session_reply(s, REPLY_rcpt_ok, none);
+}
+
+static void refuse_recipient(struct session *s, enum reply which, struct slice address)
+{
+	s->refused_any = true;
+	session_decline(s, which, address);
+}
+
+/* A list with some dead addresses is not an attack; more unknown than known ones are a search for addresses. */
+static void unknown_recipient(struct session *s, struct slice address)
+{
+	bool searches = ++s->unknown > s->accepted;
+	s->errors += searches;
+	if (searches && !s->set.relay && s->set.brtlimit && s->unknown > s->set.brtlimit)
+		s->harvest = true;
+	refuse_recipient(s, s->harvest ? REPLY_harvest : REPLY_unknown_recipient, address);
+}
+
+/* What validrcptto.cdb says of a recipient that is not relayed by right; without the file all are listed. */
+static enum listed listed(const struct session *s, struct slice address)
+{
+	return s->set.valid->present && !s->set.relay ? validrcptto_find(s->set.valid, address) : LISTED_YES;
+}
+
+static void local_recipient(struct session *s, struct slice address)
+{
+	char text[DIRECTORY_TEXT_MAX];
+	enum listed in_table = listed(s, address);
+	if (in_table == LISTED_REFUSED) {
+		unknown_recipient(s, address);
+		return;
+	}
+	switch (directory_ask_recipient(text, s->directory_port, address, deadline_in(DIRECTORY_MSEC))) {
+	case DIRECTORY_YES:
+		accept_recipient(s, address);
+		return;
+	case DIRECTORY_NO:
+		unknown_recipient(s, address);
+		return;
+	case DIRECTORY_DISABLED:
+		refuse_recipient(s, REPLY_disabled_recipient, address);
+		return;
+	case DIRECTORY_TEMPORARY:
+		break;
+	}
+	/* the queue keeps it until the directory is back */
+	if (s->set.valid->present && in_table == LISTED_YES)
+		accept_recipient(s, address);
+	else
+		refuse_recipient(s, REPLY_directory, address);
+}
+
+static bool is_postmaster(struct slice address)
+{
+	return slice_case_starts(address, "postmaster@");
+}
+
+static void relayed_recipient(struct session *s, struct slice address)
+{
+	enum listed in_table = is_postmaster(address) ? LISTED_YES : listed(s, address);
+	if (in_table == LISTED_YES)
+		accept_recipient(s, address);
+	else if (in_table == LISTED_FAULT)
+		refuse_recipient(s, REPLY_directory, address);
+	else
+		unknown_recipient(s, address);
+}
+
+static void foreign_recipient(struct session *s, struct buf *address)
+{
+	if (!s->set.relay) {
+		s->errors++;
+		refuse_recipient(s, REPLY_relaying, buf_slice(address));
+		return;
+	}
+	buf_add_str(address, s->set.relay_suffix);
+	if (address->overflow)
+		session_refuse(s, REPLY_recipient_syntax, none);
+	else
+		accept_recipient(s, buf_slice(address));
+}
+
+static bool on_list(struct session *s, bool bad, const char *list, struct slice line)
+{
+	if (bad)
+		LOG(EV_smtpd_listed, s->id, F_STR("list", list), F_SLICE("line", line));
+	return bad;
+}
+
+/* Postmaster of a domain of ours hears everybody (RFC 5321 4.5.1), so whoever is listed by mistake can say so. */
+static bool refused_by_list(struct session *s, struct slice address)
+{
+	const struct smtpd_lists *l = s->set.lists;
+	struct slice helo = slice_str(s->helo), sender = session_sender(s), line;
+	bool helo_counts = !s->set.nobadhelo && !s->user, outsider = !s->set.relay;
+	enum reply why = REPLY_COUNT;
+	if (helo_counts && on_list(s, badlist_host(&l->helo, helo, &line) || (outsider && badlist_host(&l->helo_norelay, helo, &line)), "badhelo", line))
+		why = REPLY_bad_helo;
+	else if (on_list(s, badlist_address(&l->sender, sender, &line) || (outsider && badlist_address(&l->sender_norelay, sender, &line)), "badmailfrom", line))
+		why = REPLY_bad_sender;
+	else if (on_list(s, badlist_address(&l->rcpt, address, &line) || (outsider && badlist_address(&l->rcpt_norelay, address, &line)), "badrcptto", line))
+		why = REPLY_bad_recipient;
+	if (why == REPLY_COUNT)
+		return false;
+	s->errors++;
+	refuse_recipient(s, why, address);
+	return true;
+}
+
+static void decide(struct session *s, struct buf *address)
+{
+	enum smtpd_domain domain = smtpd_settings_domain(&s->set, addr_domain_of(buf_slice(address)));
+	bool postmaster = domain != DOMAIN_FOREIGN && is_postmaster(buf_slice(address));
+	if (!postmaster && refused_by_list(s, buf_slice(address)))
+		return;
+	/* mail with REQUIRETLS stays here: nothing behind the queue could promise it yet */
+	if (s->require_tls && domain != DOMAIN_LOCAL && (domain == DOMAIN_RELAYED || s->set.relay)) {
+		refuse_recipient(s, REPLY_require_tls, buf_slice(address));
+		return;
+	}
+	if (s->harvest && !postmaster && domain != DOMAIN_FOREIGN) {
+		s->errors++;
+		refuse_recipient(s, REPLY_harvest, buf_slice(address));
+	} else if (domain == DOMAIN_LOCAL) {
+		local_recipient(s, buf_slice(address));
+	} else if (domain == DOMAIN_RELAYED) {
+		relayed_recipient(s, buf_slice(address));
+	} else {
+		foreign_recipient(s, address);
+	}
+}
+
+void session_rcpt_to(struct session *s)
+{
+	char space[ADDRESS_MAX];
+	struct buf b = BUF_OVER(space);
+	enum path_fault fault = smtpd_path_parse(&s->path, VERB_RCPT, s->command.argument, s->smtputf8);
+	if (fault == PATH_OK && !s->path.addr.local.n)
+		fault = PATH_SYNTAX;
+	if (fault != PATH_OK) {
+		s->refused_any = true;
+		session_refuse_path(s, fault);
+		return;
+	}
+	s->rcpts_named++;
+	if ((long long)s->rcpts >= s->set.maxrcpt) {
+		session_decline(s, REPLY_too_many_recipients, none);
+		return;
+	}
+	session_complete(s, &s->path.addr);
+	addr_canonical(&b, &s->path.addr);
+	decide(s, &b);
+}
