@@ -78,7 +78,7 @@ class Smtpd(Alone):
         folder.chmod(0o755)
         self.log_path = folder / "log"
         control = {"me": ME, "locals": "campus.test\n" + ME, "rcpthosts": "relayed.test\n.below.test", "tarpitdelay": "0",
-                        **control}
+                   **control}
         self.jobs, self.questions = [], []
         self.directory_answers = True   # None: close the question without an answer; False: say nothing
         self.queue_answer = "250 2.0.0 ok {id}"   # None: close the job; False: keep it
@@ -87,6 +87,7 @@ class Smtpd(Alone):
         self.pairs = {n: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for n in ("in", "next", "directory", "tls")}
         ports = [self.pairs[n][1] for n in ("in", "next", "directory")] + [self.pairs["tls"][1] if tls else os.open("/dev/null", os.O_RDWR)]
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))) if processes else None
+        control = {k.replace("__", "."): v for k, v in control.items()}
         super().__init__("smtpd", folder, control, ports, preexec=limit, nobody=True)
         self.start()
         if not tls:
