@@ -81,15 +81,17 @@ int front_begin(struct draft *d, bool dot, struct err *e)
 int front_sender(struct draft *d, const char *text, struct err *e)
 {
 	struct recipients one = RECIPIENTS_INIT;
-	struct slice address = {0}, rest;
+	struct slice address = {0}, rest, given = slice_str(text);
+	bool marked = slice_ends(given, VERP_MARK);
 	int rc = 0;
 	buf_reset(&d->sender);
-	if (*text && strcmp(text, "<>") != 0) {
-		rc = complete_list(&one, &d->names, slice_str(text), e);
+	if (given.n && !slice_eq_str(given, "<>")) {
+		rc = complete_list(&one, &d->names, slice_upto(given, given.n - (marked ? strlen(VERP_MARK) : 0)), e);
 		rest = buf_slice(&one.list);
 		if (rc < 0 || one.count != 1 || netstring_take(&address, &rest, REQUEST_ADDRESS_MAX) < 0)
 			rc = err_set(e, E_SYNTAX, "the sender is not one address: %.100s", text);
 		buf_add_slice(&d->sender, address);
+		buf_add_str(&d->sender, marked ? VERP_MARK : "");
 	}
 	buf_free(&one.list);
 	return rc;

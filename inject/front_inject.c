@@ -40,8 +40,14 @@ static int set_sender(struct draft *d, const struct qmail_inject_options *o, con
 		return front_sender(d, o->sender, e);
 	if (!o->ignore_return_path)
 		complete_return_path(&d->sender, &present, &d->names, d->header);
-	if (!present)
-		complete_address(&d->sender, &d->names, user.n ? user : a->user, host.n ? host : a->host);
+	if (!present) {
+		struct buf local = BUF_INIT(REQUEST_ADDRESS_MAX);
+		buf_add_slice(&local, user.n ? user : a->user);
+		buf_add_str(&local, o->verp ? "-" : "");
+		complete_address(&d->sender, &d->names, buf_slice(&local), host.n ? host : a->host);
+		buf_add_str(&d->sender, o->verp ? VERP_MARK : "");
+		buf_free(&local);
+	}
 	return d->sender.overflow ? err_set(e, E_SYNTAX, "the sender's address is too long") : 0;
 }
 

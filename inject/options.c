@@ -143,10 +143,13 @@ static int take_letter(struct qmail_inject_options *o, char letter, struct err *
 	case 's':
 		o->ignore_return_path = true;
 		return 0;
+	case 'r':
+		o->verp = true;
+		return 0;
 	case 'c': /* address-comment style, for readers of the eighties: From is always written as name <address> */
 		return 0;
 	default:
-		return err_set(e, E_REFUSED, "QMAILINJECT or option: %c (VERP) is not done here", letter > ' ' && letter < 127 ? letter : '?');
+		return err_set(e, E_REFUSED, "QMAILINJECT or option: %c is not done here", letter > ' ' && letter < 127 ? letter : '?');
 	}
 }
 

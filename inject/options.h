@@ -21,6 +21,7 @@ enum recipients_from { FROM_EITHER, FROM_ARGUMENTS, FROM_HEADER, FROM_BOTH };
 struct qmail_inject_options {
 	enum recipients_from from;
 	bool print; /* -n: show the message, send nothing */
+	bool verp; /* r: each recipient gets a sender of its own, where none was given */
 	bool drop_from, drop_message_id, ignore_return_path;
 	const char *sender;
 	int first;

@@ -48,7 +48,18 @@ static int take_sender(struct envelope *env, struct arena *a, struct slice text,
 	env->sender = slice_str("");
 	if (!text.n || slice_eq_str(text, "#@[]"))
 		return 0;
-	return take_address(&env->sender, a, text, host, e);
+	if (!slice_ends(text, VERP_MARK))
+		return take_address(&env->sender, a, text, host, e);
+	/* qmail's mark for a sender of its own for each recipient; the queue fills them in. */
+	char space[REQUEST_ADDRESS_MAX];
+	struct buf marked = {space, 0, sizeof space, sizeof space, false};
+	struct slice plain;
+	int rc = take_address(&plain, a, slice_upto(text, text.n - strlen(VERP_MARK)), host, e);
+	if (rc < 0)
+		return rc;
+	buf_add_slice(&marked, plain);
+	buf_add_str(&marked, VERP_MARK);
+	return arena_copy(&env->sender, a, buf_slice(&marked)) == 0 ? 0 : err_set(e, E_SYS, "out of memory");
 }
 
 /* How many netstrings there are; 0 for what is no row of them. */

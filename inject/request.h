@@ -11,6 +11,7 @@
 #include "lib/envelope.h"
 #include "lib/err.h"
 
+#define VERP_MARK "-@[]" /* qmail: a sender of its own for each recipient (queue/verp.h) */
 #define REQUEST_PACKET_MAX 4096
 #define REQUEST_ADDRESS_MAX 1000 /* octets of an address as the caller wrote it; what is longer than ADDRESS_MAX is refused by name */
 

@@ -5,15 +5,15 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
-#include "queue/bounce.h"
 #include "queue/queue.h"
+#include "queue/report.h"
 #include "queue/schedule.h"
 
 #define SOON_SEC 2         /* after an unknown outcome */
 #define SOON_ATTEMPTS 10   /* so often; then the curve */
 #define LOADS_A_ROUND 32
 #define UNREADABLE_SEC 3600
-#define BOUNCE_MOST ((size_t)4 << 20)
+#define STATE_MOST ((size_t)64 << 20)
 
 void attempt_start(struct queue *q, struct work *w)
 {
@@ -70,11 +70,6 @@ void attempt_due(struct queue *q)
 		if (!w && !due)
 			return;
 	}
-}
-
-static bool wants(const struct recipient *r, char letter)
-{
-	return letter == 'F' ? !r->notify[0] || strchr(r->notify, 'F') : strchr(r->notify, letter) != NULL;
 }
 
 /* Too old: what is deferred has failed. */
@@ -137,96 +132,12 @@ static void log_ending(const struct work *w, int64_t next)
 	}
 }
 
-/* Recipients to be reported, in a fresh array. */
-static struct bounce_rcpt *reported(const struct work *w, size_t *count)
-{
-	struct bounce_rcpt *list = calloc(w->rcpts, sizeof *list);
-	*count = 0;
-	for (uint32_t i = 0; list && i < w->rcpts; i++) {
-		const struct work_rcpt *r = &w->rcpt[i];
-		const struct recipient *given = &w->job.env.rcpt[r->origin];
-		bool delivered = r->state == RCPT_DONE;
-		if (!(delivered && wants(given, 'S')) && !(r->state == RCPT_FAILED && wants(given, 'F')))
-			continue;
-		list[(*count)++] = (struct bounce_rcpt){
-			.address = work_address(w, r), .original = given->address, .orcpt = given->orcpt, .delivered = delivered, .enhanced = r->enhanced,
-			.host = slice_str(r->host), .text = slice_str(r->text)};
-	}
-	return list;
-}
-
-/* The bounce as a record of its own. */
-struct report {
-	char id[ID_LEN + 1];
-	unsigned char prologue[PROLOGUE];
-	struct buf head, body;
-	bool last;
-};
-
-static bool report_octets(struct report *b, const struct envelope *env)
-{
-	struct buf envelope = BUF_INIT(ENVELOPE_MAX);
-	envelope_encode(&envelope, env);
-	buf_add_slice(&envelope, buf_slice(&b->head));
-	bool ok = !envelope.overflow && !b->head.overflow && !b->body.overflow;
-	buf_free(&b->head);
-	b->head = envelope;
-	prologue_put(b->prologue, &(struct prologue){.body_octets = b->body.n, .head_octets = (uint32_t)envelope.n, .rcpts = 1});
-	return ok;
-}
-
-/* Make the report on W's recipients LIST; false when nobody is to be told. */
-static bool make_report(struct queue *q, struct report *b, const struct work *w, const struct bounce_rcpt *list, size_t count)
-{
-	const struct envelope *env = &w->job.env;
-	struct slice to = env->sender.n ? env->sender : slice_str(q->set.double_to);
-	if (!count)
-		return false;
-	if (w->m->flags & MESSAGE_LAST_BOUNCE) {
-		LOG(EV_queue_bounce_lost, w->job.id, F_SLICE("rcpt", list[0].address));
-		return false;
-	}
-	*b = (struct report){.head = BUF_INIT(HEADER_MAX), .body = BUF_INIT(BOUNCE_MOST), .last = env->sender.n == 0};
-	id_make(b->id);
-	bounce_make(&b->head, &b->body, &(struct bounce){
-		.id = b->id, .me = q->set.me, .from = q->set.bounce_from, .to = to, .wall_usec = clock_wall_usec(), .env = env, .header = w->job.header,
-		.body_fd = w->job.body_fd, .body_octets = w->job.body_fd >= 0 ? w->job.body_octets : 0, .rcpt = list, .rcpts = count,
-		.most = q->set.bounce_octets, .to_postmaster = b->last});
-	struct recipient rcpt = {.address = to};
-	struct envelope own = {
-		.id = slice_make(b->id, ID_LEN), .class = CLASS_BOUNCE, .wall_usec = clock_wall_usec(), .sender = slice_make("", 0),
-		.eightbit = true, .smtputf8 = env->smtputf8, .rcpt = &rcpt, .rcpts = 1};
-	bool ok = report_octets(b, &own);
-	struct message *m = ok ? index_add(&q->index, b->id) : NULL;
-	if (m) {
-		m->flags = (unsigned char)(MESSAGE_PENDING | (b->last ? MESSAGE_LAST_BOUNCE : 0));
-		m->open = 1;
-		LOG(EV_queue_bounced, w->job.id, F_STR("bounce", b->id), F_SLICE("to", to), F_NUM("rcpts", count));
-		q->counts.bounced++;
-		return true;
-	}
-	LOG(EV_fault, w->job.id, F_STR("error", "the bounce could not be made"));
-	return false;
-}
-
-/* Successes alone are told to a sender that asked, never to the postmaster. */
-static size_t leave_out_successes(const struct work *w, struct bounce_rcpt *list, size_t count)
-{
-	size_t kept = 0;
-	for (size_t i = 0; i < count; i++)
-		if (w->job.env.sender.n || !list[i].delivered)
-			list[kept++] = list[i];
-	return kept;
-}
-
 static void commit_ending(struct queue *q, struct work *w, bool finished, int64_t next)
 {
 	struct err e;
 	struct report b;
-	size_t count;
-	struct buf state = BUF_INIT(BOUNCE_MOST * 16);
-	struct bounce_rcpt *list = reported(w, &count);
-	bool report = list && make_report(q, &b, w, list, leave_out_successes(w, list, count));
+	struct buf state = BUF_INIT(STATE_MOST);
+	bool report = report_make(&b, q, w, finished);
 	struct store_record group[2] = {{.kind = finished ? RECORD_FINISH : RECORD_STATE, .id = w->job.id, .target = w->m->at.seq}};
 	if (!finished) {
 		work_state(&state, w, next);
@@ -234,18 +145,13 @@ static void commit_ending(struct queue *q, struct work *w, bool finished, int64_
 		group[0].pieces = 1;
 	}
 	if (report)
-		group[1] = (struct store_record){
-			.kind = RECORD_MESSAGE, .flags = b.last ? RECORD_LAST_BOUNCE : 0, .id = b.id, .pieces = 3,
-			.piece = {{.p = b.prologue, .n = PROLOGUE}, {.p = b.head.p, .n = b.head.n}, {.p = b.body.p, .n = b.body.n}}};
+		report_record(&group[1], &b);
 	if (store_add(q->store, group, report ? 2 : 1, false, &e) < 0)
 		LOG(EV_fault, w->job.id, F_ERR(&e));
 	queue_added(q, false);
 	buf_free(&state);
-	free(list);
-	if (report) {
-		buf_free(&b.head);
-		buf_free(&b.body);
-	}
+	if (report)
+		report_free(&b);
 }
 
 static void end_finished(struct queue *q, struct work *w)
@@ -310,7 +216,7 @@ void attempt_stop_all(struct queue *q)
 		struct message *m = index_nth(&q->index, i);
 		if (!m || !m->work || !m->attempts)
 			continue;
-		struct buf b = BUF_INIT(BOUNCE_MOST * 16);
+		struct buf b = BUF_INIT(STATE_MOST);
 		work_state(&b, m->work, queue_now_sec());
 		queue_note(q, m, RECORD_STATE, buf_slice(&b), true);
 		buf_free(&b);

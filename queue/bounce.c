@@ -71,17 +71,33 @@ static bool international(const struct bounce *r)
 	return !plain;
 }
 
-static bool any(const struct bounce *r, bool delivered)
+static size_t count_of(const struct bounce *r, enum bounce_action action)
 {
+	size_t n = 0;
 	for (size_t i = 0; i < r->rcpts; i++)
-		if (r->rcpt[i].delivered == delivered)
-			return true;
-	return false;
+		n += r->rcpt[i].action == action;
+	return n;
+}
+
+static const struct words {
+	const char *field, *people;
+} actions[BOUNCE_ACTIONS] = {
+	[BOUNCE_FAILED] = {"failed", "could not be delivered to"},
+	[BOUNCE_DELAYED] = {"delayed", "has not been delivered yet to"},
+	[BOUNCE_EXPANDED] = {"expanded", "was passed on to all members of"},
+	[BOUNCE_RELAYED] = {"relayed", "was passed on to the next mail system, which does not report further, for"},
+	[BOUNCE_DELIVERED] = {"delivered", "was delivered, as you asked to be told, to"},
+};
+
+static const char *subject(const struct bounce *r)
+{
+	return r->to_postmaster ? "failure notice: a bounce could not be delivered"
+		: count_of(r, BOUNCE_FAILED) ? "failure notice: your message could not be delivered"
+		: count_of(r, BOUNCE_DELAYED) ? "your message is delayed; there is nothing you need to do" : "your message was delivered";
 }
 
 static void add_header(struct buf *b, const struct bounce *r)
 {
-	bool failed = any(r, false);
 	buf_add_str(b, "Received: from ");
 	buf_add_str(b, r->me);
 	buf_add_format(b, " (queue)\n\tby %s (Postern) id %.*s;\n\t", r->me, ID_LEN, r->id);
@@ -90,8 +106,7 @@ static void add_header(struct buf *b, const struct bounce *r)
 	header_date(b, r->wall_usec);
 	buf_add_format(b, "\nMessage-ID: <%.*s@%s>\nFrom: Mail delivery <%s>\nTo: <", ID_LEN, r->id, r->me, r->from);
 	add_clean(b, r->to);
-	buf_add_format(b, ">\nSubject: %s\n", r->to_postmaster ? "failure notice: a bounce could not be delivered" :
-		failed ? "failure notice: your message could not be delivered" : "your message was delivered");
+	buf_add_format(b, ">\nSubject: %s\n", subject(r));
 	buf_add_format(b, "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
 		"Content-Type: multipart/report; report-type=%sdelivery-status;\n\tboundary=\"=_%.*s\"\n", international(r) ? "global-" : "", ID_LEN, r->id);
 	if (international(r))
@@ -104,32 +119,80 @@ static void boundary(struct buf *b, const struct bounce *r, const char *end)
 	buf_add_format(b, "\n--=_%.*s%s\n", ID_LEN, r->id, end);
 }
 
+/* The subject, where it can be read without decoding. */
+static void add_subject(struct buf *b, const struct bounce *r)
+{
+	struct header_field f;
+	struct buf text = BUF_INIT(2000);
+	if (header_find(&f, r->header, "Subject"))
+		header_unfold(&text, f.value);
+	struct slice s = buf_slice(&text);
+	if (s.n && s.n <= 200 && slice_printable(s) && !memmem(s.p, s.n, "=?", 2)) {
+		buf_add_str(b, ", with the subject\n\n  ");
+		add_clean(b, s);
+		buf_add_str(b, "\n\n");
+	} else {
+		buf_add_char(b, '\n');
+	}
+	buf_free(&text);
+}
+
+static void person(struct buf *b, const struct bounce_rcpt *t)
+{
+	buf_add_str(b, "\n  ");
+	add_clean(b, t->original);
+	if (t->action == BOUNCE_EXPANDED || t->action == BOUNCE_DELIVERED) {
+		buf_add_char(b, '\n');
+		return;
+	}
+	buf_add_str(b, "\n      ");
+	if (t->host.n) {
+		buf_add_str(b, "The host ");
+		add_clean(b, t->host);
+		buf_add_str(b, " said: ");
+	}
+	add_clean(b, t->text);
+	buf_add_format(b, " (%s)\n", t->enhanced);
+}
+
+/* All recipients that ACTION became of, LEFT of them at most by name. */
+static void group(struct buf *b, const struct bounce *r, enum bounce_action action, size_t *left)
+{
+	size_t count = count_of(r, action), named = 0;
+	if (!count)
+		return;
+	buf_add_format(b, "%s:\n", actions[action].people);
+	for (size_t i = 0; i < r->rcpts && *left; i++)
+		if (r->rcpt[i].action == action) {
+			person(b, &r->rcpt[i]);
+			named++;
+			--*left;
+		}
+	if (named < count)
+		buf_add_format(b, "\n  and %zu more.\n", count - named);
+	if (action == BOUNCE_FAILED) {
+		buf_add_str(b, "\nThis is final: it will not be tried again.\n");
+	} else if (action == BOUNCE_DELAYED) {
+		buf_add_str(b, "\nIt is tried again by itself until ");
+		header_date(b, r->until_usec);
+		buf_add_str(b, ".\nThere is no need to send it again.\n");
+	}
+	buf_add_char(b, '\n');
+}
+
 static void for_people(struct buf *b, const struct bounce *r)
 {
-	const char *say = r->to_postmaster ? "A bounce could not be delivered to the sender it was meant for; this is its report.\n"
-		: any(r, false) ? "Your message could not be delivered to the recipients named below.\nThis is a permanent error; the mail system has given up. Sorry it didn't work out.\n"
-		: "Your message was delivered to the recipients named below, as you asked to be told.\n";
+	size_t left = LISTED_MOST;
 	boundary(b, r, "");
-	buf_add_str(b, "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nHi. This is the mail system at ");
-	buf_add_str(b, r->me);
-	buf_add_str(b, ".\n");
-	buf_add_str(b, say);
-	for (size_t i = 0; i < r->rcpts && i < LISTED_MOST; i++) {
-		const struct bounce_rcpt *t = &r->rcpt[i];
-		buf_add_str(b, "\n<");
-		add_clean(b, t->original);
-		buf_add_str(b, ">:\n");
-		if (t->host.n) {
-			buf_add_str(b, "The host ");
-			add_clean(b, t->host);
-			buf_add_str(b, " said: ");
-		}
-		add_clean(b, t->text);
-		buf_add_format(b, " (%s)\n", t->enhanced);
-	}
-	if (r->rcpts > LISTED_MOST)
-		buf_add_format(b, "\nand %zu more.\n", r->rcpts - LISTED_MOST);
-	buf_add_format(b, "\nThe message had the id %.*s here.\n", ID_LEN, r->env->id.p);
+	buf_add_format(b, "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nThis is the mail system of %s.\n\n", r->me);
+	if (r->to_postmaster)
+		buf_add_str(b, "A message without a sender, such as a bounce, could not be delivered, and so nobody else can be told.\n");
+	buf_add_str(b, r->to_postmaster ? "The message of " : "Your message of ");
+	header_date(b, r->env->wall_usec);
+	add_subject(b, r);
+	for (unsigned action = 0; action < BOUNCE_ACTIONS; action++)
+		group(b, r, action, &left);
+	buf_add_format(b, "The postmaster finds this message by its number %.*s.\nWhat follows is for programs.\n", ID_LEN, r->env->id.p);
 }
 
 static void status_of_message(struct buf *b, const struct bounce *r)
@@ -146,6 +209,13 @@ static void status_of_message(struct buf *b, const struct bounce *r)
 	field(b, "X-Postern-Id", "", r->env->id);
 }
 
+/* What another host said: begins with a reply code. */
+static bool is_reply(struct slice text)
+{
+	return text.n > 4 && text.p[0] >= '2' && text.p[0] <= '5' && text.p[1] >= '0' && text.p[1] <= '9' && text.p[2] >= '0' && text.p[2] <= '9' &&
+	       (text.p[3] == ' ' || text.p[3] == '-');
+}
+
 static void status_of_recipient(struct buf *b, const struct bounce *r, const struct bounce_rcpt *t)
 {
 	struct buf orcpt = BUF_INIT(512);
@@ -156,12 +226,17 @@ static void status_of_recipient(struct buf *b, const struct bounce *r, const str
 	else if (!slice_eq(t->original, t->address))
 		field(b, "Original-Recipient", ascii(t->original) ? "rfc822; " : "utf-8; ", t->original);
 	field(b, "Final-Recipient", ascii(t->address) ? "rfc822; " : "utf-8; ", t->address);
-	buf_add_format(b, "Action: %s\nStatus: %s\n", t->delivered ? "delivered" : "failed", t->enhanced);
+	buf_add_format(b, "Action: %s\nStatus: %s\n", actions[t->action].field, t->enhanced);
 	field(b, "Remote-MTA", "dns; ", t->host);
-	field(b, "Diagnostic-Code", t->host.n ? "smtp; " : "x-postern; ", t->text);
+	field(b, "Diagnostic-Code", is_reply(t->text) ? "smtp; " : "x-postern; ", t->text);
 	buf_add_str(b, "Last-Attempt-Date: ");
 	header_date(b, r->wall_usec);
 	buf_add_char(b, '\n');
+	if (t->action == BOUNCE_DELAYED) {
+		buf_add_str(b, "Will-Retry-Until: ");
+		header_date(b, r->until_usec);
+		buf_add_char(b, '\n');
+	}
 	buf_free(&orcpt);
 }
 
@@ -190,7 +265,7 @@ static void add_cut(struct buf *b, struct slice text, size_t most)
 /* A boundary of ours cannot stand in the original by accident: it is an id that was just made. */
 static void original(struct buf *b, const struct bounce *r)
 {
-	bool full = r->env->ret == 'F' && r->header.n + r->body_octets <= r->most;
+	bool full = r->env->ret == 'F' && count_of(r, BOUNCE_FAILED) && r->header.n + r->body_octets <= r->most;
 	bool global = !ascii(r->header);
 	boundary(b, r, "");
 	buf_add_format(b, "Content-Type: %s\n", full ? (global ? "message/global" : "message/rfc822") : (global ? "message/global-headers" : "text/rfc822-headers"));

@@ -4,11 +4,19 @@
 #include "lib/buf.h"
 #include "lib/envelope.h"
 
+enum bounce_action {
+	BOUNCE_FAILED,
+	BOUNCE_DELAYED,   /* still tried; RFC 3464 2.3.3 */
+	BOUNCE_EXPANDED,  /* to several members, which are told of no success */
+	BOUNCE_RELAYED,   /* to a host that sends no notices of success */
+	BOUNCE_DELIVERED,
+	BOUNCE_ACTIONS,
+};
 struct bounce_rcpt {
 	struct slice address;  /* final recipient */
 	struct slice original; /* what the client gave; the same where nothing was expanded */
 	struct slice orcpt;    /* RFC 3461 ORCPT (xtext), or empty */
-	bool delivered;        /* a success that NOTIFY asked for; else a failure */
+	enum bounce_action action;
 	const char *enhanced;
 	struct slice host;     /* the far side, or empty */
 	struct slice text;
@@ -18,9 +26,10 @@ struct bounce {
 	const char *me, *from;        /* host; local@domain of the From */
 	struct slice to;              /* without <> */
 	int64_t wall_usec;
+	int64_t until_usec;           /* delayed ones are tried until then */
 	const struct envelope *env;   /* of the message that is reported */
 	struct slice header;
-	int body_fd;                  /* its body, read only for RET=FULL */
+	int body_fd;                  /* its body, read only for RET=FULL, and only of a failure (RFC 3461 4.3) */
 	size_t body_octets;
 	const struct bounce_rcpt *rcpt;
 	size_t rcpts;

@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "queue/call.h"
 #include "queue/dispatch.h"
+#include "queue/verp.h"
 
 #define PAUSE_MSEC 20
 
@@ -94,10 +95,12 @@ static void delivery_ready(struct watch *watch)
 	delivery_ended(c, rc == 0 ? "the agent's answer left this recipient out" : "the agent ended without an answer");
 }
 
-static void describe(struct delivery *d, const struct work *w, const struct unit *u)
+/* With the sender that goes out in SENDER. */
+static void describe(struct delivery *d, struct buf *sender, const struct work *w, const struct unit *u)
 {
+	verp_expand(sender, w->job.env.sender, work_address(w, &w->rcpt[u->rcpt[0]]));
 	*d = (struct delivery){
-		.sender = w->job.env.sender, .attempt = w->m->attempts,
+		.sender = buf_slice(sender), .attempt = w->m->attempts,
 		.size_octets = (long long)(w->job.header.n + w->job.body_octets)};
 	memcpy(d->id, w->job.id, sizeof d->id);
 	for (size_t i = 0; i < u->n; i++) {
@@ -116,13 +119,15 @@ static void describe(struct delivery *d, const struct work *w, const struct unit
 static int send_unit(struct queue *q, struct unit *u)
 {
 	static struct delivery d;
+	char space[ADDRESS_MAX + 1];
+	struct buf sender = {space, 0, sizeof space, sizeof space, false};
 	struct work *w = u->w;
 	struct err e;
 	struct buf b = BUF_INIT(QUESTION_MAX);
 	const int fds[2] = {w->job.head_fd, w->job.body_fd};
 	struct call *c = calloc(1, sizeof *c);
 	int fd = -1, rc = E_SYS;
-	describe(&d, w, u);
+	describe(&d, &sender, w, u);
 	delivery_encode(&b, &d);
 	if (c && !b.overflow)
 		rc = ask_send(&fd, u->channel->port, buf_slice(&b), fds, 2, deadline_in(0), &e);

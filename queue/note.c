@@ -5,7 +5,7 @@ static const char then_letters[] = "rbd-";
 
 void note_state_put(struct buf *b, const struct note_state *s)
 {
-	netstring_add_str(b, "1");
+	netstring_add_str(b, "2");
 	netstring_add_number(b, s->attempts);
 	netstring_add_number(b, s->next_sec);
 	netstring_add_number(b, s->next_number);
@@ -14,13 +14,14 @@ void note_state_put(struct buf *b, const struct note_state *s)
 	netstring_add(b, s->hold_owner);
 	netstring_add_number(b, s->hold_until_sec);
 	netstring_add(b, slice_make(s->hold_then ? &s->hold_then : "-", 1));
+	netstring_add_number(b, s->told);
 	netstring_add_number(b, s->open);
 }
 
 int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
 {
 	*f = (struct fields){.rest = payload};
-	fields_take_number(f, 1, 1);
+	long long version = fields_take_number(f, 1, 2);
 	s->attempts = fields_take_number(f, 0, UINT16_MAX);
 	s->next_sec = fields_take_number(f, 0, UINT32_MAX);
 	s->next_number = fields_take_number(f, 1, NUMBERS_MAX);
@@ -31,6 +32,7 @@ int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
 	s->hold_then = fields_take_letter(f, then_letters);
 	if (s->hold_then == '-')
 		s->hold_then = 0;
+	s->told = version == 2 && fields_take_number(f, 0, 1);
 	s->open = fields_take_number(f, 0, NUMBERS_MAX);
 	return f->bad ? E_SYNTAX : 0;
 }

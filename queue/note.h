@@ -17,6 +17,7 @@ struct note_state {
 	struct slice hold_reason, hold_owner;
 	long long hold_until_sec;
 	char hold_then; /* 'r', 'b', 'd' or 0 */
+	bool told;     /* its sender heard that it waits */
 	long long open; /* recipients that follow */
 };
 /* One recipient that is not done.  Those of the envelope that no STATE names are. */

@@ -30,6 +30,7 @@ struct work_rcpt {
 	uint32_t number, origin;
 	enum rcpt_state state;
 	bool doubt;
+	bool group;       /* became several in this attempt, none of which is itself */
 	bool remote;      /* waits for another host: the slower curve */
 	char enhanced[12];
 	char *address;    /* of a member, owned; NULL: the envelope's of .origin */
@@ -76,6 +77,8 @@ struct queue {
 		int64_t lifetime_sec;
 		uint64_t reserve, memory;
 		size_t bounce_octets;
+		int64_t delay_sec;      /* a sender is told that it waits, after so long; 0: never */
+		uint32_t bounce_rate;   /* to one domain an hour; 0: no limit */
 		char me[256], bounce_from[ADDRESS_MAX + 1], double_to[ADDRESS_MAX + 1];
 	} set;
 	/* intake */

@@ -132,7 +132,7 @@ static void placed(void *ctx, const struct store_found *f)
 	m->at = f->at;
 	m->octets = f->octets;
 	if (m->flags & MESSAGE_PENDING && !m->work)
-		index_wait(&q->index, m, (uint32_t)queue_now_sec());
+		index_wait(&q->index, m, m->next_sec ? m->next_sec : (uint32_t)queue_now_sec());
 	m->flags &= (unsigned char)~MESSAGE_PENDING;
 }
 

@@ -31,6 +31,8 @@ static void take_settings(struct queue *q)
 	s->lifetime_sec = control_number(c, C_queuelifetime);
 	s->reserve = (uint64_t)control_number(c, C_queuereserve);
 	s->memory = (uint64_t)control_number(c, C_queuememory);
+	s->delay_sec = control_number(c, C_delaynotice);
+	s->bounce_rate = (uint32_t)control_number(c, C_bouncerate);
 	s->bounce_octets = (size_t)control_number(c, C_bouncemaxbytes);
 	dispatch_limits(q);
 	copy_setting(s->me, sizeof s->me, slice_make(NULL, 0), control_word(c, C_me));

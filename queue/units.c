@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "queue/dispatch.h"
+#include "queue/verp.h"
 
 #define UNIT_OCTETS (40u * 1024) /* of targets in one delivery; the datagram stays below QUESTION_MAX */
 
@@ -50,7 +51,7 @@ static struct channel *take_target(struct queue *q, struct work_rcpt *r, struct 
 static struct unit *unit_for(struct unit **units, size_t *n, struct channel *c, struct work *w, const struct target *t, size_t octets)
 {
 	struct destination *to = channel_destination(c, t->agent == AGENT_LOCAL ? slice_make("", 0) : t->destination);
-	for (size_t i = 0; i < *n; i++)
+	for (size_t i = 0; i < *n && !verp_is(w->job.env.sender); i++) /* each of these has a sender of its own */
 		if (units[i]->channel == c && units[i]->to == to && units[i]->n < DELIVERY_RECIPIENTS_MAX && units[i]->octets + octets <= UNIT_OCTETS)
 			return units[i];
 	struct unit *u = to ? calloc(1, sizeof *u) : NULL;

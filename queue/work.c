@@ -144,8 +144,10 @@ int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struc
 {
 	uint32_t origin = w->rcpt[rcpt].origin, number = (uint32_t)x->first;
 	bool doubt = w->rcpt[rcpt].doubt;
-	if (x->kept < 0)
+	if (x->kept < 0) {
 		w->rcpt[rcpt].state = RCPT_REPLACED;
+		w->rcpt[rcpt].group = true;
+	}
 	for (long long i = 0; i < x->count; i++) {
 		struct target t;
 		struct slice before = targets;

@@ -4,6 +4,7 @@
 #include "queue/crc32c.h"
 #include "queue/index.h"
 #include "queue/note.h"
+#include "queue/verp.h"
 #include "queue/record.h"
 #include "queue/schedule.h"
 #include "tests/unit/unit.h"
@@ -146,12 +147,46 @@ START_TEST(index_work)
 }
 END_TEST
 
+/* COMPAT: owner-@host-@[] leaves as owner-user=domain@host. */
+static const struct verp_row {
+	const char *sender, *recipient, *expanded, *plain;
+} verps[] = {
+	{"owner-@host.test-@[]", "u@d.test", "owner-u=d.test@host.test", "owner-@host.test"},
+	{"owner-@host.test-@[]", "\"a@b\"@d.test", "owner-\"a@b\"=d.test@host.test", "owner-@host.test"},
+	{"a@b@host.test-@[]", "u@d.test", "a@bu=d.test@host.test", "a@b@host.test"},
+	{"owner@host.test", "u@d.test", "owner@host.test", "owner@host.test"},
+	{"owner-@[]", "u@d.test", "owner-@[]", "owner-@[]"},
+	{"-@[]", "u@d.test", "-@[]", "-@[]"},
+	{"owner-@host.test-@[]", "nowhere", "owner-@host.test", "owner-@host.test"},
+	{"", "u@d.test", "", ""},
+};
+
+START_TEST(verp)
+{
+	const struct verp_row *r = &verps[_i];
+	struct buf b = BUF_INIT(1000);
+	verp_expand(&b, slice_str(r->sender), slice_str(r->recipient));
+	ck_assert_msg(slice_eq_str(buf_slice(&b), r->expanded), "%s: %.*s", r->sender, SLICE_FMT(buf_slice(&b)));
+	ck_assert(slice_eq_str(verp_plain(slice_str(r->sender)), r->plain));
+	/* never longer than an address */
+	char name[ADDRESS_MAX + 1];
+	memset(name, 'x', ADDRESS_MAX);
+	name[ADDRESS_MAX - 7] = '@';
+	name[ADDRESS_MAX] = 0;
+	buf_reset(&b);
+	verp_expand(&b, slice_str(r->sender), slice_str(name));
+	ck_assert_uint_le(b.n, ADDRESS_MAX);
+	ck_assert(slice_eq_str(buf_slice(&b), r->plain));
+	buf_free(&b);
+}
+END_TEST
+
 START_TEST(notes)
 {
 	struct buf b = BUF_INIT(1 << 20);
 	struct note_state s = {
 		.attempts = 3, .next_sec = 1800000000, .next_number = 7, .held = true, .hold_reason = slice_str("why"), .hold_owner = slice_str("u@x"),
-		.hold_until_sec = 5, .hold_then = 'b', .open = 1}, t;
+		.hold_until_sec = 5, .hold_then = 'b', .told = true, .open = 1}, t;
 	struct note_recipient r = {
 		.number = 6, .origin = 2, .doubt = true, .address = slice_str("m@x"), .target = slice_str("anything"), .enhanced = "4.4.1",
 		.host = slice_str("h"), .text = slice_str("t \r\n")}, u;
@@ -159,7 +194,7 @@ START_TEST(notes)
 	note_state_put(&b, &s);
 	note_recipient_put(&b, &r);
 	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
-	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.open == 1 && t.hold_until_sec == 5);
+	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.told && t.open == 1 && t.hold_until_sec == 5);
 	ck_assert(slice_eq_str(t.hold_reason, "why") && slice_eq_str(t.hold_owner, "u@x"));
 	ck_assert_int_eq(note_recipient_get(&u, &f), 0);
 	ck_assert(fields_done(&f) && u.number == 6 && u.origin == 2 && u.doubt && slice_eq_str(u.address, "m@x") && slice_eq_str(u.text, "t \r\n"));
@@ -171,4 +206,4 @@ END_TEST
 
 UNIT_MAIN("queue-parts", tcase_add_loop_test(t, crc, 0, sizeof crcs / sizeof *crcs); tcase_add_test(t, record_header); tcase_add_test(t, segment_header);
 	tcase_add_loop_test(t, next_attempt, 0, sizeof curve / sizeof *curve); tcase_add_test(t, lifetime); tcase_add_test(t, index_work);
-	tcase_add_test(t, notes);)
+	tcase_add_test(t, notes); tcase_add_loop_test(t, verp, 0, sizeof verps / sizeof *verps);)

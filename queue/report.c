@@ -1,0 +1,209 @@
+/* Who is told what of an attempt: see report.h.  RFC 3461 4.1 (NOTIFY), 5.2 (who reports), 6; RFC 5321 6.1 (no report to a null sender).
+ *
+ * Envelope and header come from outside: a sender that was forged must not get mail from here (backscatter), nor its host more than control/bouncerate of it. */
+#include "queue/report.h"
+
+#include "lib/addr.h"
+#include "lib/hash.h"
+#include "lib/header.h"
+#include "lib/log.h"
+#include "queue/bounce.h"
+#include "queue/verp.h"
+
+#include <stdlib.h>
+
+#define BOUNCE_MOST ((size_t)4 << 20)
+#define HOUR_SEC 3600
+#define RATE_SLOTS 4096
+
+/* What NOTIFY asks for; without it a sender is told of failures, and of long delays (RFC 3461 4.1: our choice). */
+static bool wants(const struct recipient *r, char letter)
+{
+	return !r->notify[0] ? letter != 'S' : strchr(r->notify, letter) != NULL;
+}
+
+/* Why the sender, who may not be who sent it, is not told: NULL: is told.  Where somebody decided on a held message, its reason is empty (hold.c, verbs.c). */
+static const char *backscatter(const struct work *w)
+{
+	const struct envelope *env = &w->job.env;
+	struct header_field f;
+	if (w->bounce_then)
+		return NULL;
+	if (env->class == CLASS_OUTSIDE && header_find(&f, w->job.header, "X-Spam-Flag") && slice_case_starts(slice_trim(f.value), "yes"))
+		return "it is tagged as spam";
+	if (env->foreign_sender && env->hold_reason.n && w->state.hold_reason.n)
+		return "it was held, and its sender is not the account that sent it";
+	return NULL;
+}
+
+/* Delays are told once, after control/delaynotice. */
+static bool tells_delay(const struct queue *q, const struct work *w, bool finished)
+{
+	const struct envelope *env = &w->job.env;
+	return !finished && q->set.delay_sec && !w->state.told && !w->state.held && env->sender.n && env->class != CLASS_BOUNCE &&
+	       queue_now_sec() - env->wall_usec / 1000000 >= q->set.delay_sec;
+}
+
+/* What of a success is told: members of a list never are, the list itself is (RFC 3461 5.2.7). */
+static int success(const struct work *w, const struct work_rcpt *r)
+{
+	struct slice to;
+	if (r->group)
+		return BOUNCE_EXPANDED;
+	if (r->state != RCPT_DONE || r->number >= w->job.env.rcpts)
+		return -1;
+	const char *way = rcpt_way(&to, r);
+	return way && (strcmp(way, "smtp") == 0 || strcmp(way, "qmqp") == 0) ? BOUNCE_RELAYED : BOUNCE_DELIVERED;
+}
+
+/* The action that R is reported with, or -1. */
+static int action_of(const struct work *w, const struct work_rcpt *r, bool delays)
+{
+	const struct recipient *given = &w->job.env.rcpt[r->origin];
+	if (r->state == RCPT_FAILED)
+		return wants(given, 'F') ? BOUNCE_FAILED : -1;
+	if (r->state == RCPT_DEFERRED || r->state == RCPT_UNKNOWN)
+		return delays && wants(given, 'D') ? BOUNCE_DELAYED : -1;
+	return wants(given, 'S') && w->job.env.sender.n ? success(w, r) : -1;
+}
+
+/* Recipients to be reported, in a fresh array. */
+static struct bounce_rcpt *reported(const struct work *w, bool delays, size_t *count)
+{
+	struct bounce_rcpt *list = calloc(w->rcpts, sizeof *list);
+	*count = 0;
+	for (uint32_t i = 0; list && i < w->rcpts; i++) {
+		const struct work_rcpt *r = &w->rcpt[i];
+		const struct recipient *given = &w->job.env.rcpt[r->origin];
+		int action = action_of(w, r, delays);
+		if (action >= 0)
+			list[(*count)++] = (struct bounce_rcpt){
+				.address = work_address(w, r), .original = given->address, .orcpt = given->orcpt, .action = (enum bounce_action)action,
+				.enhanced = action == BOUNCE_EXPANDED ? "2.0.0" : r->enhanced, .host = slice_str(r->host), .text = slice_str(r->text)};
+	}
+	return list;
+}
+
+static size_t count_of(const struct bounce_rcpt *list, size_t count, enum bounce_action action)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++)
+		n += list[i].action == action;
+	return n;
+}
+
+static bool report_octets(struct report *b, const struct envelope *env)
+{
+	struct buf envelope = BUF_INIT(ENVELOPE_MAX);
+	envelope_encode(&envelope, env);
+	buf_add_slice(&envelope, buf_slice(&b->head));
+	bool ok = !envelope.overflow && !b->head.overflow && !b->body.overflow;
+	buf_free(&b->head);
+	b->head = envelope;
+	prologue_put(b->prologue, &(struct prologue){.body_octets = b->body.n, .head_octets = (uint32_t)envelope.n, .rcpts = 1});
+	return ok;
+}
+
+/* Who is told. */
+static struct slice told(const struct queue *q, const struct envelope *env)
+{
+	if (!env->sender.n)
+		return slice_str(q->set.double_to);
+	return verp_plain(env->sender);
+}
+
+/* When the next report to TO's domain may go: at once, or in a later hour.  Domains that share a slot share its count; a restart begins anew. */
+static uint32_t send_at(const struct queue *q, struct slice to)
+{
+	static struct hash_key secret;
+	static struct slot {
+		int64_t hour;
+		uint32_t count;
+	} slot[RATE_SLOTS];
+	static bool drawn;
+	int64_t now = queue_now_sec();
+	char domain[ADDRESS_MAX + 1];
+	if (!q->set.bounce_rate || slice_copy(domain, sizeof domain, addr_domain_of(to)) < 0)
+		return (uint32_t)now;
+	if (!drawn)
+		secret = hash_key_make();
+	drawn = true;
+	struct slot *s = &slot[hash_of(&secret, 'b', slice_str(domain)) % RATE_SLOTS];
+	int64_t hours = s->count / q->set.bounce_rate;
+	if (now < s->hour || now - s->hour >= HOUR_SEC * (hours + 1)) {
+		*s = (struct slot){.hour = now};
+		hours = 0;
+	}
+	s->count++;
+	return (uint32_t)(hours ? s->hour + HOUR_SEC * hours : now);
+}
+
+static bool place(struct queue *q, struct report *b, const struct work *w, struct slice to, size_t count)
+{
+	struct message *m = index_add(&q->index, b->id);
+	if (!m) {
+		LOG(EV_fault, w->job.id, F_STR("error", "the bounce could not be made: out of memory"));
+		return false;
+	}
+	m->flags = (unsigned char)(MESSAGE_PENDING | (b->last ? MESSAGE_LAST_BOUNCE : 0));
+	m->open = 1;
+	m->next_sec = send_at(q, to);
+	LOG(EV_queue_bounced, w->job.id, F_STR("bounce", b->id), F_SLICE("to", to), F_NUM("rcpts", count));
+	q->counts.bounced++;
+	return true;
+}
+
+static bool make(struct report *b, struct queue *q, const struct work *w, const struct bounce_rcpt *list, size_t count)
+{
+	const struct envelope *env = &w->job.env;
+	struct slice to = told(q, env);
+	struct recipient rcpt = {.address = to};
+	*b = (struct report){.head = BUF_INIT(HEADER_MAX), .body = BUF_INIT(BOUNCE_MOST), .last = env->sender.n == 0};
+	id_make(b->id);
+	bounce_make(&b->head, &b->body, &(struct bounce){
+		.id = b->id, .me = q->set.me, .from = q->set.bounce_from, .to = to, .wall_usec = clock_wall_usec(), .env = env, .header = w->job.header,
+		.until_usec = env->wall_usec + q->set.lifetime_sec * 1000000, .body_fd = w->job.body_fd,
+		.body_octets = w->job.body_fd >= 0 ? w->job.body_octets : 0, .rcpt = list, .rcpts = count, .most = q->set.bounce_octets, .to_postmaster = b->last});
+	struct envelope own = {
+		.id = slice_make(b->id, ID_LEN), .class = CLASS_BOUNCE, .wall_usec = clock_wall_usec(), .sender = slice_make("", 0),
+		.eightbit = true, .smtputf8 = env->smtputf8, .rcpt = &rcpt, .rcpts = 1};
+	if (report_octets(b, &own) && place(q, b, w, to, count))
+		return true;
+	report_free(b);
+	return false;
+}
+
+bool report_make(struct report *b, struct queue *q, struct work *w, bool finished)
+{
+	size_t count;
+	bool delays = tells_delay(q, w, finished), ok = false;
+	struct bounce_rcpt *list = reported(w, delays, &count);
+	const char *why_not = list && count ? backscatter(w) : NULL;
+	if (!list || !count) {
+		free(list);
+		return false;
+	}
+	if (w->m->flags & MESSAGE_LAST_BOUNCE) {
+		LOG(EV_queue_bounce_lost, w->job.id, F_SLICE("rcpt", list[0].address));
+	} else if (why_not) {
+		LOG(EV_queue_not_bounced, w->job.id, F_SLICE("to", w->job.env.sender), F_NUM("rcpts", count), F_STR("why", why_not));
+	} else {
+		w->state.told |= count_of(list, count, BOUNCE_DELAYED) > 0;
+		ok = make(b, q, w, list, count);
+	}
+	free(list);
+	return ok;
+}
+
+void report_record(struct store_record *r, const struct report *b)
+{
+	*r = (struct store_record){
+		.kind = RECORD_MESSAGE, .flags = b->last ? RECORD_LAST_BOUNCE : 0, .id = b->id, .pieces = 3,
+		.piece = {{.p = b->prologue, .n = PROLOGUE}, {.p = b->head.p, .n = b->head.n}, {.p = b->body.p, .n = b->body.n}}};
+}
+
+void report_free(struct report *b)
+{
+	buf_free(&b->head);
+	buf_free(&b->body);
+}
