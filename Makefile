@@ -38,8 +38,9 @@ PROGRAMS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $p))
 ARCHIVES := $(foreach f,$(FOLDERS),$(if $(filter $f/%,$(MODULES)),$(BUILD)/$f.a))
 UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*/*.c))
 FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
+CRASH    := $(BUILD)/tests/crash/power
 
-.PHONY: all deps check unit unit-run san fuzz fuzz-replay e2e run demo bench clean
+.PHONY: all deps check unit unit-run san fuzz fuzz-replay e2e run demo bench crash crash-programs clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SECONDEXPANSION:
@@ -82,6 +83,9 @@ $(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(ARCHIVES)
 $(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/fuzz-replay.o $(ARCHIVES)
 	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/fuzz-replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
 
+$(CRASH): $(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/tests/crash/rig.o $(BUILD)/tests/crash/disk.o $(ARCHIVES)
+	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
+
 # Everything a fresh Debian 12 lacks; nothing is installed where all is there.
 deps:
 	@tests/deps
@@ -92,7 +96,8 @@ unit-run: $(UNIT)
 fuzz: $(FUZZ)
 fuzz-replay: $(FUZZ)
 	@tests/run-fuzz $(FUZZ)
-e2e: all
+crash-programs: $(CRASH)
+e2e: all $(CRASH)
 	@tests/run-e2e
 
 # What the commands for newcomers build, they build on all processors, unless told otherwise (-j).
@@ -119,6 +124,11 @@ bench:
 	@tests/deps libdb5.3 libicu72 libnsl2 libsasl2-2 netbase
 	@$(SUB) $(JOBS) all
 	@bench/run
+
+# Power cuts, SIGKILL and errors at every system call (docs/crash.md): minutes.  `make check` has samples of them.
+crash: deps
+	@$(SUB) $(JOBS) all crash-programs
+	@tests/crash/run
 
 clean:
 	rm -rf build build-san

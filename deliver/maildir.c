@@ -135,6 +135,29 @@ static bool same(int fd, const struct maildir_message *msg, off_t at)
 	return true;
 }
 
+/* A copy of MSG that a power cut left unfinished: short, or zeros where the disk had not got to; a message has none.  What a user's program wrote is not that. */
+static bool torn(int folder, const char *name, const struct maildir_message *msg)
+{
+	static char piece[65536];
+	struct stat st;
+	off_t at = 0;
+	struct err e;
+	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool yes = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= msg->octets;
+	for (int i = 0; i < MAILDIR_PARTS; i++)
+		for (struct slice s = msg->part[i]; yes && s.n && at < st.st_size; ) {
+			size_t n = s.n < sizeof piece ? s.n : sizeof piece;
+			n = (off_t)n < st.st_size - at ? n : (size_t)(st.st_size - at);
+			yes = io_pread_all(fd, piece, n, at, &e) == 0;
+			for (size_t k = 0; k < n && yes; k++)
+				yes = piece[k] == s.p[k] || piece[k] == 0;
+			s = slice_from(s, n);
+			at += (off_t)n;
+		}
+	close_fd(&fd);
+	return yes;
+}
+
 static bool whole(int folder, const char *name, const struct maildir_message *msg)
 {
 	struct stat st;
@@ -178,6 +201,16 @@ static bool visit_new(int folder, const char *name, const struct maildir_message
 	return false;
 }
 
+/* A reader may have moved it before it was durable, so a torn copy can lie there too. */
+static bool visit_cur(int folder, const char *name, const struct maildir_message *msg)
+{
+	if (whole(folder, name, msg))
+		return true;
+	if (torn(folder, name, msg))
+		unlinkat(folder, name, 0);
+	return false;
+}
+
 static bool visit_tmp(int folder, const char *name, const struct maildir_message *msg)
 {
 	(void)msg;
@@ -188,14 +221,14 @@ static bool visit_tmp(int folder, const char *name, const struct maildir_message
 int maildir_present(const struct maildir *m, const struct maildir_message *msg, struct err *e)
 {
 	int found = each(m, m->new, msg, visit_new, e);
-	if (found)
+	if (found < 0)
 		return found;
 	int cur = open_sub(m->fd, "cur");
 	if (cur < 0)
-		return errno == ENOENT ? 0 : err_sys(e, "%.150s/cur", m->path);
-	found = each(m, cur, msg, whole, e);
+		return found || errno == ENOENT ? found : err_sys(e, "%.150s/cur", m->path);
+	int there = each(m, cur, msg, visit_cur, e);
 	close(cur);
-	return found;
+	return found ? found : there;
 }
 
 void maildir_clean(const struct maildir *m, const struct maildir_message *msg)

@@ -5,7 +5,7 @@
  *	state                         after a crash                       repeated with .doubt
  *	1 tmp/NAME.PID being written  a stray file in tmp                 stray removed, written again
  *	2 renamed into new/NAME       there or not, whole or torn         whole: kept; torn: written again
- *	3 moved to cur/NAME:2,FLAGS   by a reader, the same               the same
+ *	3 moved to cur/NAME:2,FLAGS   by a reader, the same               the same: zeros and missing ends alone count as torn
  *	4 synced, reported            there                               not repeated
  */
 #ifndef POSTERN_DELIVER_MAILDIR_H
@@ -40,7 +40,7 @@ void maildir_close(struct maildir *m);
 void maildir_name(struct maildir_message *msg, struct slice id, const char *number, struct slice host);
 /* "q" and 16 hexadecimal digits: the same for each copy that the host PEER sends for ADDRESS. */
 void maildir_number(char number[20], struct slice peer, struct slice address);
-/* Is the message in new/ or cur/ already, whole?  A torn copy in new/ is removed.  Looks at every name there: only for deliveries in
+/* Is the message in new/ or cur/ already, whole?  Torn copies are removed.  Looks at every name there: only for deliveries in
  * doubt.  1 yes, 0 no, E_SYS. */
 MUST_CHECK int maildir_present(const struct maildir *m, const struct maildir_message *msg, struct err *e);
 /* Remove what earlier attempts at this message left in tmp/; also stops an attempt that is still under way. */

@@ -197,11 +197,13 @@ static bool all_zero(struct scan *c, uint64_t at, uint64_t to)
 	return true;
 }
 
-/* A gap at the beginning of a block may be a whole batch; one inside belongs to the batch before it. */
-static uint32_t batch_of_gap(const struct reading *r, uint64_t at, const struct record_header *next)
+/* Which batch a gap belonged to, the record behind it being NEXT at NEXT_AT.  That one does not begin its batch where it is not at the beginning of a
+ * block: then what is missing is the first part of its own batch.  Else it is the end of the batch before, or a whole one. */
+static uint32_t batch_of_gap(const struct reading *r, uint64_t next_at, const struct record_header *next)
 {
-	uint32_t batch = r->last_batch + (at % LOG_BLOCK == 0);
-	return batch < next->batch ? batch : next->batch;
+	if (next->batch <= r->last_batch || (next->batch == r->last_batch + 1 && (next_at % LOG_BLOCK || !r->last_batch)))
+		return next->batch;
+	return next->batch == r->last_batch + 1 ? r->last_batch : r->last_batch + 1;
 }
 
 /* Behind the last record: a header of this segment that is not whole, and not what an earlier use of the file left. */
@@ -227,7 +229,7 @@ static void read_segment(struct reading *r)
 		if (!scan_header(&r->c, &h, next, NULL))
 			break;
 		if (next != at && !padding)
-			report_damage(r, at, next - at, NULL, batch_of_gap(r, at, &h));
+			report_damage(r, at, next - at, NULL, batch_of_gap(r, next, &h));
 		if (next != at)
 			group_reset(&r->group); /* a group never spans a gap */
 		take_record(r, &h, next);
@@ -235,8 +237,10 @@ static void read_segment(struct reading *r)
 		at = next + record_size(h.octets);
 		r->report->octets += record_size(h.octets);
 	}
+	/* Nothing was written behind a batch that is not whole, so what is begun there belongs to it. */
+	bool of_last = r->group.n || (r->last_bad.damaged && r->last_bad.batch >= r->last_batch);
 	if (r->group.n || begun(&r->c, at) || begun(&r->c, block_up(at)))
-		report_damage(r, at, LOG_BLOCK, NULL, r->group.n ? r->last_batch : r->last_batch + 1);
+		report_damage(r, at, LOG_BLOCK, NULL, of_last ? (r->last_bad.batch > r->last_batch ? r->last_bad.batch : r->last_batch) : r->last_batch + 1);
 	group_reset(&r->group);
 	r->c.g->end = block_up(at) < r->c.g->size ? block_up(at) : r->c.g->size;
 	r->c.g->batch = r->last_batch;

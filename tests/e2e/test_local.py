@@ -131,6 +131,28 @@ def files(maildir, *subs):
     return [f for s in subs or ("new", "cur") for f in sorted((maildir / s).glob("*"))]
 
 
+@pytest.mark.parametrize("left,kept", [(b"", False), (FILE[:20], False), (FILE[:30] + bytes(len(FILE) - 30), False), (bytes(len(FILE)), False),
+                                       (FILE, True), (b"X-Label: mine\n" + FILE, True), (b"x" * len(FILE), True)])
+@pytest.mark.parametrize("sub", ["new", "cur"])
+def test_in_doubt_after_a_power_cut(worker, sub, left, kept):
+    """A reader may have moved the file to cur/ before it was durable: what is torn goes, what a user's program wrote stays."""
+    box = worker.mail / "u1" / "Maildir"
+    worker.start()
+    assert worker.deliver(box)[0] == "K"
+    file = files(box)[0]
+    user = file.stat()
+    file.unlink()
+    file = box / sub / (file.name + (":2,S" if sub == "cur" else ""))
+    (box / "cur").mkdir(exist_ok=True)
+    file.write_bytes(left)
+    os.chown(file, user.st_uid, user.st_gid)
+    os.chown(box / "cur", user.st_uid, user.st_gid)
+    assert worker.deliver(box, doubt=True)[0] == "K"
+    found = [f.read_bytes() for f in files(box)]
+    assert found.count(FILE) == 1
+    assert (file in files(box, "cur")) == (kept and sub == "cur")
+
+
 def test_delivers_confined(worker):
     box = worker.mail / "u1" / "Maildir"
     worker.start()

@@ -425,6 +425,54 @@ START_TEST(flipped_octets)
 }
 END_TEST
 
+/* A batch of three, of which a power cut kept the third alone, or the second's payload and half a header behind it: torn, however the parts lie to each other. */
+START_TEST(torn_in_parts)
+{
+	struct model m;
+	make_model(&m);
+	add_message(&m, 0, 300);
+	commit(&m);
+	for (int i = 1; i < 4; i++)
+		add_message(&m, i, 6000);
+	commit(&m);
+	unsigned char *p = map_segment(&m);
+	size_t first = 2 * LOG_BLOCK, size = 6000 + PROLOGUE + RECORD_HEADER;
+	if (_i == 0) {
+		memset(p + first, 0, 2 * size);
+	} else {
+		memset(p + first + size - 1000, 0, 500);
+		memset(p + first + size + 30, 0, SEGMENT - first - size - 30);
+	}
+	reopen(&m);
+	ck_assert(m.of[0].live && reads_back(&m, 0));
+	ck_assert_uint_eq(m.report.damaged, 0);
+	ck_assert_uint_gt(m.report.torn_octets, 0);
+	munmap(p, SEGMENT);
+	end_model(&m);
+}
+END_TEST
+
+/* The end of a batch that was synced, with a whole one behind it: damage. */
+START_TEST(damage_before_the_last_batch)
+{
+	struct model m;
+	make_model(&m);
+	add_message(&m, 0, 300);
+	add_message(&m, 1, 300);
+	commit(&m);
+	add_message(&m, 2, 300);
+	commit(&m);
+	unsigned char *p = map_segment(&m);
+	memset(p + LOG_BLOCK + 388, 0, 388);
+	reopen(&m);
+	ck_assert(m.of[0].live && !m.of[1].live && m.of[2].live);
+	ck_assert_uint_eq(m.report.damaged, 1);
+	ck_assert_uint_eq(m.report.torn_octets, 0);
+	munmap(p, SEGMENT);
+	end_model(&m);
+}
+END_TEST
+
 /* A message that contains a whole record, even one with the right sequence, does not become one when its own header is damaged. */
 START_TEST(a_message_cannot_contain_a_record)
 {
@@ -657,5 +705,6 @@ START_TEST(failed_sync)
 END_TEST
 
 UNIT_MAIN("queue-log", tcase_add_test(t, round_trip); tcase_add_test(t, second_instance_is_refused); tcase_add_loop_test(t, torn_at_every_octet, 0, 2);
-	tcase_add_loop_test(t, flipped_octets, 0, 2); tcase_add_test(t, a_message_cannot_contain_a_record); tcase_add_test(t, segments_are_used_again);
+	tcase_add_loop_test(t, flipped_octets, 0, 2); tcase_add_loop_test(t, torn_in_parts, 0, 2); tcase_add_test(t, damage_before_the_last_batch);
+	tcase_add_test(t, a_message_cannot_contain_a_record); tcase_add_test(t, segments_are_used_again);
 	tcase_add_loop_test(t, random_work, 0, 60); tcase_add_test(t, full_disk); tcase_add_loop_test(t, failed_sync, 0, 3);)

@@ -1,0 +1,587 @@
+/* See rig.h. */
+#include "tests/crash/rig.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "deliver/delivery.h"
+#include "lib/command.h"
+#include "supervise/graph.h"
+
+#define LISTING_MOST (4u << 20)
+
+static _Noreturn void die(const char *what)
+{
+	perror(what);
+	abort();
+}
+
+/* Messages. */
+
+enum rig_kind rig_kind_of(unsigned mark)
+{
+	static const enum rig_kind of[16] = {[9] = RIG_THREE, [10] = RIG_THREE, [11] = RIG_GROUP, [12] = RIG_GROUP, [13] = RIG_LATER, [14] = RIG_HELD, [15] = RIG_BOUNCE};
+	return of[mark % 16];
+}
+
+static size_t body_octets(unsigned mark)
+{
+	static const size_t of[] = {100, 700, 3000, 4096, 5000, 12000, 3500, 60000, 900, 2500, 7000};
+	return mark % 61 == 30 ? 1500000 : mark % 23 == 7 ? 300000 : of[mark % 11];
+}
+
+static char *body_text(unsigned mark, size_t *octets)
+{
+	size_t n = *octets = body_octets(mark);
+	char *p = malloc(n + 1);
+	unsigned x = mark * 2654435761u + 1;
+	for (size_t i = 0; p && i < n; i++) {
+		x = x * 1103515245u + 12345u;
+		p[i] = i % 72 == 71 || i + 1 == n ? '\n' : (char)('a' + (x >> 16) % 26);
+	}
+	if (!p)
+		die("memory");
+	return p;
+}
+
+/* Boxes that get a copy, a bit each. */
+static unsigned boxes_of(unsigned mark)
+{
+	unsigned a = mark % RIG_BOXES;
+	switch (rig_kind_of(mark)) {
+	case RIG_THREE: return 1u << a | 1u << (a + 1) % RIG_BOXES | 1u << (a + 2) % RIG_BOXES;
+	case RIG_GROUP: return 1u << a | 1u << (a + 3) % RIG_BOXES;
+	case RIG_HELD: return 0;
+	default: return 1u << a;
+	}
+}
+
+static size_t recipients_of(unsigned mark, char to[3][40])
+{
+	unsigned a = mark % RIG_BOXES;
+	snprintf(to[0], 40, "u%u@here.test", a);
+	switch (rig_kind_of(mark)) {
+	case RIG_THREE:
+		snprintf(to[1], 40, "u%u@here.test", (a + 1) % RIG_BOXES);
+		snprintf(to[2], 40, "u%u@here.test", (a + 2) % RIG_BOXES);
+		return 3;
+	case RIG_GROUP: snprintf(to[0], 40, "group%u@here.test", a); return 1;
+	case RIG_LATER: snprintf(to[1], 40, "later%u@here.test", mark); return 2;
+	case RIG_HELD: snprintf(to[0], 40, "held%u@here.test", mark); return 1;
+	case RIG_BOUNCE: snprintf(to[0], 40, "unknown@here.test"); return 1;
+	default: return 1;
+	}
+}
+
+int rig_offer(struct rig *r, unsigned mark)
+{
+	struct err e;
+	struct job job = JOB_INIT;
+	char to[3][40], sender[40] = "far@far.test", header[200];
+	struct recipient rcpt[3] = {0};
+	size_t octets, count = recipients_of(mark, to);
+	char *body = body_text(mark, &octets);
+	int mine;
+	id_make(job.id);
+	if (rig_kind_of(mark) == RIG_BOUNCE)
+		snprintf(sender, sizeof sender, "u%u@here.test", mark % RIG_BOXES);
+	for (size_t i = 0; i < count; i++)
+		rcpt[i].address = slice_str(to[i]);
+	struct envelope env = {.id = slice_str(job.id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec(), .sender = slice_str(sender), .rcpt = rcpt, .rcpts = count,
+		.hold_reason = slice_str(rig_kind_of(mark) == RIG_HELD ? "held by the rig" : "")};
+	snprintf(header, sizeof header, "From: <%s>\nSubject: %u\nMessage-ID: <%s@rig>\n\n", sender, mark, job.id);
+	job.head_fd = job_make_head(&env, &(struct slice){header, strlen(header)}, 1, &e);
+	job.body_fd = memfd_with("body", slice_make(body, octets), &e);
+	free(body);
+	if (job.head_fd < 0 || job.body_fd < 0 || answer_pair(&mine, &job.reply_fd, &e) < 0)
+		die("job");
+	int rc = job_send(r->jobs[0], &job, deadline_in(5000), &e);
+	close(job.reply_fd);
+	close(job.head_fd);
+	close(job.body_fd);
+	if (rc == 0)
+		return mine;
+	close(mine);
+	return -1;
+}
+
+bool rig_take(struct rig *r, int mine, unsigned mark, int msec)
+{
+	struct err e;
+	char text[ANSWER_MAX + 1];
+	int code = 0, rc = mine < 0 ? E_EOF : answer_wait(&code, text, mine, deadline_in(msec), &e);
+	if (rc == 0 && code == 250) {
+		atomic_store(&r->ledger->acked_at[mark], (r->position ? atomic_load(r->position) : 0) + 1);
+		atomic_fetch_add(&r->ledger->acked, 1);
+	} else if (rc == 0) {
+		atomic_fetch_add(&r->ledger->refused, 1);
+	}
+	if (mine >= 0)
+		close(mine);
+	return rc == 0;
+}
+
+/* Route: where the addresses go. */
+
+static void box_target(struct buf *b, const struct rig *r, unsigned box)
+{
+	char path[200], name[8], address[40];
+	snprintf(path, sizeof path, "%s/mail/u%u/Maildir", r->state, box);
+	snprintf(name, sizeof name, "u%u", box);
+	snprintf(address, sizeof address, "u%u@here.test", box);
+	target_encode(b, &(struct target){.agent = AGENT_LOCAL, .address = slice_str(address), .destination = slice_str(name), .maildir = slice_str(path),
+		.uid_number = -1, .gid_number = -1});
+}
+
+static void no_target(struct buf *b, struct slice address, enum delivery_status status, const char *enhanced)
+{
+	struct target t = {.agent = AGENT_NONE, .address = address, .uid_number = -1, .gid_number = -1, .status = status, .text = slice_str("so it is")};
+	(void)!slice_copy(t.enhanced, sizeof t.enhanced, slice_str(enhanced));
+	target_encode(b, &t);
+}
+
+static void answer_route(const struct rig *r, struct question *q)
+{
+	struct slice id, sender, address;
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	if (route_question_decode(&id, &sender, &address, q->text) < 0)
+		abort();
+	bool group = slice_starts(address, "group");
+	char digit = address.n > 6 ? address.p[group ? 5 : 1] : 0;
+	if (group && digit >= '0' && digit < '0' + RIG_BOXES) {
+		box_target(&b, r, (unsigned)(digit - '0'));
+		box_target(&b, r, (unsigned)(digit - '0' + 3) % RIG_BOXES);
+	} else if (slice_starts(address, "u") && digit >= '0' && digit < '0' + RIG_BOXES) {
+		box_target(&b, r, (unsigned)(digit - '0'));
+	} else if (slice_starts(address, "later")) {
+		no_target(&b, address, DELIVERY_DEFERRED, "4.4.3");
+	} else {
+		no_target(&b, address, DELIVERY_FAILED, "5.1.1");
+	}
+	question_answer(q, buf_slice(&b), NULL, 0);
+	buf_free(&b);
+}
+
+static pid_t start_route(struct rig *r)
+{
+	static char space[QUESTION_MAX];
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		struct question q;
+		struct err e;
+		if (question_receive(&q, r->route[1], space, sizeof space, DEADLINE_NEVER, &e) == 0)
+			answer_route(r, &q);
+	}
+}
+
+/* Programs. */
+
+static void exec_program(struct rig *r, const char *name, enum program which, const int *port, size_t ports, int line, bool stop)
+{
+	struct err e;
+	char path[300], *argv[] = {(char *)(uintptr_t)name, (char[]){"-"}, (char[]){"0"}, r->state, NULL};
+	int high[16], settings = control_pack(&r->settings, BIT(which), &e);
+	const char *to = getenv("RIG_LOG");
+	snprintf(path, sizeof path, "%s/%s", r->bin, name);
+	int log = open(to ? to : "/dev/null", O_WRONLY | O_APPEND | O_CREAT, 0666), program = open(path, O_RDONLY | O_CLOEXEC), null = open("/dev/null", O_RDWR);
+	if (settings < 0 || log < 0 || program < 0)
+		die(path);
+	high[0] = fcntl(line, F_DUPFD_CLOEXEC, 200);
+	high[1] = fcntl(settings, F_DUPFD_CLOEXEC, 200);
+	for (size_t i = 0; i < ports; i++)
+		high[2 + i] = fcntl(port[i] < 0 ? null : port[i], F_DUPFD_CLOEXEC, 200);
+	program = fcntl(program, F_DUPFD_CLOEXEC, 200);
+	dup2(null, 0);
+	dup2(log, 1);
+	dup2(log, 2);
+	for (size_t i = 0; i < 2 + ports; i++)
+		dup2(high[i], 3 + (int)i);
+	if (setgid(RIG_USER) < 0 || setuid(RIG_USER) < 0)
+		die("setuid");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (stop)
+		raise(SIGSTOP);
+	fexecve(program, argv, (char *[]){NULL});
+	die(path);
+}
+
+/* Strace holds PID before it goes on. */
+static void trace(const struct rig *r, pid_t pid, const char *what)
+{
+	char number[16], path[40], text[4096];
+	int status;
+	waitpid(pid, &status, WUNTRACED);
+	snprintf(number, sizeof number, "%d", (int)pid);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	if (fork() == 0) {
+		execlp("strace", "strace", "-qq", "-o", r->trace_file ? r->trace_file : "/dev/null", "-e", what, "-p", number, (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 4000; i++) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+		close(fd);
+		text[n > 0 ? n : 0] = 0;
+		const char *tracer = strstr(text, "TracerPid:\t");
+		if (tracer && tracer[11] != '0')
+			break;
+		usleep(500);
+	}
+	kill(pid, SIGCONT);
+}
+
+static pid_t start_program(struct rig *r, const char *name, enum program which, const int *port, size_t ports, int *line, const char *what)
+{
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		die("lifeline");
+	pid_t pid = fork();
+	if (pid == 0)
+		exec_program(r, name, which, port, ports, pair[1], what != NULL);
+	close(pair[1]);
+	*line = pair[0];
+	if (what)
+		trace(r, pid, what);
+	return pid;
+}
+
+static bool is_ready(int line)
+{
+	char text[16];
+	struct pollfd p = {line, POLLIN, 0};
+	return poll(&p, 1, 30000) == 1 && recv(line, text, sizeof text, 0) == 5 && memcmp(text, "ready", 5) == 0;
+}
+
+void rig_local_start(struct rig *r, unsigned i)
+{
+	const int port[] = {r->local[0]};
+	r->locals[i] = start_program(r, "postern-local", P_LOCAL, port, 1, &r->local_line[i], r->trace_local);
+}
+
+static void open_sockets(struct rig *r)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->jobs) < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->route) < 0 ||
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->local) < 0)
+		die("sockets");
+	r->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	snprintf(sa.sun_path, sizeof sa.sun_path, "%.90s/queue.sock", r->run);
+	unlink(sa.sun_path);
+	if (bind(r->listen, (struct sockaddr *)&sa, sizeof sa) < 0 || listen(r->listen, 8) < 0)
+		die("listen");
+}
+
+bool rig_start(struct rig *r)
+{
+	open_sockets(r);
+	r->route_pid = start_route(r);
+	for (unsigned i = 0; i < r->local_count; i++)
+		rig_local_start(r, i);
+	const int port[] = {r->jobs[1], r->route[0], r->local[1], -1, -1, -1, r->listen};
+	r->queue = start_program(r, "postern-queue", P_QUEUE, port, sizeof port / sizeof *port, &r->line, r->trace_queue);
+	for (unsigned i = 0; i < r->local_count; i++)
+		(void)is_ready(r->local_line[i]);
+	return is_ready(r->line);
+}
+
+static void end_one(pid_t pid, int sig)
+{
+	int status;
+	if (pid <= 0)
+		return;
+	kill(pid, sig);
+	/* The supervisor repeats SIGTERM, in case it came between a look at the flag and the wait. */
+	for (int i = 0; waitpid(pid, &status, WNOHANG) == 0; i++) {
+		usleep(500);
+		if (i % 400 == 399)
+			kill(pid, i > 20000 ? SIGKILL : sig);
+	}
+}
+
+bool rig_queue_dead(const struct rig *r)
+{
+	siginfo_t info = {0};
+	return waitid(P_PID, (id_t)r->queue, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == r->queue;
+}
+
+bool rig_end(struct rig *r, int sig)
+{
+	bool alive = !rig_queue_dead(r);
+	end_one(r->queue, sig);
+	for (unsigned i = 0; i < r->local_count; i++) {
+		end_one(r->locals[i], sig);
+		close(r->local_line[i]);
+	}
+	end_one(r->route_pid, SIGKILL);
+	close(r->line);
+	close(r->listen);
+	for (int i = 0; i < 2; i++) {
+		close(r->jobs[i]);
+		close(r->route[i]);
+		close(r->local[i]);
+	}
+	r->queue = r->route_pid = -1;
+	return alive;
+}
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+	char path[256];
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		die(path);
+	close(fd);
+}
+
+void rig_open(struct rig *r, const char *state, const char *run)
+{
+	struct err e;
+	char control[128];
+	struct rlimit files = {65536, 65536};
+	const char *bin = getenv("POSTERN_BIN");
+	setrlimit(RLIMIT_NOFILE, &files);
+	*r = (struct rig){.bin = bin ? bin : "build/bin", .local_count = RIG_LOCALS, .queue = -1, .route_pid = -1};
+	snprintf(r->state, sizeof r->state, "%s", state);
+	snprintf(r->run, sizeof r->run, "%s", run);
+	snprintf(control, sizeof control, "%s/control", run);
+	mkdir(control, 0755);
+	write_file(control, "me", "mx.here.test\n");
+	write_file(control, "queuereserve", "1048576\n");
+	write_file(control, "queuesegment", "1048576\n");
+	write_file(control, "doublebounceto", "u7\n");
+	write_file(control, "doublebouncehost", "here.test\n");
+	if (control_read(&r->settings, control, ~0ul, &e) < 0) {
+		fprintf(stderr, "%s\n", e.text);
+		abort();
+	}
+	r->ledger = mmap(NULL, sizeof *r->ledger, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (r->ledger == MAP_FAILED)
+		die("mmap");
+}
+
+void rig_folders(const struct rig *r)
+{
+	static const char *const names[] = {"", "/queue", "/mail", "/empty"};
+	char path[160];
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, "%s%s", r->state, names[i]);
+		if ((mkdir(path, 0700) < 0 && errno != EEXIST) || chown(path, RIG_USER, RIG_USER) < 0)
+			die(path);
+	}
+}
+
+/* What came of it. */
+
+int rig_command(struct rig *r, char *out, size_t size, const char *verb, const char *arg)
+{
+	static char space[COMMAND_MAX];
+	char path[128];
+	struct err e;
+	struct slice args[2] = {slice_str(verb), slice_str(arg ? arg : "")}, row[64];
+	struct buf b = {out, 0, size - 1, size - 1, false};
+	int fd, code = -1, rc = 0;
+	size_t n;
+	snprintf(path, sizeof path, "%s/queue.sock", r->run);
+	out[0] = 0;
+	if (rig_queue_dead(r) || command_call(&fd, path, args, arg ? 2 : 1, &e) < 0)
+		return -1;
+	while (rc == 0 && (rc = command_next(fd, space, row, 64, &n, &code, deadline_in(5000), &e)) == 0) {
+		for (size_t i = 0; i + 1 < n; i += 2)
+			buf_add_format(&b, "%.*s=%.*s;", SLICE_FMT(row[i]), SLICE_FMT(row[i + 1]));
+		buf_add_char(&b, '\n');
+	}
+	close(fd);
+	out[b.n] = 0;
+	return rc == 1 ? code : -1;
+}
+
+static char listing[LISTING_MOST];
+
+/* Nothing waits but what must: no recipient without "later" or "held" in its address is left. */
+static bool only_waiting(struct rig *r)
+{
+	static const char key[] = ";address=";
+	if (rig_command(r, listing, sizeof listing, "list", NULL) != 0 || strstr(listing, ";state=delivering"))
+		return false;
+	for (const char *p = listing; (p = strstr(p, key)); p++)
+		if (strncmp(p + sizeof key - 1, "later", 5) != 0 && strncmp(p + sizeof key - 1, "held", 4) != 0)
+			return false;
+	return true;
+}
+
+bool rig_idle(struct rig *r, int msec)
+{
+	static char ignored[64 * 1024];
+	int64_t end = clock_msec() + msec, retry = clock_msec() + 1500;
+	while (!only_waiting(r)) {
+		if (rig_queue_dead(r) || clock_msec() > end)
+			return false;
+		if (clock_msec() > retry) {
+			rig_command(r, ignored, sizeof ignored, "retry", "all");
+			retry = clock_msec() + 1500;
+		}
+		usleep(2000);
+	}
+	return true;
+}
+
+struct seen {
+	unsigned char copies[RIG_MARKS][RIG_BOXES], listed[RIG_MARKS];
+};
+
+static void wrong(struct rig_result *result, unsigned *count, const char *what, unsigned mark, unsigned box)
+{
+	if (!result->first[0])
+		snprintf(result->first, sizeof result->first, "%s: message %u, box %u, kind %d", what, mark, box, (int)rig_kind_of(mark));
+	++*count;
+}
+
+/* Mark from "Subject: N" at P, or -1. */
+static long mark_at(const char *p)
+{
+	char *end;
+	long v = p && p[0] >= '0' && p[0] <= '9' ? strtol(p, &end, 10) : -1;
+	return v >= 0 && v < RIG_MARKS && *end == '\n' ? v : -1;
+}
+
+/* One file of a Maildir: whole, and whose? */
+static void take_copy(struct rig_result *result, struct seen *seen, char *text, size_t n, unsigned box)
+{
+	char *blank = strstr(text, "\n\n"), *subject = strstr(text, "\nSubject: ");
+	size_t octets;
+	result->copies++;
+	long mark = blank && subject && subject < blank ? mark_at(subject + 10) : -1;
+	if (mark >= 0 && rig_kind_of((unsigned)mark) != RIG_BOUNCE) {
+		char *body = body_text((unsigned)mark, &octets);
+		if (n - (size_t)(blank + 2 - text) != octets || memcmp(blank + 2, body, octets) != 0)
+			wrong(result, &result->half, "half a message", (unsigned)mark, box);
+		free(body);
+		seen->copies[mark][box]++;
+		return;
+	}
+	/* A bounce ends with the header of what it is about. */
+	char *about = blank ? strstr(blank, "\nSubject: ") : NULL;
+	mark = about ? mark_at(about + 10) : -1;
+	if (mark < 0 || rig_kind_of((unsigned)mark) != RIG_BOUNCE || n < 4 || memcmp(text + n - 3, "--\n", 3) != 0)
+		wrong(result, &result->half, "a file that is nobody's", 0, box);
+	else
+		seen->copies[mark][box]++;
+}
+
+static void take_file(struct rig_result *result, struct seen *seen, int folder, const char *name, unsigned box)
+{
+	static char text[2 << 20];
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		return;
+	text[n] = 0;
+	unsigned before = result->half;
+	if (strlen(text) != (size_t)n)
+		wrong(result, &result->half, "zeros in a file", 0, box);
+	else
+		take_copy(result, seen, text, (size_t)n, box);
+	if (!before && result->half)
+		snprintf(result->first, sizeof result->first, "half a message: box %u, %.100s, %zd octets", box, name, n);
+}
+
+static DIR *open_box(const struct rig *r, unsigned box, const char *sub)
+{
+	char path[200];
+	snprintf(path, sizeof path, "%s/mail/u%u/Maildir/%s", r->state, box, sub);
+	return opendir(path);
+}
+
+static void take_box(const struct rig *r, struct rig_result *result, struct seen *seen, unsigned box, const char *sub)
+{
+	DIR *d = open_box(r, box, sub);
+	struct dirent *x;
+	while (d && (x = readdir(d)))
+		if (x->d_name[0] != '.')
+			take_file(result, seen, dirfd(d), x->d_name, box);
+	if (d)
+		closedir(d);
+}
+
+static void take_listing(struct rig *r, struct rig_result *result, struct seen *seen)
+{
+	static const char key[] = ";address=";
+	if (rig_command(r, listing, sizeof listing, "list", NULL) != 0)
+		wrong(result, &result->unlisted, "no listing", 0, 0);
+	for (const char *p = listing; (p = strstr(p, key)); p++) {
+		const char *address = p + sizeof key - 1;
+		long mark = strncmp(address, "later", 5) == 0 ? atol(address + 5) : strncmp(address, "held", 4) == 0 ? atol(address + 4) : -1;
+		if (mark >= 0 && mark < RIG_MARKS) {
+			seen->listed[mark]++;
+			result->waiting++;
+		}
+	}
+}
+
+static void judge(struct rig_result *result, const struct seen *seen, unsigned mark, bool acked)
+{
+	bool waits = rig_kind_of(mark) == RIG_LATER || rig_kind_of(mark) == RIG_HELD;
+	for (unsigned box = 0; box < RIG_BOXES; box++) {
+		bool meant = boxes_of(mark) >> box & 1;
+		if (acked && meant && !seen->copies[mark][box])
+			wrong(result, &result->lost, "lost", mark, box);
+		if (seen->copies[mark][box] > meant)
+			wrong(result, &result->twice, "twice", mark, box);
+	}
+	if (acked && waits && !seen->listed[mark])
+		wrong(result, &result->lost, "lost from the queue", mark, 0);
+	if (seen->listed[mark] > waits)
+		wrong(result, &result->twice, "twice in the queue", mark, 0);
+}
+
+void rig_check(struct rig *r, struct rig_result *result, unsigned marks, uint64_t position)
+{
+	struct seen *seen = calloc(1, sizeof *seen);
+	*result = (struct rig_result){0};
+	for (unsigned box = 0; box < RIG_BOXES; box++) {
+		take_box(r, result, seen, box, "new");
+		take_box(r, result, seen, box, "cur");
+	}
+	take_listing(r, result, seen);
+	for (unsigned mark = 0; mark < marks; mark++) {
+		uint64_t at = atomic_load(&r->ledger->acked_at[mark]);
+		judge(result, seen, mark, at && at <= position + 1);
+	}
+	free(seen);
+}
+
+void rig_reader(const struct rig *r, unsigned *seed)
+{
+	unsigned box = (unsigned)rand_r(seed) % RIG_BOXES;
+	DIR *new = open_box(r, box, "new"), *cur = open_box(r, box, "cur");
+	struct dirent *x;
+	char name[300];
+	while (new && cur && (x = readdir(new)))
+		if (x->d_name[0] != '.' && rand_r(seed) % 2) {
+			snprintf(name, sizeof name, "%s:2,S", x->d_name);
+			(void)!renameat(dirfd(new), x->d_name, dirfd(cur), name);
+		}
+	if (new)
+		closedir(new);
+	if (cur)
+		closedir(cur);
+}
