@@ -1,6 +1,7 @@
 """QMQP between hosts of a cluster: two whole suites with one directory, hostile clients, lost hosts, loops."""
 import socket
 import threading
+import time
 
 import pytest
 
@@ -203,6 +204,49 @@ def test_hostile_clients(pair):
         for i in range(len(whole)):
             s.sendall(whole[i:i + 1])
         assert b"Kok " in s.recv(1000)
+
+
+def test_a_million_recipients(pair):
+    """20,000 are taken as one message, one more is too many; what a million of them cost is bounded and soon over."""
+    one, _ = pair
+    one.start()
+    everybody = [b"u%d@campus.test" % (3 + 2 * (i % 2)) for i in range(1000000)]
+    answer = talk(one.qmqp, framed(GOOD, b"a@far.test", *everybody[:20000]))
+    assert b":Kok " in answer, answer
+    assert b":Dmore than 20000 recipients" in (answer := talk(one.qmqp, framed(GOOD, b"a@far.test", *everybody[:20001]))), answer
+    start = time.monotonic()
+    assert talk(one.qmqp, framed(GOOD, b"a@far.test", *everybody))[:1] in (b"", b"4"), "it may close before all is sent"
+    assert time.monotonic() - start < 10
+    for pid in one.pids("qmqpd"):
+        peak = next(int(x.split()[1]) for x in open(f"/proc/{pid}/status") if x.startswith("VmHWM"))
+        assert peak < 64 * 1024, f"{peak} KiB"
+    one.postern("queue", "delete", "all", check=0)
+
+
+LATER = [
+    ("half closed behind the whole message", framed(GOOD, b"a@far.test", b"u3@campus.test"), True, b"K"),
+    ("half closed before the last comma", framed(GOOD, b"a@far.test", b"u3@campus.test")[:-1], True, b""),
+    ("silent inside a length", b"12", False, b""), ("silent inside the message", b"100:50:Subject: x\n", False, b""),
+    ("silent before the last comma", framed(GOOD, b"a@far.test", b"u3@campus.test")[:-1], False, b""),
+]
+
+
+def test_half_closed_and_silent(pair):
+    one, _ = pair
+    one.start()
+    socks = []
+    for what, data, half, letter in LATER:
+        s = socket.create_connection(("127.0.0.1", one.qmqp), 10)
+        s.settimeout(20)
+        s.sendall(data)
+        if half:
+            s.shutdown(socket.SHUT_WR)
+        socks.append((what, s, letter))
+    for what, s, letter in socks:
+        answer = s.recv(1000)
+        assert (letter == b"" and answer == b"") or answer.partition(b":")[2][:1] == letter, (what, answer)
+        s.close()
+    assert len(one.wait_mail("u3")) == 1
 
 
 def test_silent_clients_hold_nobody_for_long(pair):
