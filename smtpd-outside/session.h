@@ -143,7 +143,7 @@ void session_inside_tls(struct session *s);
 void session_drop_message(struct session *s);
 /* session_mail.c: the reply for a path of MAIL or RCPT that is not taken. */
 void session_refuse_path(struct session *s, enum path_fault fault);
-/* <postmaster> is postmaster of this site; [ip] of the socket that the client came to is this host. */
+/* <postmaster> and postmaster@me are postmaster of this site; [ip] of the socket that the client came to is this site (control_home()). */
 void session_complete(struct session *s, struct addr *a);
 /* session.c: no line came, or one that was too long (answered with WHICH). */
 void session_no_line(struct session *s, int r);

@@ -30,16 +30,19 @@ static void refuse_size(struct session *s)
 void session_complete(struct session *s, struct addr *a)
 {
 	struct ip ip;
-	struct slice literal = a->domain;
+	struct slice literal = a->domain, home = control_home(s->set.control);
+	bool postmaster = slice_case_eq_str(a->local, "postmaster");
 	if (a->local.n && !a->domain.n)
-		*a = (struct addr){slice_str("postmaster"), control_home(s->set.control)};
+		*a = (struct addr){slice_str("postmaster"), home};
+	else if (postmaster && slice_case_eq(a->domain, s->set.me))
+		a->domain = home;
 	if (literal.n < 2 || literal.p[0] != '[')
 		return;
 	literal = slice_upto(slice_from(literal, 1), literal.n - 2);
 	if (slice_case_starts(literal, "IPv6:"))
 		literal = slice_from(literal, 5);
 	if (!ip_parse(&ip, literal) && !memcmp(&ip, &s->local_ip, sizeof ip))
-		a->domain = s->set.me;
+		a->domain = home;
 }
 
 /* What EHLO did not offer here. */

@@ -1155,8 +1155,8 @@ FAULTS = [
     ("socketpair:error=EMFILE:when=2", "end", "451 4.3.0"),
     ("sendmsg:error=ENOBUFS:when=1", "RCPT", "451 4.3.0"),
     ("sendmsg:error=ENOBUFS:when=2", "end", "451 4.3.0"),
-    ("recvmsg:error=ECONNRESET:when=1", "RCPT", "451 4.3.0"),
-    ("recvmsg:error=ECONNRESET:when=2", "RCPT or end", "451 4.3.0"), # RCPT when its first call came before the answer
+    ("recvmsg:error=ENOMEM:when=1", "RCPT", "451 4.3.0"),
+    ("recvmsg:error=ENOMEM:when=2", "RCPT or end", "451 4.3.0"), # RCPT when its first call came before the answer
 ]
 
 
