@@ -1,0 +1,201 @@
+"""Servers under test: how each is set up, started, asked to hold or to deliver, and stopped.
+
+mode "accept": what is taken is kept and not delivered; mode "deliver": mail for USERS goes into Maildirs.  One recipient address a user; .held
+is an address that mode "accept" keeps.  Everything lies below DIR, which is on the disk under test."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from account import enter, pids
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DIR = pathlib.Path(os.environ.get("BENCH_DIR", "/var/tmp/postern-bench"))
+USERS = [f"u{i:02}" for i in range(1, 51)]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"nothing answers on port {port}")
+
+
+class Server:
+    held = "user@remote.test"
+    sessions = 32  # at once
+    trace = None   # command to start the server with, for counting its system calls
+
+    def launch(self, command, **more):
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen([*(self.trace or []), *map(str, command)], preexec_fn=enter, **{**quiet, **more})
+
+    def rcpt(self, user):
+        return f"{user}@local.test"
+
+    @staticmethod
+    def missing():
+        """Why this server cannot be measured here, or None."""
+        return None
+
+    def stop(self):
+        """Whatever of the server is left goes too."""
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        end = time.monotonic() + 5
+        while left := [p for p in pids(self.process.pid) if pathlib.Path(f"/proc/{p}").exists()]:
+            for p in left:
+                try:
+                    os.kill(p, signal.SIGTERM if time.monotonic() < end else signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            time.sleep(0.1)
+
+
+class Postfix(Server):
+    name = "postfix"
+
+    def __init__(self):
+        self.dir, self.pkg = DIR / "postfix", DIR / "postfix-package"
+        self.env = dict(os.environ, LD_LIBRARY_PATH=str(self.pkg / "usr/lib/postfix"), MAIL_CONFIG=str(self.dir / "etc"))
+
+        self.unpack(self.pkg)
+
+    @staticmethod
+    def unpack(pkg):
+        if (pkg / "usr/lib/postfix/sbin/master").exists():
+            return
+        pkg.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "-qq", "postfix"], cwd=DIR, check=True, stderr=subprocess.DEVNULL)
+        deb = next(DIR.glob("postfix_*.deb"))
+        subprocess.run(["dpkg", "-x", str(deb), str(pkg)], check=True)
+        deb.unlink()
+
+    def start(self, mode):
+        shutil.rmtree(self.dir, ignore_errors=True)
+        etc, spool, data, mail = (self.dir / x for x in ("etc", "spool", "data", "mail"))
+        for d in (etc, spool, data, mail):
+            d.mkdir(parents=True)
+        self.mail, self.port = mail, free_port()
+        for d in "active bounce corrupt defer deferred hold incoming private trace flush saved maildrop public pid".split():
+            (spool / d).mkdir(mode=0o700)
+            if d != "pid":
+                shutil.chown(spool / d, "mail", "staff" if d in ("maildrop", "public") else None)
+        (spool / "public").chmod(0o710)
+        (spool / "maildrop").chmod(0o730)
+        shutil.chown(data, "mail")
+        for u in USERS:
+            for sub in ("new", "cur", "tmp"):
+                (mail / u / sub).mkdir(parents=True)
+            for p in (mail / u, *(mail / u).iterdir()):
+                shutil.chown(p, "nobody", "nogroup")
+        (etc / "vmailbox").write_text("".join(f"{u}@local.test {u}/\n" for u in USERS))
+        hold = "check_client_access static:HOLD" if mode == "accept" else ""
+        sbin = self.pkg / "usr/lib/postfix/sbin"
+        (etc / "main.cf").write_text(f"""compatibility_level = 3.6
+queue_directory = {spool}
+data_directory = {data}
+daemon_directory = {sbin}
+command_directory = {self.pkg}/usr/sbin
+shlib_directory = {self.pkg}/usr/lib/postfix
+meta_directory = {self.pkg}/etc/postfix
+mail_owner = mail
+setgid_group = staff
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
+export_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
+maillog_file =
+myhostname = mx.bench.test
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_peername_lookup = no
+smtpd_tls_security_level = none
+message_size_limit = 52428800
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
+max_use = 10000
+in_flow_delay = 0
+smtpd_client_connection_count_limit = 0
+smtpd_client_event_limit_exceptions = static:all
+smtpd_recipient_restrictions = permit_mynetworks, reject
+smtpd_relay_restrictions =
+smtpd_client_restrictions = {hold}
+smtputf8_enable = no
+alias_maps =
+alias_database =
+local_recipient_maps =
+qmgr_message_active_limit = 20000
+initial_destination_concurrency = 20
+default_destination_concurrency_limit = 50
+virtual_mailbox_domains = local.test
+virtual_mailbox_base = {mail}
+virtual_mailbox_maps = texthash:{etc}/vmailbox
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+virtual_minimum_uid = 100
+""")
+        (etc / "master.cf").write_text(f"""127.0.0.1:{self.port} inet n - n - 1200 smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - 100 virtual
+anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
+""")
+        self.process = self.launch([sbin / "master", "-d", "-c", etc], env=self.env)
+        wait_port(self.port)
+
+    def new(self, user):
+        return self.mail / user / "new"
+
+
+class Postern(Server):
+    name = "postern"
+
+    def start(self, mode):
+        self.dir = DIR / "postern"
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir.mkdir(parents=True)
+        self.ctl, self.state, self.port = self.dir / "control", self.dir / "state", free_port()
+        self.ctl.mkdir()
+        ldif = "version: 1\n\n" + "\n".join(
+            f"dn: uid={u},dc=local,dc=test\nobjectClass: qmailUser\nuid: {u}\nmail: {u}@local.test\n" for u in USERS)
+        files = {"me": "mx.bench.test", "locals": "local.test", "listen": f"smtp 127.0.0.1:{self.port}", "directory.ldif": ldif,
+                 "tcp.smtp": '127.:allow,RELAYCLIENT=""', "maxperip": "20000", "maxpernet": "20000", "concurrencyincoming": "2000",
+                 "concurrencylocal": "20", "smtproutes": ":127.0.0.1:1"}
+        for name, text in files.items():
+            (self.ctl / name).write_text(text + "\n")
+        self.process = self.launch([ROOT / "build/bin/postern", "serve", "-c", self.ctl, "-s", self.state], stderr=open(self.dir / "stderr", "wb"))
+        end = time.monotonic() + 30
+        while not (self.state / "ready").exists():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise SystemExit("postern did not start: " + (self.dir / "stderr").read_text(errors="replace")[-2000:])
+            time.sleep(0.05)
+
+    def new(self, user):
+        return self.state / "mail" / user / "Maildir/new"
