@@ -13,9 +13,10 @@ int skim_show(const struct options *o, const char *key);
 struct known {
 	struct json_t *user;                              /* NULL: not known */
 	struct json_t *evidence, *logins, *sent, *held, *actions;
+	bool responds;                                    /* postern-respond runs */
 };
 /* cmd_skim_print.c: all of it; what to do next; the text of a member, "" where there is none. */
-void skim_print(const struct options *o, const struct known *k);
+void skim_print(const struct known *k);
 void skim_advice(char text[800], const struct known *k);
 const char *json_text(const struct json_t *j, const char *key);
 /* cmd_skim_act.c: flag, clear, restore, travel, report; EXIT_USAGE without a word where the arguments fit none of them. */

@@ -72,7 +72,7 @@ static int each_message(const struct options *o, const char *verb, struct slice 
 static void held_mail(struct report *r, const char *user, const char *verb)
 {
 	static char text[COMMAND_MAX];
-	char owner[400], said[200];
+	char owner[420], said[200];
 	struct buf ids = BUF_INIT((size_t)IDS_MAX * 16);
 	snprintf(owner, sizeof owner, "owner=%s", user);
 	struct slice args[] = {slice_str("list"), slice_str("hold=skim"), slice_str(owner)};
@@ -87,50 +87,88 @@ static void held_mail(struct report *r, const char *user, const char *verb)
 	buf_free(&ids);
 }
 
+struct named {
+	char user[400];
+	bool responds; /* postern-respond runs */
+};
+
 static void note_user(void *arg, const struct row *r)
 {
-	if (slice_eq_str(row_get(r, "kind"), "user"))
-		(void)!slice_copy(arg, 400, row_get(r, "user"));
+	struct named *n = arg;
+	if (!slice_eq_str(row_get(r, "kind"), "user"))
+		return;
+	(void)!slice_copy(n->user, sizeof n->user, row_get(r, "user"));
+	n->responds = slice_eq_str(row_get(r, "respond"), "yes");
 }
 
 /* A code may stand for the user. */
-static int name_of(char user[400], const struct options *o, const char *key)
+static int name_of(struct named *n, const struct options *o, const char *key)
 {
 	static char text[COMMAND_MAX];
 	struct slice args[] = {slice_str("show"), slice_str(key)};
-	int code = skim_ask(o, args, 2, note_user, user, text);
-	return code && text[0] ? cmd_fail(o, code, "%s", text) : code;
+	return skim_ask(o, args, 2, note_user, n, text);
+}
+
+/* Undo what postern-respond did to the account. */
+static int give_back(struct report *r, const struct named *n)
+{
+	static char text[COMMAND_MAX];
+	struct slice args[] = {slice_str("restore"), slice_str(n->user)};
+	if (!n->responds) {
+		told(r, "account", 0, "postern-respond does not run, so there is nothing to undo");
+		return 0;
+	}
+	int code = suite_ask(r->o, "respond", args, 2, NULL, NULL, text);
+	told(r, "account", code, text[0] ? text : code ? "postern-respond did not answer" : "given back");
+	return code;
+}
+
+static int end_report(struct report *r, const char *action, const char *user)
+{
+	if (r->o->json && json_print(json_pack("{s:s, s:s, s:O}", "action", action, "user", user, "steps", r->steps)))
+		r->worst = EXIT_TEMPORARY;
+	json_decref(r->steps);
+	return r->worst;
+}
+
+static int of_skim(struct report *r, const char *verb, const char *user)
+{
+	static char text[COMMAND_MAX];
+	struct slice args[] = {slice_str(verb), slice_str(user)};
+	int code = skim_ask(r->o, args, 2, NULL, NULL, text);
+	told(r, "suspicion", code, text);
+	return code;
 }
 
 /* First what others did to the account, so that a failure there leaves it locked; then skim; then the mail. */
 static int restore(const struct options *o, const char *key)
 {
-	static char text[COMMAND_MAX];
-	char user[400] = "";
-	struct report r = {o, json_array(), 0};
-	struct slice undo[] = {slice_str("restore"), slice_make(user, 0)}, args[] = {slice_str("restore"), slice_make(user, 0)};
-	int code = name_of(user, o, key);
-	if (code) {
-		json_decref(r.steps);
-		return code;
-	}
-	undo[1] = args[1] = slice_str(user);
-	if (suite_has(o, "respond")) {
-		code = suite_ask(o, "respond", undo, 2, NULL, NULL, text);
-		told(&r, "account", code, code && !text[0] ? "postern-respond did not answer; nothing else was done" : text[0] ? text : "given back");
-	} else {
-		told(&r, "account", 0, "postern-respond does not run, so there is nothing to undo");
-	}
-	if (code == 0) {
-		code = skim_ask(o, args, 2, NULL, NULL, text);
-		told(&r, "suspicion", code, text);
-	}
+	struct named n = {0};
+	struct report r = {o, NULL, 0};
+	int code = name_of(&n, o, key);
+	if (code)
+		return one(o, "restore", &key, 1); /* says why, and leaves its line in the log */
+	r.steps = json_array();
+	code = give_back(&r, &n);
 	if (code == 0)
-		held_mail(&r, user, o->release ? "release" : o->delete ? "delete" : "keep");
-	if (o->json && json_print(json_pack("{s:s, s:s, s:O}", "action", "restore", "user", user, "steps", r.steps)))
-		r.worst = EXIT_TEMPORARY;
-	json_decref(r.steps);
-	return r.worst;
+		code = of_skim(&r, "restore", n.user);
+	if (code == 0)
+		held_mail(&r, n.user, o->release ? "release" : o->delete ? "delete" : "keep");
+	return end_report(&r, "restore", n.user);
+}
+
+/* A false alarm: what was done because of it is undone too. */
+static int clear(const struct options *o, const char *key)
+{
+	struct named n = {0};
+	struct report r = {o, NULL, 0};
+	int code = name_of(&n, o, key);
+	if (code || !n.responds)
+		return one(o, "clear", &key, 1);
+	r.steps = json_array();
+	if (of_skim(&r, "clear", n.user) == 0)
+		give_back(&r, &n);
+	return end_report(&r, "clear", n.user);
 }
 
 static int travel(const struct options *o)
@@ -157,7 +195,9 @@ int skim_act(const struct options *o, const char *verb)
 		return one(o, o->lock ? "lock" : "flag", (const char *const[]){o->arg[1], o->why}, 2);
 	if (giving_back)
 		return restore(o, o->arg[1]);
-	if (strcmp(verb, "clear") == 0 || strcmp(verb, "report") == 0)
+	if (strcmp(verb, "clear") == 0)
+		return clear(o, o->arg[1]);
+	if (strcmp(verb, "report") == 0)
 		return one(o, verb, &o->arg[1], 1);
 	return EXIT_USAGE;
 }

@@ -146,25 +146,19 @@ static void print_held(const struct known *k)
 		puts("  nothing");
 }
 
-static void print_actions(const struct options *o, const struct known *k)
+static void print_actions(const struct known *k)
 {
-	const json_t *j, *v;
-	const char *key;
+	const json_t *j;
 	size_t i;
+	char when[32];
 	heading("Done about it");
 	json_array_foreach(k->actions, i, j) {
-		printf("  ");
-		json_object_foreach((json_t *)(uintptr_t)j, key, v) {
-			printf("%s=", key);
-			print_clean(stdout, slice_str(json_string_value(v)));
-			putchar(' ');
-		}
-		putchar('\n');
+		ago(when, json_text(j, "time"));
+		line("  %-12s %-8s %s %s%s%s", when, json_text(j, "state"), json_text(j, "name"), json_text(j, "args"), json_text(j, "note")[0] ? ": " : "",
+			json_text(j, "note"));
 	}
-	if (!suite_has(o, "respond"))
-		puts("  nothing beyond the mail: postern-respond does not run");
-	else if (json_array_size(k->actions) == 0)
-		puts("  nothing beyond the mail");
+	if (json_array_size(k->actions) == 0)
+		puts(k->responds ? "  nothing beyond the mail" : "  nothing beyond the mail: postern-respond does not run (control/respond)");
 }
 
 static const struct {
@@ -215,13 +209,13 @@ static void print_next(const struct known *k)
 	}
 }
 
-void skim_print(const struct options *o, const struct known *k)
+void skim_print(const struct known *k)
 {
 	print_user(k);
 	print_evidence(k);
 	print_logins(k);
 	print_sent(k);
 	print_held(k);
-	print_actions(o, k);
+	print_actions(k);
 	print_next(k);
 }

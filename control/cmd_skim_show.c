@@ -113,6 +113,7 @@ static void note_user(struct known *k, const struct row *r)
 {
 	json_t *travel = row_get(r, "travel").n ? json_object() : json_null();
 	k->user = user_json(r);
+	k->responds = slice_eq_str(row_get(r, "respond"), "yes");
 	json_object_set_new(travel, "countries", words_json(row_get(r, "travel")));
 	json_object_set_new(travel, "until", when_json(row_number(r, "travel_until")));
 	json_object_set_new(k->user, "travel", travel);
@@ -146,17 +147,12 @@ static void note_held(void *arg, const struct row *r)
 		json_array_append_new(k->held, texts_and_numbers(r, WORDS("id", "sender"), WORDS("size", "hold_until")));
 }
 
-/* What was done about it, as postern-respond tells it. */
+/* What was done about it, as postern-respond tells it (skim/respond.h). */
 static void note_action(void *arg, const struct row *r)
 {
 	struct known *k = arg;
-	json_t *j = json_object();
-	for (size_t i = 0; i + 1 < r->count; i += 2) {
-		char key[64];
-		if (slice_copy(key, sizeof key, r->cell[i]) == 0)
-			json_object_set_new(j, key, json_slice(r->cell[i + 1]));
-	}
-	json_array_append_new(k->actions, j);
+	if (is_kind(r, "step"))
+		json_array_append_new(k->actions, texts_and_numbers(r, WORDS("name", "args", "state", "note"), WORDS("number", "tries")));
 }
 
 static int later_first(const void *a, const void *b)
@@ -200,14 +196,14 @@ static void ask_others(const struct options *o, struct known *k)
 	struct slice held[] = {slice_str("list"), slice_str("hold=skim"), slice_str(owner)}, done[] = {slice_str("show"), slice_str(user)};
 	if (suite_has(o, "queue"))
 		queue_ask(o, held, 3, note_held, k, text);
-	if (suite_has(o, "respond"))
-		suite_ask(o, "respond", done, 2, note_action, k, text);
+	if (k->responds)
+		(void)suite_ask(o, "respond", done, 2, note_action, k, text);
 }
 
 int skim_show(const struct options *o, const char *key)
 {
 	static char text[COMMAND_MAX];
-	struct known k = {NULL, json_array(), json_array(), json_array(), json_array(), json_array()};
+	struct known k = {NULL, json_array(), json_array(), json_array(), json_array(), json_array(), false};
 	struct slice args[] = {slice_str("show"), slice_str(key)};
 	int code = skim_ask(o, args, 2, note, &k, text);
 	if (code && text[0])
@@ -218,7 +214,7 @@ int skim_show(const struct options *o, const char *key)
 		if (o->json)
 			code = print_json(&k);
 		else
-			skim_print(o, &k);
+			skim_print(&k);
 	}
 	json_t *all[] = {k.user, k.evidence, k.logins, k.sent, k.held, k.actions};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)

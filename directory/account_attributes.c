@@ -179,6 +179,15 @@ static int on_restriction(struct account *a, struct slice v, int arg, struct err
 	return 0;
 }
 
+/* For postern-skim alone: one that makes no sense there is none. */
+static int on_user_class(struct account *a, struct slice v, int arg, struct err *e)
+{
+	(void)arg, (void)e;
+	if (!a->entry.user_class[0] && slice_printable(v) && slice_copy(a->entry.user_class, sizeof a->entry.user_class, v) < 0)
+		a->entry.user_class[0] = 0;
+	return 0;
+}
+
 static int on_ignored(struct account *a, struct slice v, int arg, struct err *e)
 {
 	(void)a, (void)v, (void)arg, (void)e;
@@ -209,6 +218,7 @@ static const struct {
 	{"qmailGID", on_number, ACCOUNT_QMAIL_GID},
 	{"uidNumber", on_number, ACCOUNT_UID},
 	{"gidNumber", on_number, ACCOUNT_GID},
+	{"userClass", on_user_class, 0},
 	{"rfc822member", on_forward, 0},
 	{"dnmember", on_member, 0},
 	{"filtermember", on_restriction, 0},

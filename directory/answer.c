@@ -12,10 +12,19 @@
 #include "lib/addr.h"
 #include "lib/fields.h"
 #include "lib/log.h"
+#include "lib/program.h"
+#include "skim/feed.h"
 
 #define LOGIN_MAX 512
 
 enum verb { VERB_RCPT, VERB_ROUTE, VERB_AUTH };
+
+/* What postern-skim is told of a checked password, beside the outcome. */
+struct told {
+	bool exists, shut;
+	char ip[FEED_TEXT_MAX + 1], class[33];
+	char user[ADDRESS_MAX + 1]; /* the account's uid; of nobody: what was given */
+};
 
 struct request {
 	struct lookup lookup;    /* first: .done gets it back */
@@ -26,6 +35,7 @@ struct request {
 	size_t at;               /* the key being looked up */
 	struct buf login;        /* auth: the key */
 	struct buf answer;       /* auth: what YES will say */
+	struct told told;        /* auth: what skim is told */
 };
 
 static const struct control *control;
@@ -158,10 +168,21 @@ static void start_address(struct request *r, struct slice address)
 	buf_free(&key);
 }
 
+/* The right password of an account that may not log in is no login. */
+static void tell_skim(const struct request *r)
+{
+	const struct told *t = &r->told;
+	bool right = r->check.verdict == DIRECTORY_YES && !t->shut;
+	if (r->check.verdict == DIRECTORY_YES || r->check.verdict == DIRECTORY_NO)
+		feed_send(program_port(PORT_SKIM), &(struct feed){.kind = FEED_LOGIN, .user = slice_str(t->user), .ip = slice_str(t->ip),
+			.service = slice_str("submission"), .class = slice_str(t->class), .outcome = right ? FEED_RIGHT : t->exists ? FEED_WRONG : FEED_NOBODY});
+}
+
 static void check_done(struct work *w)
 {
 	struct request *r = (struct request *)((char *)w - offsetof(struct request, check));
 	backend->finish_check(&r->check);
+	tell_skim(r);
 	if (r->check.verdict == DIRECTORY_YES && !r->answer.overflow)
 		end(r, buf_slice(&r->answer));
 	else if (r->check.verdict == DIRECTORY_NO)
@@ -177,12 +198,23 @@ static void prepare_yes(struct request *r, const struct directory_entry *entry)
 	directory_encode(&r->answer, shut ? DIRECTORY_DISABLED : DIRECTORY_YES, shut ? "this account may not log in" : "", entry);
 }
 
+static void note_user(struct request *r, const struct directory_entry *entry)
+{
+	struct told *t = &r->told;
+	t->exists = entry;
+	t->shut = entry && (slice_eq_str(entry->account_status, "disabled") || slice_eq_str(entry->account_status, "noaccess"));
+	(void)!slice_copy(t->user, sizeof t->user, entry && entry->uid.n ? entry->uid : slice_upto(buf_slice(&r->login), ADDRESS_MAX));
+	if (entry)
+		(void)!slice_copy(t->class, sizeof t->class, slice_str(entry->user_class));
+}
+
 static void start_check(struct request *r, const struct found *f)
 {
 	bool usable = f->exists && f->entry && f->verdict != DIRECTORY_NO && f->verdict != DIRECTORY_TEMPORARY;
 	struct found nothing = {.verdict = DIRECTORY_NO, .text = ""};
 	if (usable)
 		prepare_yes(r, f->entry);
+	note_user(r, usable ? f->entry : NULL);
 	r->check.work.done = check_done;
 	r->check.deadline = r->lookup.deadline;
 	backend->prepare_check(&r->check, usable ? f : &nothing);
@@ -236,11 +268,11 @@ static struct request *make_request(struct question *q)
 void answer_question(struct question *q)
 {
 	struct fields f = {.rest = q->text};
-	struct slice verb = fields_take(&f, 5), name = fields_take(&f, QUESTION_MAX), password = {0};
+	struct slice verb = fields_take(&f, 5), name = fields_take(&f, QUESTION_MAX), password = {0}, ip = {"", 0};
 	bool auth = slice_eq_str(verb, "auth");
 	if (auth) {
 		password = fields_take(&f, QUESTION_MAX);
-		fields_take_text(&f, 64);
+		ip = fields_take_text(&f, FEED_TEXT_MAX);
 	}
 	bool known = auth || slice_eq_str(verb, "rcpt") || slice_eq_str(verb, "route");
 	struct request *r = known && fields_done(&f) ? make_request(q) : NULL;
@@ -249,6 +281,7 @@ void answer_question(struct question *q)
 		question_drop(q);
 		return;
 	}
+	(void)!slice_copy(r->told.ip, sizeof r->told.ip, ip);
 	r->verb = auth ? VERB_AUTH : slice_eq_str(verb, "rcpt") ? VERB_RCPT : VERB_ROUTE;
 	if (auth)
 		start_auth(r, name, password);

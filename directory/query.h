@@ -32,6 +32,7 @@ struct directory_entry {
 	size_t forward_count;
 	struct slice alternates[DIRECTORY_ADDRESSES_MAX];
 	size_t alternate_count;
+	char user_class[33];         /* userClass, for postern-skim; not part of an answer */
 };
 
 /* Each asks on SOCK and waits until DEADLINE.  TEXT (NUL-ended, printable) says why for D and T.  A failure to ask is

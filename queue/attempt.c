@@ -8,6 +8,7 @@
 #include "queue/queue.h"
 #include "queue/report.h"
 #include "queue/schedule.h"
+#include "skim/feed.h"
 
 #define SOON_SEC 2         /* after an unknown outcome */
 #define SOON_ATTEMPTS 10   /* so often; then the curve */
@@ -120,8 +121,19 @@ static int64_t next_time(const struct work *w, const struct ending *n, int64_t n
 	return schedule_next(w->job.env.wall_usec / 1000000, now, n->remote, mix);
 }
 
+/* Addresses that do not exist (RFC 3463 X.1.X) in what a user sent. */
+static void tell_skim(const struct work *w)
+{
+	long count = 0;
+	for (uint32_t i = 0; i < w->rcpts; i++)
+		count += w->rcpt[i].state == RCPT_FAILED && strncmp(w->rcpt[i].enhanced, "5.1.", 4) == 0;
+	if (count && w->job.env.class == CLASS_SUBMISSION && w->job.env.user.n)
+		feed_send(program_port(PORT_SKIM), &(struct feed){.kind = FEED_BOUNCED, .user = w->job.env.user, .count = count});
+}
+
 static void log_ending(const struct work *w, int64_t next)
 {
+	tell_skim(w);
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		const struct work_rcpt *r = &w->rcpt[i];
 		if (r->state == RCPT_FAILED)

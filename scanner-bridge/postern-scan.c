@@ -27,6 +27,7 @@ static void read_settings(void)
 	stage.next = program_port(PORT_NEXT);
 	stage.worker = program_port(PORT_SCANWORKER);
 	stage.quarantine = program_port(PORT_QUARANTINE);
+	stage.skim = program_port(PORT_SKIM);
 }
 
 static void find_scanners(void)

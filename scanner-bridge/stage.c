@@ -4,6 +4,7 @@
 #include "lib/program.h"
 #include "scanner-bridge/clamd.h"
 #include "scanner-bridge/quarantine_note.h"
+#include "skim/feed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +212,15 @@ static void finish(struct scan *m)
 	buf_free(&m->answer);
 }
 
+/* A user's own mail with a virus, or called spam, speaks of a stolen account.  Banned names do not: people send programs. */
+static void tell_skim(const struct scan *m)
+{
+	const struct envelope *env = &m->job->env;
+	bool spam = m->decision.cause == CAUSE_SPAM && m->decision.action >= ACTION_TAG;
+	if (env->class == CLASS_SUBMISSION && env->user.n && (m->facts.virus[0] || spam))
+		feed_send(m->s->skim, &(struct feed){.kind = FEED_BAD, .user = env->user, .count = 1});
+}
+
 void stage_handle(const struct stage *s, struct job *job)
 {
 	struct scan m = {.s = s, .job = job, .begun = clock_msec(), .deadline = deadline_in(s->msec)};
@@ -223,6 +233,7 @@ void stage_handle(const struct stage *s, struct job *job)
 		m.decision = decide(&s->policy, &m.facts);
 	}
 	log_scan(&m);
+	tell_skim(&m);
 	if (m.decision.action < ACTION_TEMPFAIL) {
 		pass_on(&m);
 	} else {

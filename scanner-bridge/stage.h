@@ -13,7 +13,7 @@ struct stage {
 	struct endpoint clamd, spamd;  /* .count 0: none */
 	size_t scan_octets, spam_octets;
 	int64_t msec;                  /* for one message */
-	int next, worker, quarantine;  /* sockets; -1: nothing behind it */
+	int next, worker, quarantine, skim;  /* sockets; -1: nothing behind it */
 };
 /* Scan, decide, answer or pass on.  The caller closes the job; without an answer the session sees the end of file, a temporary failure. */
 void stage_handle(const struct stage *s, struct job *job);

@@ -88,8 +88,7 @@ static void phishhook(struct judging *j)
 
 static void phishfrom(struct judging *j)
 {
-	if (j->recipients > config_number(j->g->cfg, N_from_maxrcptto) &&
-		(!sender_is_user(j, j->ev->mail_from) || !sender_is_user(j, j->ev->header_from)))
+	if (j->recipients > config_number(j->g->cfg, N_from_maxrcptto) && sends_as_other(j))
 		snag(j, R_PHISHFROM, RULE_BIT(R_F1), &(struct hit){.a = j->recipients});
 }
 

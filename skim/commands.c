@@ -16,6 +16,7 @@
 struct caller {
 	struct command *cmd;
 	struct engine *g;
+	bool responds;
 	int64_t now;
 	commands_changed *changed;
 	void *arg;
@@ -117,6 +118,7 @@ static bool details(struct caller *c, const struct user *u)
 	pair_str(&c->row, "operator", u->mark ? u->mark->why : "");
 	pair_number(&c->row, "operator_uid", u->mark ? (long long)u->mark->uid : -1);
 	travel_row(c, u);
+	pair_str(&c->row, "respond", c->responds ? "yes" : "no");
 	return send_row(c);
 }
 
@@ -312,9 +314,9 @@ static const struct verb {
 	{"report", 2, report}, {"login", 2, login},
 };
 
-void commands_answer(struct command *cmd, struct engine *g, int64_t now, commands_changed *changed, void *arg)
+void commands_answer(struct command *cmd, struct engine *g, bool responds, int64_t now, commands_changed *changed, void *arg)
 {
-	struct caller c = {cmd, g, now, changed, arg, BUF_INIT(COMMAND_MAX)};
+	struct caller c = {cmd, g, responds, now, changed, arg, BUF_INIT(COMMAND_MAX)};
 	history_pin(g->history, NULL);
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
 		if (slice_eq_str(cmd->arg[0], verbs[i].name) && cmd->args == verbs[i].args) {
@@ -325,7 +327,7 @@ void commands_answer(struct command *cmd, struct engine *g, int64_t now, command
 	command_end(cmd, 100, "there is no such command");
 }
 
-void commands_serve(struct engine *g, int listen_fd, commands_changed *changed, void *arg)
+void commands_serve(struct engine *g, bool responds, int listen_fd, commands_changed *changed, void *arg)
 {
 	static struct command cmd;
 	struct err e;
@@ -335,7 +337,7 @@ void commands_serve(struct engine *g, int listen_fd, commands_changed *changed, 
 	if (rc < 0)
 		return;
 	if (io_wait(cmd.fd, POLLIN, deadline_in(REQUEST_MSEC), &e) == 0 && command_read(&cmd, &e) == 0) {
-		commands_answer(&cmd, g, clock_wall_usec() / 1000000, changed, arg);
+		commands_answer(&cmd, g, responds, clock_wall_usec() / 1000000, changed, arg);
 		return;
 	}
 	LOG(EV_bad_command, NULL, F_ERR(&e));

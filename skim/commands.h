@@ -6,8 +6,8 @@
 
 /* Is told of each user whom a command changed, with the decision where it judged something (else NULL). */
 typedef void commands_changed(void *arg, struct user *u, const struct decision *d);
-/* Take one caller on LISTEN_FD and answer it.  Waits at most some seconds for a caller who is slow. */
-void commands_serve(struct engine *g, int listen_fd, commands_changed *changed, void *arg);
+/* RESPONDS: postern-respond runs.  Take one caller on LISTEN_FD and answer it.  Waits at most some seconds for a caller who is slow. */
+void commands_serve(struct engine *g, bool responds, int listen_fd, commands_changed *changed, void *arg);
 /* The same for a request that was read; ends the caller. */
-void commands_answer(struct command *cmd, struct engine *g, int64_t now, commands_changed *changed, void *arg);
+void commands_answer(struct command *cmd, struct engine *g, bool responds, int64_t now, commands_changed *changed, void *arg);
 #endif

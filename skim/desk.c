@@ -32,8 +32,10 @@ static int find(struct user **u, const struct engine *g, struct slice user, int6
 
 static void change(struct user *u, enum user_state state, int64_t now)
 {
-	if (!u->code[0])
+	if (!u->code[0] || (u->given_back && state == USER_LOCKED)) {
 		engine_code(u, now);
+		u->given_back = false;
+	}
 	if (u->state != state)
 		u->state = state, u->since = now;
 }
@@ -128,6 +130,7 @@ int desk_restore(struct user **out, struct engine *g, struct slice user, int64_t
 	u->failures = 0;
 	u->logins = 0; /* the owner's next login is not measured against the thief's */
 	u->recovering_until = now + RECOVERING_DAYS * DAY;
+	u->given_back = true;
 	u->state = USER_RECOVERING;
 	u->since = now;
 	if (out)

@@ -18,6 +18,8 @@ struct skim_event {
 	int64_t time;         /* seconds since 1970; INT64_MIN: not given */
 	bool send;            /* else a login */
 	bool success;         /* of a login; true when not given */
+	bool exists;          /* of a login that failed: the account is known to exist */
+	bool own_sender, own_from; /* the directory says that the address is the user's, in envelope and From */
 	struct slice user, class, ip, service, client, mail_from, header_from, reply_to, subject_hash, body_hash, url_host, peer, verdict;
 	long recipients, external, unknown_recipients, new_recipients, size; /* EVENT_NONE: not given */
 	long swept;           /* recipients of our own domains in alphabetical order, in a row; EVENT_NONE: not known */

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "lib/program.h"
 #include "skim/commands.h"
+#include "skim/feed_in.h"
 #include "skim/job_event.h"
 
 #define SEND_MSEC 120000       /* waiting for room in the next stage; the session's own deadline is longer */
@@ -82,7 +83,7 @@ static void act(struct job *job, const struct decision *d, int next)
 	pass(job, next);
 }
 
-void guard_job(struct engine *g, struct job *job, int next)
+void guard_job(struct engine *g, struct job *job, int next, struct orders *orders)
 {
 	struct job_event je;
 	struct decision d = {.action = ACTION_PASS};
@@ -98,10 +99,14 @@ void guard_job(struct engine *g, struct job *job, int next)
 	job_event_free(&je);
 	if (d.action != ACTION_PASS)
 		log_decision(EV_skim, job->id, &d);
+	if (d.changed)
+		orders_user(orders, g, d.user, g->clock);
 	act(job, &d, next);
 }
 
 struct keeping {
+	struct engine *g;
+	struct orders orders;
 	int folder;
 	int64_t memory_due, flags_due;
 	bool changed, flags_changed;
@@ -127,13 +132,13 @@ static void keep(struct keeping *k, const struct engine *g, bool now)
 }
 
 /* One job, if one is there.  E_EOF: told to stop. */
-static int serve(struct engine *g, int in, int next)
+static int serve(struct engine *g, const struct guard_ports *ports, struct orders *orders)
 {
 	struct job job;
 	struct err e;
-	int rc = job_receive(&job, in, deadline_in(0), &e);
+	int rc = job_receive(&job, ports->in, deadline_in(0), &e);
 	if (rc == 0) {
-		guard_job(g, &job, next);
+		guard_job(g, &job, ports->next, orders);
 		job_close(&job);
 		return 1;
 	}
@@ -148,7 +153,8 @@ static int serve(struct engine *g, int in, int next)
 static void changed(void *arg, struct user *u, const struct decision *d)
 {
 	struct keeping *k = arg;
-	(void)u;
+	if (!d || d->changed)
+		orders_user(&k->orders, k->g, u, k->g->clock);
 	k->changed = k->flags_changed = true;
 	if (d && d->action != ACTION_PASS)
 		log_decision(EV_skim_login, NULL, d);
@@ -156,21 +162,27 @@ static void changed(void *arg, struct user *u, const struct decision *d)
 
 int guard_run(struct engine *g, const struct guard_ports *ports, int (*reload)(struct engine *g))
 {
-	struct keeping k = {.folder = ports->folder, .memory_due = deadline_in(KEEP_MSEC)};
+	struct keeping k = {.g = g, .orders = {.sock = ports->respond}, .folder = ports->folder, .memory_due = deadline_in(KEEP_MSEC)};
+	orders_all(&k.orders, g, clock_wall_usec() / 1000000);
 	while (!program_stopping()) {
-		struct pollfd p[] = {{ports->in, POLLIN, 0}, {program_lifeline(), POLLIN, 0}, {ports->command, POLLIN, 0}};
-		if (poll(p, sizeof p / sizeof *p, k.flags_changed || k.changed ? FLAGS_MSEC : -1) < 0)
+		struct pollfd p[] = {{ports->in, POLLIN, 0}, {program_lifeline(), POLLIN, 0}, {ports->command, POLLIN, 0},
+			{ports->feed, POLLIN, 0}};
+		if (poll(p, sizeof p / sizeof *p, k.flags_changed || k.changed || k.orders.due ? FLAGS_MSEC : -1) < 0)
 			continue;
 		if (p[1].revents && reload(g) == E_EOF)
 			break;
 		if (p[2].revents)
-			commands_serve(g, ports->command, changed, &k);
-		int rc = p[0].revents ? serve(g, ports->in, ports->next) : 0;
+			commands_serve(g, ports->respond >= 0, ports->command, changed, &k);
+		/* before the message: what is told of its user came before it */
+		if (p[3].revents)
+			feed_take(g, ports->feed, changed, &k);
+		int rc = p[0].revents ? serve(g, ports, &k.orders) : 0;
 		if (rc == E_EOF)
 			break;
 		k.changed |= rc == 1;
 		k.flags_changed |= rc == 1;
 		keep(&k, g, false);
+		orders_tick(&k.orders, g, clock_wall_usec() / 1000000);
 	}
 	keep(&k, g, true);
 	return 0;

@@ -2,15 +2,18 @@
 #ifndef POSTERN_SKIM_GUARD_H
 #define POSTERN_SKIM_GUARD_H
 #include "lib/job.h"
+#include "skim/orders.h"
 #include "skim/snapshot.h"
 
 enum guard_verdict { GUARD_PASS, GUARD_HOLD, GUARD_HOLD_FOR_GOOD, GUARD_STOPPED, GUARD_LOCKED };
 /* What is done with a message of this decision: held when the user has just come to be stopped or locked, refused from then on. */
 enum guard_verdict guard_verdict(const struct decision *d);
 /* Judge JOB and pass it on, give it a head that holds it, or answer it.  Whatever fails in the detection lets the message pass. */
-void guard_job(struct engine *g, struct job *job, int next);
+void guard_job(struct engine *g, struct job *job, int next, struct orders *orders);
 struct guard_ports {
 	int in, next;  /* jobs */
+	int respond;   /* orders to postern-respond */
+	int feed;      /* what others tell */
 	int command;   /* operators */
 	int folder;    /* STATE/skim; -1: nothing is kept */
 };

@@ -16,7 +16,7 @@
 #define DAY 86400
 
 struct login {
-	int64_t time;     /* last use */
+	int64_t time, first; /* last and first use */
 	struct ip ip;
 	country country;
 	uint16_t radius_km;
@@ -76,6 +76,7 @@ struct user {
 	int64_t since;          /* of the state */
 	int64_t recovering_until;
 	char code[10];          /* of the incident */
+	bool given_back;        /* that incident is over: the next one is another */
 	/* usual */
 	struct known_place place[PLACES_MAX];
 	struct known client[CLIENTS_MAX], from[FROMS_MAX], host[HOSTS_MAX], reply_to[REPLIES_MAX];

@@ -139,6 +139,7 @@ int job_event_make(struct job_event *je, const struct job *job, struct history *
 	ev->user = env->user, ev->ip = env->client_ip, ev->mail_from = env->sender, ev->service = slice_str("submission");
 	ev->header = job->header, ev->body = slice_make(je->body, je->body_octets);
 	ev->header_from = buf_slice(&je->from), ev->reply_to = buf_slice(&je->reply);
+	ev->own_sender = !env->foreign_sender, ev->own_from = !env->foreign_from;
 	ev->size = (long)(job->header.n + job->body_octets);
 	ev->subject_hash = text_hash(je->hash[0], buf_slice(&subject));
 	ev->body_hash = text_hash(je->hash[1], ev->body);

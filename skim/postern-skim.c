@@ -77,6 +77,6 @@ int main(int argc, char **argv)
 	else if (rc != E_NOT_FOUND)
 		LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g.history)), F_ERR(&e));
 	program_ready();
-	struct guard_ports ports = {program_port(PORT_IN), program_port(PORT_NEXT), program_port(PORT_COMMAND), folder};
+	struct guard_ports ports = {program_port(PORT_IN), program_port(PORT_NEXT), program_port(PORT_RESPOND), program_port(PORT_FEED), program_port(PORT_COMMAND), folder};
 	return guard_run(&g, &ports, reload);
 }

@@ -92,7 +92,7 @@ static enum skim_action lock_or_stop(struct engine *g, const struct user *u, int
 void engine_code(struct user *u, int64_t now)
 {
 	static const char letters[] = "ACDEFHJKLMNPRTUVWXY34679";
-	uint64_t x = ((uint64_t)u->hash << 32 ^ (uint64_t)now) * 0x9e3779b97f4a7c15u;
+	uint64_t x = ((uint64_t)u->hash << 32 ^ (uint64_t)now ^ history_hash64(slice_str(u->code))) * 0x9e3779b97f4a7c15u;
 	for (int i = 0; i < 7; i++, x /= 24)
 		u->code[i] = i == 3 ? '-' : letters[x % 24];
 	u->code[7] = 0;
@@ -113,8 +113,10 @@ static void set_state(struct decision *d, struct user *u, const struct skim_conf
 	d->changed = state != u->state;
 	if (!d->changed)
 		return;
-	if (u->state == USER_FREE || !u->code[0])
+	if (u->state == USER_FREE || !u->code[0] || (u->given_back && state >= USER_HELD && state != USER_RECOVERING)) {
 		engine_code(u, now);
+		u->given_back = false;
+	}
 	u->state = state;
 	u->since = now;
 }
@@ -195,7 +197,7 @@ void judging_start(struct judging *j, struct engine *g, const struct skim_event 
 		g->clock = j->now;
 	j->has_ip = ip_parse(&j->ip, ev->ip) == 0;
 	history_pin(g->history, NULL);
-	j->u = history_user(g->history, ev->user, ev->send || ev->success);
+	j->u = history_user(g->history, ev->user, ev->send || ev->success || ev->exists);
 	history_pin(g->history, j->u);
 	if (j->has_ip) {
 		geo_find(&j->place, g->geo, c, &j->ip);

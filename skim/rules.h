@@ -81,5 +81,7 @@ void note_login(struct judging *j, bool good);
 void note_send(struct judging *j, bool good);
 /* ADDRESS is one that the user may send as: the user's own name at one of our domains, said in [authorised], or used on earlier days. */
 bool sender_is_user(const struct judging *j, struct slice address);
+/* Is the sender in envelope or From somebody else's address? */
+bool sends_as_other(const struct judging *j);
 struct slice address_of(struct slice field); /* "Name <a@b>" gives "a@b" */
 #endif

@@ -26,6 +26,12 @@ bool sender_is_user(const struct judging *j, struct slice address)
 	return user_known_days(j->u->from, FROMS_MAX, history_hash(a), j->now) >= 2;
 }
 
+bool sends_as_other(const struct judging *j)
+{
+	const struct skim_event *ev = j->ev;
+	return (!ev->own_sender && !sender_is_user(j, ev->mail_from)) || (!ev->own_from && !sender_is_user(j, ev->header_from));
+}
+
 static bool foreign(const struct judging *j, struct slice address)
 {
 	struct slice a = address_of(address), domain = addr_domain_of(a);
@@ -86,7 +92,7 @@ static void names(struct judging *j)
 {
 	const struct skim_config *c = j->g->cfg;
 	struct slice reply = address_of(j->ev->reply_to), domain = addr_domain_of(reply);
-	if (!sender_is_user(j, j->ev->mail_from) || !sender_is_user(j, j->ev->header_from))
+	if (sends_as_other(j))
 		judging_hit(j, R_F1, j->hour.recipients >= (uint32_t)config_number(c, N_from_maxrcptto) ? 0 : 10,
 			&(struct hit){.a = j->hour.recipients, .b = foreign(j, j->ev->mail_from) || foreign(j, j->ev->header_from)});
 	if (reply.n == 0 || config_local_domain(c, domain) || slice_case_eq(reply, address_of(j->ev->header_from)) ||

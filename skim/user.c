@@ -41,10 +41,10 @@ struct login *user_note_login(struct user *u, const struct ip *ip, const struct 
 		if (!u->login)
 			return NULL;
 		l = u->logins < u->logins_room ? &u->login[u->logins++] : oldest_login(u);
-		l->time = now;
+		l->time = l->first = now;
 	}
 	if (now >= l->time || memcmp(&l->ip, ip, sizeof *ip) != 0)
-		*l = (struct login){now, *ip, p->country, p->radius_km, p->latitude, p->longitude, p->asn, p->located, p->kinds};
+		*l = (struct login){now, l->first, *ip, p->country, p->radius_km, p->latitude, p->longitude, p->asn, p->located, p->kinds};
 	return l;
 }
 

@@ -16,6 +16,7 @@ int main(int argc, char **argv)
 	d.next_port = program_port(PORT_NEXT);
 	d.directory_port = program_port(PORT_DIRECTORY);
 	d.tls_port = program_port(PORT_TLS);
+	d.skim_port = program_port(PORT_SKIM);
 	d.set.tls = d.tls_port >= 0; /* postern-tls is started when there is a certificate */
 	if (slots_make(&d.slots, &e))
 		program_fatal(&e);

@@ -225,5 +225,6 @@ void session_run(struct session *s)
 	LOG(EV_smtpd_end, "", F_STR("ip", s->client_ip), F_STR("why", s->why), F_NUM("commands", s->commands), F_NUM("errors", s->errors),
 		F_NUM("messages", s->messages), F_NUM("rcpts", s->accepted), F_NUM("octets", s->octets), F_NUM("msec", clock_msec() - begin));
 	report(s);
+	session_tell_unknown(s);
 	session_reset(s);
 }

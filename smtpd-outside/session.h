@@ -50,7 +50,7 @@ struct session_io {
 struct session {
 	struct session_io io;
 	struct smtpd_settings set;
-	int next_port, directory_port, tls_port, token_fd; /* owned by the process */
+	int next_port, directory_port, tls_port, skim_port, token_fd; /* owned by the process */
 	struct slots_shared *slots;
 	int slot;
 	/* the client */
@@ -80,7 +80,7 @@ struct session {
 	struct smtpd_path path;     /* of RCPT */
 	/* counts */
 	bool harvest;               /* too many unknown recipients: nothing more is told */
-	unsigned commands, errors, junk, unknown, accepted, mails, messages;
+	unsigned commands, errors, junk, unknown, unknown_told, accepted, mails, messages;
 	unsigned long long octets;
 	const char *why;            /* the session is to end, and why; NULL: it goes on */
 };
@@ -136,6 +136,8 @@ void session_rcpt_to(struct session *s); /* session_rcpt.c */
 void session_data(struct session *s);    /* session_data.c */
 void session_bdat(struct session *s);
 void session_auth(struct session *s);    /* session_auth.c */
+/* Tell skim of recipients that do not exist, as far as it has not been told. */
+void session_tell_unknown(struct session *s);
 bool session_offers_auth(const struct session *s);
 /* Hand the client's socket to postern-tls and go on inside TLS; on failure the session is stopped and nothing more is written. */
 void session_inside_tls(struct session *s);

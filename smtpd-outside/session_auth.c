@@ -13,6 +13,7 @@
 #include "lib/header.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "skim/feed.h"
 #include "smtpd-outside/auth.h"
 
 #define DIRECTORY_MSEC 60000  /* more than the directory's own patience, control/ldaptimeout */
@@ -83,6 +84,14 @@ static void logged_in(struct session *s, const struct auth *a, const struct dire
 	s->set.relay_suffix[0] = 0;
 	LOG(EV_smtpd_login, "", F_STR("ip", s->client_ip), F_STR("user", s->user), F_STR("mechanism", a->mechanism));
 	session_reply(s, REPLY_auth_ok, none);
+}
+
+void session_tell_unknown(struct session *s)
+{
+	if (!s->user || s->unknown == s->unknown_told)
+		return;
+	feed_send(s->skim_port, &(struct feed){.kind = FEED_REFUSED, .user = slice_str(s->user), .count = s->unknown - s->unknown_told});
+	s->unknown_told = s->unknown;
 }
 
 static void check(struct session *s, const struct auth *a)

@@ -123,6 +123,7 @@ void session_job(struct session *s, struct slice header, int body_fd, unsigned l
 	char text[ANSWER_MAX + 1];
 	int64_t begin = clock_msec(), deadline = deadline_in(s->set.answer_msec);
 	job.body_fd = body_fd;
+	session_tell_unknown(s); /* before skim judges the message */
 	int r = send_job(&mine, s, &job, header, deadline, &e);
 	/* our copy of the reply's far end goes before we wait: its end of file is how we learn that a stage died */
 	job_close(&job);

@@ -7,7 +7,7 @@ struct smtpd {
 	/* The session first and what the parent changes for each connection right behind it, so that both are on one page, which the child
 	 * copies anyway. */
 	struct session session;
-	int in_port, next_port, directory_port, tls_port;
+	int in_port, next_port, directory_port, tls_port, skim_port;
 	struct smtpd_settings set;
 	struct slots slots;
 };

@@ -65,9 +65,16 @@ static bool next_stage(struct edge *edge, const struct graph_row *row, enum lane
 /* Sending ports that lead to one program, whatever the lane. */
 static const enum program leads_to[PORT_COUNT] = {
 	[PORT_TLS] = P_TLS, [PORT_DIRECTORY] = P_DIRECTORY, [PORT_SCANWORKER] = P_SCANWORKER, [PORT_QUEUE] = P_QUEUE, [PORT_ROUTE] = P_ROUTE,
-	[PORT_LOCAL] = P_LOCAL, [PORT_LMTP] = P_LMTP, [PORT_REMOTE] = P_REMOTE, [PORT_QMQPC] = P_QMQPC, [PORT_SKIM] = P_SKIM,
+	[PORT_LOCAL] = P_LOCAL, [PORT_LMTP] = P_LMTP, [PORT_REMOTE] = P_REMOTE, [PORT_QMQPC] = P_QMQPC,
 	[PORT_RESPOND] = P_RESPOND, [PORT_QUARANTINE] = P_QUARANTINE, [PORT_DNS] = P_DNS,
 };
+
+/* Only the lane of submission tells skim anything, and programs that serve all lanes. */
+static bool leads_to_skim(struct edge *edge, enum lane lane, const struct control *c)
+{
+	*edge = (struct edge){P_SKIM, LANE_SUBMISSION};
+	return (lane == LANE_SUBMISSION || lane == LANE_NONE) && graph_wanted(graph_of(P_SKIM), LANE_SUBMISSION, c);
+}
 
 bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, enum port port, const struct control *c)
 {
@@ -75,5 +82,7 @@ bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, 
 		return next_stage(edge, row, lane, c);
 	if (port == PORT_SESSION)
 		return receiver(edge, lane == LANE_CLUSTER ? P_QMQPD : P_SMTPD, lane, c);
+	if (port == PORT_SKIM)
+		return leads_to_skim(edge, lane, c);
 	return leads_to[port] != P_SUPERVISE && receiver(edge, leads_to[port], lane, c);
 }

@@ -60,7 +60,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,
-		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS},
+		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("clone", "wait4", "kill"),
 		.files_most = 16384, .memory_most = 64 * MIB, .processes_most = 20100,
@@ -76,7 +76,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_SKIM, .name = "skim", .lanes = BIT(LANE_SUBMISSION), .workers = 1, .stage = true, .keeps_state = true,
-		.ports = {PORT_IN, PORT_NEXT, PORT_RESPOND, PORT_COMMAND},
+		.ports = {PORT_IN, PORT_NEXT, PORT_RESPOND, PORT_FEED, PORT_COMMAND},
 		.root = ROOT_HOST,
 		.paths = {"w:STATE/skim"},
 		.syscalls = CALLS(ACCEPTS, READS_FILES, WRITES_FILES),
@@ -111,7 +111,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_SCAN, .name = "scan", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 8, .stage = true,
-		.ports = {PORT_IN, PORT_NEXT, PORT_SCANWORKER, PORT_QUARANTINE},
+		.ports = {PORT_IN, PORT_NEXT, PORT_SCANWORKER, PORT_QUARANTINE, PORT_SKIM},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.syscalls = CALLS(CONNECTS),
 		.files_most = 1024,
@@ -191,7 +191,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_DIRECTORY, .name = "directory", .lanes = BIT(LANE_NONE), .workers = 1,
-		.ports = {PORT_IN},
+		.ports = {PORT_IN, PORT_SKIM},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"r:/etc/hosts", "r:/etc/resolv.conf", "r:/etc/nsswitch.conf", "r:/etc/host.conf", "r:/etc/gai.conf", "r:/etc/services",
 			"r:/etc/ssl", "r:/etc/gnutls", "r:/usr/lib"},
@@ -201,7 +201,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_QUEUE, .name = "queue", .lanes = BIT(LANE_NONE), .workers = 1, .keeps_state = true,
-		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_COMMAND},
+		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_COMMAND},
 		.root = ROOT_QUEUE,
 		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4", "openat", "getdents64", "flock", "fstatfs", "fsync",
 			"fdatasync", "sync_file_range", "fallocate", "unlinkat", "renameat", "renameat2"),
@@ -255,7 +255,7 @@ const char *graph_lane_name(enum lane lane)
 const char *graph_port_name(enum port port)
 {
 	static const char *const name[PORT_COUNT] = {
-		[PORT_END] = "", [PORT_IN] = "in", [PORT_NEXT] = "next", [PORT_SESSION] = "session", [PORT_TLS] = "tls", [PORT_DIRECTORY] = "directory",
+		[PORT_END] = "", [PORT_IN] = "in", [PORT_FEED] = "feed", [PORT_NEXT] = "next", [PORT_SESSION] = "session", [PORT_TLS] = "tls", [PORT_DIRECTORY] = "directory",
 		[PORT_SCANWORKER] = "scanworker", [PORT_QUEUE] = "queue", [PORT_ROUTE] = "route", [PORT_LOCAL] = "local",
 		[PORT_LMTP] = "lmtp", [PORT_REMOTE] = "remote", [PORT_QMQPC] = "qmqpc", [PORT_SKIM] = "skim", [PORT_RESPOND] = "respond",
 		[PORT_QUARANTINE] = "quarantine", [PORT_DNS] = "dns",

@@ -21,6 +21,7 @@ enum port {
 	PORT_END,
 	/* receiving ends, shared by the workers of the row */
 	PORT_IN,            /* jobs, questions, deliveries or connections for this program in its lane */
+	PORT_FEED,          /* what other programs tell this one, without waiting for it */
 	/* sending ends */
 	PORT_NEXT,          /* the next stage of the line in this lane that has something to do; the queue at the end */
 	PORT_SESSION,       /* who speaks with the clients of this lane: smtpd, in the lane of the cluster qmqpd */

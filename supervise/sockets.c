@@ -15,15 +15,15 @@
 #define OPEN_BACKLOG 128
 
 /* Both ends stay open here for good: a job sent while no worker lives waits for the next one. */
-static int stage_pair(struct group *g, struct err *e)
+static int stage_pair(int *in_fd, int *out_fd, struct err *e)
 {
 	int pair[2], octets = PAIR_OCTETS;
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(e, "socket pair");
-	g->in_fd = pair[0];
-	g->out_fd = pair[1];
-	if (setsockopt(g->out_fd, SOL_SOCKET, SO_SNDBUFFORCE, &octets, sizeof octets) < 0)
-		(void)setsockopt(g->out_fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
+	*in_fd = pair[0];
+	*out_fd = pair[1];
+	if (setsockopt(*out_fd, SOL_SOCKET, SO_SNDBUFFORCE, &octets, sizeof octets) < 0)
+		(void)setsockopt(*out_fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
 	return 0;
 }
 
@@ -56,7 +56,10 @@ int suite_sockets(struct suite *s, struct err *e)
 	int rc = 0;
 	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
 		if (graph_has_port(s->group[i].row, PORT_IN))
-			rc = stage_pair(&s->group[i], e);
+			rc = stage_pair(&s->group[i].in_fd, &s->group[i].out_fd, e);
+	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
+		if (graph_has_port(s->group[i].row, PORT_FEED))
+			rc = stage_pair(&s->group[i].feed_in_fd, &s->group[i].feed_out_fd, e);
 	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
 		if (graph_has_port(s->group[i].row, PORT_COMMAND))
 			rc = group_socket(&s->group[i], s, e);

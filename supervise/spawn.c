@@ -34,9 +34,12 @@ static int port_fd(struct suite *s, const struct group *g, enum port port)
 		return g->in_fd;
 	if (port == PORT_COMMAND)
 		return g->command_fd;
+	if (port == PORT_FEED)
+		return g->feed_in_fd;
 	if (!graph_edge(&edge, g->row, g->lane, port, &s->control))
 		return 0;
-	return group_of(s, edge.to, edge.lane)->out_fd;
+	const struct group *to = group_of(s, edge.to, edge.lane);
+	return port == PORT_SKIM ? to->feed_out_fd : to->out_fd;
 }
 
 static void gather(struct inherit *in, struct suite *s, const struct group *g, int lifeline)

@@ -17,7 +17,7 @@
 static void add_group(struct suite *s, const struct graph_row *row, enum lane lane)
 {
 	struct group *g = &s->group[s->groups++];
-	*g = (struct group){.row = row, .lane = lane, .in_fd = -1, .out_fd = -1, .command_fd = -1};
+	*g = (struct group){.row = row, .lane = lane, .in_fd = -1, .out_fd = -1, .feed_in_fd = -1, .feed_out_fd = -1, .command_fd = -1};
 	for (int w = 0; w < row->workers; w++)
 		s->slot[s->slots++] = (struct slot){.group = g, .worker = w};
 }

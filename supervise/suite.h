@@ -30,6 +30,7 @@ struct group {
 	enum lane lane;
 	bool wanted;
 	int in_fd, out_fd; /* the stage's socket pair, receiving and sending end; -1: the row has no PORT_IN */
+	int feed_in_fd, feed_out_fd; /* the same for PORT_FEED */
 	int command_fd;    /* listening operators' socket; -1: the row has no PORT_COMMAND */
 };
 

@@ -293,7 +293,7 @@ bool rig_start(struct rig *r)
 	r->route_pid = start_route(r);
 	for (unsigned i = 0; i < r->local_count; i++)
 		rig_local_start(r, i);
-	const int port[] = {r->jobs[1], r->route[0], r->local[1], -1, -1, -1, r->listen};
+	const int port[] = {r->jobs[1], r->route[0], r->local[1], -1, -1, -1, -1, r->listen};
 	r->queue = start_program(r, "postern-queue", P_QUEUE, port, sizeof port / sizeof *port, &r->line, r->trace_queue);
 	for (unsigned i = 0; i < r->local_count; i++)
 		(void)is_ready(r->local_line[i]);

@@ -6,6 +6,7 @@ import pathlib
 import pwd
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -80,7 +81,7 @@ def content(fd):
 
 
 class Skim:
-    def __init__(self, folder, files):
+    def __init__(self, folder, files, respond_runs=False):
         self.mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.after, after = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         (folder / "state/run").mkdir(parents=True, exist_ok=True)
@@ -91,7 +92,8 @@ class Skim:
         self.command.bind(str(path))
         self.command.listen(16)
         self.respond, respond = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.ends = theirs, after, respond, self.command
+        self.feed, feed = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.ends = theirs, after, respond if respond_runs else os.open("/dev/null", os.O_RDWR), feed, self.command
         self.n = 0
         self.folder, self.files = folder, files
 
@@ -152,4 +154,32 @@ def held(head):
 def skim(tmp_path, mmdb):
     s = Skim(tmp_path, {"me": "mx.campus.test", "locals": "campus.test", "geoip.mmdb": mmdb, "skim": CONF})
     yield s.start()
+    s.program.stop()
+
+
+@pytest.fixture
+def responding(tmp_path, mmdb):
+    """The same, with a port to postern-respond, which the test plays: .asked is what operators' commands asked it."""
+    s = Skim(tmp_path, {"me": "mx.campus.test", "locals": "campus.test", "geoip.mmdb": mmdb, "skim": CONF}, respond_runs=True).start()
+    path = tmp_path / "state/run/respond.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(path))
+    listener.listen(8)
+    s.asked, s.answer = [], 0
+
+    def answer():
+        while True:
+            try:
+                c, _ = listener.accept()
+            except OSError:
+                return
+            s.asked.append([x.decode() for x in netstrings(c.recv(40000))])
+            if s.asked[-1][0] == "show":
+                c.send(b"".join(netstring(x) for x in ("kind", "step", "number", 1, "name", "ticket", "args", "mail", "state", "done", "tries", 1, "time", 5, "next", 0,
+                                                       "note", "told the helpdesk")))
+            c.send(netstring(".") + netstring(s.answer) + netstring("all was undone" if s.answer == 0 else "not now"))
+            c.close()
+    threading.Thread(target=answer, daemon=True).start()
+    yield s
+    listener.close()
     s.program.stop()

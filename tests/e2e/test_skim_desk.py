@@ -1,10 +1,11 @@
 """`postern skim list|show|flag|clear|restore|travel|report|login` against postern-skim."""
 import json
+import socket
 import subprocess
 import time
 
-from alone import BIN
-from skim_alone import Skim, held, mmdb, skim  # noqa: F401 (fixtures)
+from alone import BIN, netstring, netstrings
+from skim_alone import held, mmdb, responding, skim  # noqa: F401 (fixtures)
 
 LIST_KEYS = ["code", "rules", "score", "since", "state", "user", "why"]
 
@@ -147,7 +148,6 @@ def test_each_act_leaves_one_audit_line(skim):
 
 
 def test_hostile_commands(skim):
-    import socket
     for text in (b"", b"4:show,", b"4:show,1:a,1:b,", b"999:x,", b"4:list,1:x,", b"4:flag,4:anna,0:,", b"\0" * 32000, b"5:login,2:{},", b"7:travel,1:a,1:b,1:c,"):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         s.connect(str(skim.folder / "state/run/skim.sock"))
@@ -157,3 +157,60 @@ def test_hostile_commands(skim):
             s.recv(40000)
         s.close()
     assert states(skim) == {} and passes(skim, "anna") == "passed"
+
+
+def order(skim, seconds=5):
+    skim.respond.settimeout(seconds)
+    f = [x.decode() for x in netstrings(skim.respond.recv(5000))]
+    return dict(zip(("user", "code", "state", "since", "score", "rules", "why"), f[:7]), rest=f[7:])
+
+
+def test_respond_is_told_once_for_each_rise(responding):
+    responding.login("anna", "10.3.0.1", time="2020-01-01T00:00:00Z")
+    responding.login("anna", "10.3.0.1")
+    responding.login("anna", "10.4.0.1")
+    got = order(responding)
+    one, = responding.ask("list")
+    assert (got["user"], got["code"]) == ("anna", one["code"]) and "L1" in got["rules"] and "Sydney" in got["why"]
+    assert "10.4.0.1" in str(got["rest"]) and "10.3.0.1" not in str(got["rest"]), "the thief's address, not the owner's"
+    passes(responding, "anna", ip="10.4.0.1")
+    responding.ask("flag", "anna", "--lock", "--why", "stolen")
+    assert order(responding)["code"] == one["code"]
+    responding.answer = 111
+    got = responding.ask("restore", "anna", code=111)
+    assert [(x["step"], x["done"]) for x in got["steps"]] == [("account", False)], "the account stays shut"
+    assert states(responding) == {"anna": "locked"}
+    responding.answer = 0
+    got = responding.ask("restore", "anna", code=111)
+    assert [(x["step"], x["done"]) for x in got["steps"]] == [("account", True), ("suspicion", True), ("held mail", False)], "no queue runs here"
+    assert responding.asked[-1] == ["restore", "anna"]
+    responding.ask("report", "anna")
+    assert order(responding)["code"] != one["code"], "after it was given back it is another incident"
+
+
+def test_respond_is_told_again_at_start(responding):
+    responding.ask("flag", "bert", "--lock", "--why", "stolen")
+    first = order(responding)
+    responding.program.stop()
+    responding.start()
+    assert order(responding)["code"] == first["code"]
+
+
+def test_respond_that_does_not_read_blocks_nobody(responding):
+    for n in range(600):
+        responding.feed.send(b"".join(netstring(x) for x in ("L", f"u{n}", "10.3.0.1", "imap", "", "y", 1)))
+        responding.feed.send(b"".join(netstring(x) for x in ("L", f"u{n}", "10.4.0.1", "imap", "", "y", 1)))
+    assert passes(responding, "zoe") == "passed"
+    told, end = set(), time.monotonic() + 20
+    while len(told) < 600 and time.monotonic() < end:
+        told.add(order(responding)["user"])
+    assert len(told) == 600, "those that did not fit are told later"
+
+
+def test_what_respond_did_is_shown_and_undone_by_clear(responding):
+    travelled(responding)
+    step, = responding.ask("show", "anna")["actions"]
+    assert (step["name"], step["state"], step["note"]) == ("ticket", "done", "told the helpdesk")
+    assert "told the helpdesk" in responding.ask("show", "anna", json_out=False)
+    responding.ask("clear", "anna")
+    assert responding.asked[-1] == ["restore", "anna"] and states(responding) == {}

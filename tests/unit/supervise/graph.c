@@ -53,7 +53,7 @@ END_TEST
 
 static bool is_sending(enum port p)
 {
-	return p != PORT_IN && p != PORT_COMMAND && p != PORT_LISTEN;
+	return p != PORT_IN && p != PORT_FEED && p != PORT_COMMAND && p != PORT_LISTEN;
 }
 
 /* Only what control files switch off may be missing behind a port. */
@@ -62,6 +62,10 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 	struct edge edge;
 	if (!graph_edge(&edge, row, lane, port, c)) {
 		bool agent = port == PORT_LMTP || port == PORT_REMOTE || port == PORT_QMQPC;
+		if (port == PORT_SKIM) {
+			ck_assert(lane != LANE_SUBMISSION && (lane != LANE_NONE || !control_present(c, C_listen)));
+			return;
+		}
 		if (port == PORT_QUARANTINE) {
 			ck_assert(!control_present(c, C_scanpolicy));
 			return;
@@ -82,7 +86,7 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 	ck_assert_ptr_nonnull(to);
 	ck_assert(graph_has_port(to, PORT_IN));
 	ck_assert(graph_wanted(to, edge.lane, c));
-	ck_assert(edge.lane == lane || edge.lane == LANE_NONE);
+	ck_assert(edge.lane == lane || edge.lane == LANE_NONE || (port == PORT_SKIM && lane == LANE_NONE && graph_has_port(to, PORT_FEED)));
 	ck_assert_msg(to != row, "%s leads to itself", row->name);
 }
 

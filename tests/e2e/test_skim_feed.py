@@ -1,0 +1,156 @@
+"""What other programs tell postern-skim: in the running suite (logins, unknown recipients, bounces, verdicts), and hostile datagrams to it alone."""
+import os
+import random
+import smtplib
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from alone import BIN, netstring
+from conftest import wait_for
+from skim_alone import Skim, held, mmdb, skim  # noqa: F401 (fixtures)
+from test_submission import SECRET, TLS, people, plain, site, ssha  # noqa: F401 (fixtures)
+
+
+def login(suite, user, password, source, stay=False):
+    """One AUTH from 127.A.B.C; True: it was right."""
+    s = smtplib.SMTP("127.0.0.1", suite.s587, local_hostname="client.test", timeout=60, source_address=(source, 0))
+    s.starttls(context=TLS)
+    s.ehlo()
+    if s.docmd("AUTH PLAIN " + plain(user, password))[0] != 235:
+        return False
+    if stay:
+        return s
+    s.quit()
+    return True
+
+
+def spray(suite, tries):
+    """All at once: a wrong password is answered after a second."""
+    threads = [threading.Thread(target=lambda t=t: login(suite, t[0], "wrong", t[1])) for t in tries]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+def rules(suite, user):
+    p = suite.postern("skim", "show", user, "--json")
+    import json
+    return json.loads(p.stdout)["rules"] if p.returncode == 0 else []
+
+
+def test_guessing_then_success(site):
+    """L8: ten wrong passwords of one user from three networks, then the right one; nobody had heard of the user before."""
+    site.start()
+    spray(site, [("u1", f"127.0.{i % 3 + 1}.{i + 1}") for i in range(10)])
+    wait_for(lambda: site.json("skim", "show", "u1")["failures"] == 10, why="the wrong passwords did not come")
+    assert site.json("skim", "list") == []
+    assert login(site, "u1@campus.test", SECRET, "127.0.9.9")
+    wait_for(lambda: "L8" in rules(site, "u1"), why="L8 did not come")
+    got = site.json("skim", "show", "u1")
+    assert got["user"] == "u1" and got["state"] == "flagged" and "10 wrong passwords from 3 or more networks" in got["why"]
+    assert "127.0.9.9" in [x["ip"] for x in got["recent_logins"]]
+
+
+def test_spray_winner(site):
+    """L9: one address tries many users, some of whom do not exist, and one password is right."""
+    site.control("skim", "[limits]\nspray_users=6\n")
+    site.start()
+    spray(site, [(u, "127.0.4.4") for u in ("u1", "u2", "nobody", "root", "u3", "admin")])
+    wait_for(lambda: site.json("skim", "show", "u3")["failures"] == 1)
+    assert site.postern("skim", "show", "nobody").returncode == 1, "who does not exist is not remembered"
+    assert login(site, "u2", "other", "127.0.4.4")
+    wait_for(lambda: "L9" in rules(site, "u2"), why="L9 did not come")
+    assert login(site, "u1", SECRET, "127.0.5.5") and "L9" not in rules(site, "u1"), "from elsewhere"
+
+
+def test_unknown_recipients_and_bounces(site):
+    """S3 by what RCPT refused, before the message and after it; S4 by what bounced."""
+    site.control("skim", "[limits]\nunknown_warn=4\nbounce_least=3\n")
+    site.control("smtproutes", "nowhere.invalid:\n")
+    site.start()
+    s = login(site, "u1", SECRET, "127.0.5.5", stay=True)
+    s.mail("u1@campus.test")
+    for n in range(4):
+        assert s.rcpt(f"nobody{n}@campus.test")[0] == 550
+    assert "S3" not in rules(site, "u1")
+    assert s.rcpt("u2@campus.test")[0] == 250 and s.data(b"Subject: x\r\n\r\nx\r\n")[0] == 250
+    assert "S3" in rules(site, "u1"), "told before the message is judged"
+    s.quit()
+    t = login(site, "u2", "other", "127.0.5.5", stay=True)
+    t.mail("u2@campus.test")
+    for n in range(4):
+        t.rcpt(f"nobody{n}@campus.test")
+    t.quit()
+    wait_for(lambda: "S3" in rules(site, "u2"), why="a session without a message did not tell")
+
+
+def test_user_class_comes_from_the_directory(site):
+    ldif = people(ssha(SECRET), ssha("other")).replace("uid: u1\n", "uid: u1\nuserClass: student\n", 1)
+    site.control("directory.ldif", ldif)
+    site.start()
+    assert login(site, "u1", SECRET, "127.0.0.1")
+    wait_for(lambda: site.postern("skim", "show", "u1").returncode == 0)
+    assert site.json("skim", "show", "u1")["class"] == "student"
+
+
+# postern-skim alone
+
+def tell(skim, *fields):
+    skim.feed.send(b"".join(netstring(f) for f in fields))
+
+
+def test_kinds_of_datagrams(skim):
+    tell(skim, "L", "eve", "10.3.0.1", "submission", "staff", "y", 1)
+    wait_for(lambda: skim.ask("show", "eve")["class"] == "staff")
+    tell(skim, "V", "eve", "", "", "", "y", 1)
+    tell(skim, "V", "eve", "", "", "", "y", 1)
+    wait_for(lambda: "C3" in skim.ask("show", "eve")["rules"])
+    tell(skim, "B", "eve", "", "", "", "y", 60)
+    wait_for(lambda: "S3" in skim.ask("show", "eve")["rules"])
+    assert skim.ask("list")[0]["state"] in ("held", "stopped", "locked")
+    tell(skim, "R", "nobody", "", "", "", "y", 60)
+    tell(skim, "L", "nobody", "10.3.0.1", "submission", "", "u", 1)
+    tell(skim, "L", "bert", "10.3.0.1", "submission", "", "n", 1)
+    wait_for(lambda: "bert" in skim.ask("show", "bert", json_out=False))
+    skim.ask("show", "nobody", code=1)
+
+
+def test_hostile_datagrams(skim):
+    random.seed(3)
+    good = [b"".join(netstring(f) for f in x) for x in (("L", "eve", "10.3.0.1", "imap", "staff", "y", 1), ("R", "eve", "", "", "", "y", 9))]
+    bad = [b"", b"x", b"1:L,", b"\0" * 1000, good[0] + b"0:,", good[0][:-1], b"1:X," + good[0][4:], good[1].replace(b"1:9,", b"2:-9,"), good[1].replace(b"1:9,", b"1:0,"),
+           good[1].replace(b"1:9,", b"7:1000000,"), b"1:L,0:,0:,0:,0:,1:y,1:1,", b"1:L," + netstring("x" * 321) + good[0][10:], b"x" * 3000]
+    for n in range(2000):
+        x = bytearray(random.choice(good))
+        for _ in range(random.randrange(1, 4)):
+            x[random.randrange(len(x))] = random.randrange(256)
+        bad.append(bytes(x))
+    fd = os.open("/dev/null", os.O_RDONLY)
+    for n, x in enumerate(bad):
+        socket.send_fds(skim.feed, [x], [fd] * 3 if n % 50 == 0 else [])
+    before = len(os.listdir(f"/proc/{skim.program.process.pid}/fd"))
+    skim.send("anna", ["a@b.test"])
+    assert not held(skim.next()[0]), "mail goes on"
+    assert skim.program.log("bad-question")
+    skim.ask("list")
+    assert len(os.listdir(f"/proc/{skim.program.process.pid}/fd")) == before, "descriptors that came with datagrams are closed"
+    assert skim.program.process.poll() is None
+
+
+def test_a_full_socket_blocks_nobody(skim):
+    """The senders' side: skim does not read, and nothing waits."""
+    skim.feed.setblocking(False)
+    os.kill(skim.program.process.pid, 19)
+    sent = 0
+    with pytest.raises(BlockingIOError):
+        while sent < 100000:
+            tell(skim, "L", f"user{sent}", "10.3.0.1", "imap", "", "y", 1)
+            sent += 1
+    os.kill(skim.program.process.pid, 18)
+    wait_for(lambda: skim.program.process.poll() is None and subprocess.run(
+        [BIN / "postern", "skim", "show", f"user{sent - 1}", "-s", skim.folder / "state"], capture_output=True).returncode == 0)
+    assert sent > 100
