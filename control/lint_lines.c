@@ -18,6 +18,7 @@
 #include "smtpd-outside/badlist.h"
 #include "smtpd-outside/dnsbl.h"
 #include "smtpd-outside/listen.h"
+#include "smtpd-outside/rates.h"
 #include "smtpd-outside/tcprules.h"
 #include "smtpd-outside/tls_cert.h"
 #include "smtpd-outside/validrcptto.h"
@@ -128,6 +129,13 @@ static int check_bad_host(const struct control *c, struct slice text, struct err
 	return badlist_parse_line(&out, text, true, e);
 }
 
+static int check_rate(const struct control *c, struct slice text, struct err *e)
+{
+	struct rate_limit out;
+	(void)c;
+	return rate_parse(&out, text, e);
+}
+
 /* A whole file, for what one line does not show; asked only when each line passed. */
 typedef int check_file(const struct control *c, struct err *e);
 
@@ -212,6 +220,11 @@ static const struct {
 	{C_smtproutes, check_smtproutes, NULL},
 	{C_lmtproutes, check_lmtproutes, NULL},
 	{C_resolver, check_resolver, NULL},
+	{C_connectionsperip, check_rate, NULL}, {C_connectionspernet, check_rate, NULL},
+	{C_messagesperip, check_rate, NULL}, {C_messagespernet, check_rate, NULL},
+	{C_recipientsperip, check_rate, NULL}, {C_recipientspernet, check_rate, NULL},
+	{C_errorsperip, check_rate, NULL}, {C_errorspernet, check_rate, NULL},
+	{C_authfailsperip, check_rate, NULL}, {C_authfailspernet, check_rate, NULL},
 	{C_dnsbl, check_dnsbl, check_dnsbl_all},
 	{C_helohost, check_host, NULL},
 	{C_bouncefrom, check_local_part, NULL},

@@ -14,6 +14,7 @@
 #include "smtpd-outside/handover.h"
 #include "smtpd-outside/limits.h"
 #include "smtpd-outside/listen.h"
+#include "smtpd-outside/rates.h"
 #include "smtpd-outside/tcprules.h"
 
 /* Every descriptor in the epoll set has one of these behind it, as the first member of what it belongs to. */
@@ -63,6 +64,7 @@ struct client {
 struct door_settings {
 	struct tcprules *rules; /* NULL: no such file */
 	long long incoming, waiting, maxperip, maxpernet, greetdelay, dnsbltimeout;
+	struct rate_limits rates;
 	bool lists, failclosed; /* control/dnsbl is there; dnsblfailclosed */
 	char greeting[256];
 };
@@ -97,6 +99,7 @@ struct door {
 	size_t listeners;
 	struct door_settings set;
 	struct limits *limits;
+	struct rates *rates;         /* NULL until there is a limit */
 	struct door_dns dns;
 	unsigned waiting, sessions;  /* clients that are no session yet; sessions */
 	unsigned clients_most;       /* both together, by the descriptors there are */
@@ -144,6 +147,8 @@ void door_client_linger(struct door *d, struct client *c, const char *line);
 void door_client_admit(struct door *d, struct client *c);
 /* The rule that counts for it, as far as it is known by now. */
 const struct tcprule *door_client_rule(const struct door *d, const struct client *c);
+/* The limits over time that count for it; false: there are none.  D->rates is there then. */
+bool door_client_rates(struct rate_limits *out, struct door *d, const struct client *c, const struct tcprule *rule);
 /* postern-dns has answered, or not in time (A NULL). */
 void door_client_answered(struct door *d, struct client *c, const struct dns_answer *a);
 /* Something happened on it, or its deadline passed. */
@@ -159,6 +164,8 @@ void door_proxy_event(struct door *d, struct client *c, uint32_t events);
 void door_ready(struct door *d, struct client *c);
 void door_ready_remove(struct door *d, struct client *c);
 void door_hand_over_ready(struct door *d);
+/* The session is over: what it reported counts for its address and network. */
+void door_session_count(struct door *d, const struct client *c);
 void door_session_event(struct door *d, struct client *c, uint32_t events);
 
 /* door_talk.c: the conversation with a blocked client.  TEXT is RBLSMTPD's value; or REPLY (451, 5xx) and what is said behind it. */

@@ -37,10 +37,12 @@ static void uncount(struct door *d, struct client *c)
 
 void door_client_close(struct door *d, struct client *c)
 {
-	if (c->state == CLIENT_SESSION)
+	if (c->state == CLIENT_SESSION) {
 		d->sessions--;
-	else
+		door_session_count(d, c);
+	} else {
 		d->waiting--;
+	}
 	if (c->state == CLIENT_READY)
 		door_ready_remove(d, c);
 	uncount(d, c);
@@ -126,6 +128,43 @@ static void over(struct door *d, struct client *c, const struct err *why)
 	door_client_refuse(d, c, line);
 }
 
+/* A rule's variables, over what control files say of clients that may not relay. */
+bool door_client_rates(struct rate_limits *out, struct door *d, const struct client *c, const struct tcprule *rule)
+{
+	enum rate_scope scope;
+	enum rate_counter counter;
+	(void)c;
+	memset(out, 0, sizeof *out);
+	if (!rule->relay)
+		*out = d->set.rates;
+	for (size_t i = 0; rule->rates && i < rule->vars; i++)
+		if (rate_variable(&scope, &counter, rule->var[i].name))
+			(void)!rate_parse(&out->limit[scope][counter], rule->var[i].value, NULL); /* checked when the rules were read */
+	if (!rates_any(out))
+		return false;
+	if (!d->rates)
+		d->rates = rates_make();
+	return d->rates != NULL;
+}
+
+/* Over a limit in time. */
+static bool over_rate(struct door *d, struct client *c, const struct tcprule *rule)
+{
+	char line[400];
+	struct err why;
+	struct rate_limits limits;
+	if (!door_client_rates(&limits, d, c, rule))
+		return false;
+	if (rates_check(d->rates, &limits, &c->ip, d->now, &why) == 0) {
+		rates_add(d->rates, &limits, &c->ip, RATE_CONNECTIONS, 1, d->now);
+		return false;
+	}
+	snprintf(line, sizeof line, "421 4.7.0 too much from your address or network (%s)", why.text);
+	client_log(d, c, EV_door_refused, "reason", why.text);
+	door_client_refuse(d, c, line);
+	return true;
+}
+
 static int count(struct door *d, struct client *c, const struct tcprule *rule, struct err *e)
 {
 	long long maxperip = rule->maxperip >= 0 ? rule->maxperip : d->set.maxperip;
@@ -205,6 +244,8 @@ static void admit_named(struct door *d, struct client *c)
 		deny(d, c);
 		return;
 	}
+	if (over_rate(d, c, rule))
+		return;
 	if (rule->rblsmtpd.n) {
 		door_talk_begin(d, c, rule->rblsmtpd);
 		return;

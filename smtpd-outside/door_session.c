@@ -8,12 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "smtpd-outside/allowance.h"
 #include "smtpd-outside/door.h"
 
 #define READY_MSEC 300000    /* RFC 5321 4.5.3.2.1: a client waits five minutes for the greeting */
 #define AGAIN_MSEC 100
 #define LOG_EVERY_MSEC 60000 /* troubles that last */
 #define REPORTS_MAX 10000000u
+#define LAST_REPORTS_MAX 64  /* read of a session that is gone */
 
 /* The list of those ready, first come first served. */
 
@@ -55,7 +57,26 @@ static void local_address(struct client *c)
 	}
 }
 
-static void describe(struct buf *b, const struct door *d, struct client *c, const struct tcprule *rule)
+/* How much of what is counted over time the session may use up. */
+static void add_allowances(struct handover *h, char text[2][ALLOWANCE_TEXT_MAX], struct door *d, const struct client *c, const struct tcprule *rule)
+{
+	static const struct {
+		enum rate_counter counter;
+		const char *name;
+	} told[2] = {{RATE_MESSAGES, ALLOWANCE_MESSAGES}, {RATE_RECIPIENTS, ALLOWANCE_RECIPIENTS}};
+	struct rate_limits limits;
+	enum rate_scope scope;
+	bool any = door_client_rates(&limits, d, c, rule);
+	for (unsigned i = 0; any && i < 2; i++) {
+		long left = rates_left(&scope, d->rates, &limits, &c->ip, told[i].counter, d->now);
+		if (left < 0 || h->vars == HANDOVER_VARS_MAX)
+			continue;
+		allowance_encode(text[i], left, rate_files[scope][told[i].counter], &limits.limit[scope][told[i].counter]);
+		h->var[h->vars++] = (struct handover_pair){slice_str(told[i].name), slice_str(text[i])};
+	}
+}
+
+static void describe(struct buf *b, struct door *d, struct client *c, const struct tcprule *rule)
 {
 	char client_ip[INET6_ADDRSTRLEN], local_ip[INET6_ADDRSTRLEN];
 	struct handover h;
@@ -72,6 +93,8 @@ static void describe(struct buf *b, const struct door *d, struct client *c, cons
 		memcpy(h.var, rule->var, rule->vars * sizeof *rule->var);
 	if (c->host && h.vars < HANDOVER_VARS_MAX && !handover_var(&h, "TCPREMOTEHOST", NULL))
 		h.var[h.vars++] = (struct handover_pair){slice_str("TCPREMOTEHOST"), slice_str(c->host)};
+	char left[2][ALLOWANCE_TEXT_MAX];
+	add_allowances(&h, left, d, c, rule);
 	handover_encode(b, &h);
 }
 
@@ -84,9 +107,8 @@ static void becomes_session(struct door *d, struct client *c, int token)
 	door_unwatch(d, &c->watch);
 	close_fd(&c->watch.fd);
 	c->watch.fd = token;
-	free(c->host);
 	free(c->refusal);
-	c->host = c->refusal = NULL;
+	c->refusal = NULL;
 	c->state = CLIENT_SESSION;
 	d->waiting--;
 	d->sessions++;
@@ -169,6 +191,17 @@ void door_hand_over_ready(struct door *d)
 
 /* Sessions. */
 
+void door_session_count(struct door *d, const struct client *c)
+{
+	struct rate_limits limits;
+	if (!door_client_rates(&limits, d, c, door_client_rule(d, c)))
+		return;
+	rates_add(d->rates, &limits, &c->ip, RATE_MESSAGES, c->report[REPORT_MESSAGES], d->now);
+	rates_add(d->rates, &limits, &c->ip, RATE_RECIPIENTS, c->report[REPORT_RECIPIENTS], d->now);
+	rates_add(d->rates, &limits, &c->ip, RATE_ERRORS, c->report[REPORT_ERRORS] + c->report[REPORT_BADRCPT], d->now);
+	rates_add(d->rates, &limits, &c->ip, RATE_AUTHFAILS, c->report[REPORT_AUTHFAIL], d->now);
+}
+
 static void take_report(struct door *d, struct client *c, struct slice text)
 {
 	enum handover_report what;
@@ -182,18 +215,27 @@ static void take_report(struct door *d, struct client *c, struct slice text)
 	(void)!door_watch(d, &c->watch, 0);
 }
 
-/* The session's end is when the token is closed (EPOLLHUP), which is reported whatever is asked for; while it lives it stays counted,
- * even if it shuts its own end down. */
-void door_session_event(struct door *d, struct client *c, uint32_t events)
+/* One packet; false: nothing is there, or no more is read of this session. */
+static bool read_report(struct door *d, struct client *c)
 {
 	char text[64];
-	if (events & (EPOLLHUP | EPOLLERR)) {
-		door_client_close(d, c);
-		return;
-	}
 	ssize_t n = recv(c->watch.fd, text, sizeof text, MSG_DONTWAIT);
 	if (n > 0)
 		take_report(d, c, slice_make(text, (size_t)n));
 	else if (n == 0)
 		(void)!door_watch(d, &c->watch, 0);
+	return n > 0;
+}
+
+/* The session's end is when the token is closed (EPOLLHUP), which is reported whatever is asked for; while it lives it stays counted,
+ * even if it shuts its own end down.  Its last reports come together with the end. */
+void door_session_event(struct door *d, struct client *c, uint32_t events)
+{
+	if (!(events & (EPOLLHUP | EPOLLERR))) {
+		(void)read_report(d, c);
+		return;
+	}
+	for (int i = 0; i < LAST_REPORTS_MAX && read_report(d, c); i++)
+		;
+	door_client_close(d, c);
 }

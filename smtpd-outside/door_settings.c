@@ -47,6 +47,15 @@ int door_settings_read(struct door_settings *out, const struct control *c, enum 
 		r = nobody(&s.rules, e);
 	if (r < 0)
 		return r;
+	/* as greetdelay: what users' programs do is limited by tcp.submission alone, but for logins that fail */
+	if (rates_read(&s.rates, c, e) < 0) {
+		tcprules_free(s.rules);
+		return E_SYNTAX;
+	}
+	for (unsigned scope = 0; lane != LANE_OUTSIDE && scope < RATE_SCOPES; scope++)
+		for (unsigned k = 0; k < RATE_COUNT; k++)
+			if (lane != LANE_SUBMISSION || k != RATE_AUTHFAILS)
+				s.rates.limit[scope][k].most = 0;
 	read_greeting(s.greeting, sizeof s.greeting, c);
 	*out = s;
 	return 0;

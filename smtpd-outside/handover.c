@@ -19,6 +19,7 @@ static const char *const report_names[REPORT_COUNT] = {
 	[REPORT_ERRORS] = "errors",
 	[REPORT_AUTHFAIL] = "authfail",
 	[REPORT_MESSAGES] = "messages",
+	[REPORT_RECIPIENTS] = "recipients",
 };
 
 bool handover_name_valid(struct slice name)

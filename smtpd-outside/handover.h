@@ -46,6 +46,7 @@ enum handover_report {
 	REPORT_ERRORS,   /* commands not understood or out of order */
 	REPORT_AUTHFAIL, /* passwords refused */
 	REPORT_MESSAGES, /* messages accepted */
+	REPORT_RECIPIENTS, /* recipients accepted */
 	REPORT_COUNT
 };
 void handover_report(int token_fd, enum handover_report what, unsigned count);

@@ -190,6 +190,7 @@ static void report(const struct session *s)
 	handover_report(s->token_fd, REPORT_ERRORS, s->errors);
 	handover_report(s->token_fd, REPORT_AUTHFAIL, s->auth_failures);
 	handover_report(s->token_fd, REPORT_MESSAGES, s->messages);
+	handover_report(s->token_fd, REPORT_RECIPIENTS, s->accepted);
 }
 
 /* Is the client likely to be in the middle of sending?  Not where it was waiting for us or we for it. */

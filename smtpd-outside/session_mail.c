@@ -94,6 +94,8 @@ void session_mail(struct session *s)
 	} else if ((long long)s->mails >= s->set.maxmessages) {
 		session_decline(s, REPLY_too_many_messages, none);
 		session_stop(s, "messages");
+	} else if (allowance_spent(&s->set.messages, s->mails)) {
+		session_decline(s, REPLY_rate, slice_str(s->set.messages.text));
 	} else {
 		take_sender(s, &path);
 	}

@@ -197,6 +197,10 @@ void session_rcpt_to(struct session *s)
 		session_decline(s, REPLY_too_many_recipients, none);
 		return;
 	}
+	if (allowance_spent(&s->set.recipients, s->accepted)) {
+		session_decline(s, REPLY_rate, slice_str(s->set.recipients.text));
+		return;
+	}
 	session_complete(s, &s->path.addr);
 	addr_canonical(&b, &s->path.addr);
 	decide(s, &b);

@@ -86,6 +86,8 @@ bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, 
 	if (!s->maxrcpt)
 		s->maxrcpt = RECIPIENTS_MAX;
 	s->tls = s->tls && !deny;
+	allowance_of(&s->messages, h, ALLOWANCE_MESSAGES);
+	allowance_of(&s->recipients, h, ALLOWANCE_RECIPIENTS);
 	s->relay = handover_var(h, "RELAYCLIENT", &suffix);
 	if (s->relay && slice_copy(s->relay_suffix, sizeof s->relay_suffix, suffix)) {
 		err_set(e, E_TOO_LONG, "tcp.smtp: RELAYCLIENT has more than %zu octets", sizeof s->relay_suffix - 1);

@@ -3,6 +3,7 @@
 #define POSTERN_SMTPD_SETTINGS_H
 #include "fixup/rules.h"
 #include "lib/control.h"
+#include "smtpd-outside/allowance.h"
 #include "smtpd-outside/badlist.h"
 #include "smtpd-outside/handover.h"
 #include "smtpd-outside/validrcptto.h"
@@ -23,6 +24,7 @@ struct smtpd_settings {
 	const struct smtpd_lists *lists;
 	const struct validrcptto *valid;
 	bool receiveduser;             /* the Received field names the user */
+	struct allowance messages, recipients; /* of what the door counts over time */
 	bool tls;                      /* STARTTLS may be offered */
 	bool relay;                    /* RELAYCLIENT is set */
 	char relay_suffix[256];        /* its value */

@@ -20,6 +20,7 @@ struct tcprule {
 	int dnsblskip;            /* DNSBLSKIP: 1 no list is asked */
 	int dnsblfailclosed;      /* DNSBLFAILCLOSED: 0 or 1 */
 	bool relay;               /* RELAYCLIENT is set */
+	bool rates;               /* some of its variables are those of rates.h */
 	struct slice rblsmtpd;    /* RBLSMTPD; .p NULL: not set; empty: let through */
 };
 struct tcprules;

@@ -6,6 +6,7 @@
 
 #include "lib/control.h"
 #include "lib/job.h" /* BODY_MAX, RECIPIENTS_MAX */
+#include "smtpd-outside/rates.h"
 
 int tcprules_split(struct slice *address, struct slice *instruction, struct slice line, struct err *e)
 {
@@ -264,6 +265,18 @@ static int check_session_number(const struct handover_pair *pair, struct err *e)
 	return 0;
 }
 
+static int heed_rate(struct tcprule *rule, const struct handover_pair *pair, struct err *e)
+{
+	enum rate_scope scope;
+	enum rate_counter counter;
+	struct rate_limit limit;
+	struct err why;
+	if (!rate_variable(&scope, &counter, pair->name))
+		return 0;
+	rule->rates = true;
+	return rate_parse(&limit, pair->value, &why) < 0 ? err_set(e, E_SYNTAX, "%.*s: %s", SLICE_FMT(pair->name), why.text) : 0;
+}
+
 static int heed_all(struct tcprule *rule, const struct handover_pair *pairs, struct err *e)
 {
 	for (size_t k = 0; k < sizeof knowns / sizeof *knowns; k++)
@@ -272,6 +285,8 @@ static int heed_all(struct tcprule *rule, const struct handover_pair *pairs, str
 				return E_SYNTAX;
 	for (size_t i = 0; i < rule->vars; i++) {
 		if (check_session_number(&pairs[i], e) < 0)
+			return E_SYNTAX;
+		if (heed_rate(rule, &pairs[i], e) < 0)
 			return E_SYNTAX;
 		if (slice_eq_str(pairs[i].name, "RBLSMTPD"))
 			rule->rblsmtpd = pairs[i].value;
@@ -311,8 +326,12 @@ static const struct {
 
 const char *tcprules_note(struct slice name)
 {
+	enum rate_scope scope;
+	enum rate_counter counter;
 	for (size_t i = 0; i < sizeof heeded / sizeof *heeded; i++)
 		if (slice_eq_str(name, heeded[i].name))
 			return heeded[i].note;
+	if (rate_variable(&scope, &counter, name))
+		return NULL;
 	return "is not heeded by this release; the rule works as if it were not set";
 }

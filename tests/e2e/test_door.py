@@ -597,3 +597,97 @@ def test_tls_first_client_is_never_answered_in_clear(door):
     assert d.session().client.recv(3) == b"\x16\x03\x01"
     d.connect("127.0.0.4", send=b"\x16\x03\x01")
     d.session(0.5)
+
+
+def refusal(d, source, seconds=5):
+    """What the door says at once, or None where it hands over."""
+    c = d.connect(source)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if readable(c, 0.01):
+            return rest(c).decode()
+        if readable(d.smtpd, 0):
+            s = d.session()
+            left = {k: v for k, v in s.vars.items() if k.startswith("LEFT_")}
+            s.end()
+            return left
+    raise AssertionError("neither")
+
+
+def test_connections_per_time(door):
+    d = door({"connectionsperip": "3/600", "connectionspernet": "5/3", "tcp_smtp": '127.0.0.9:allow,CONNECTIONSPERIP="0",CONNECTIONSPERNET="0"\n'
+              '127.0.0.10:allow,RELAYCLIENT=""\n127.0.0.11:allow,RELAYCLIENT="",CONNECTIONSPERIP="1/60"\n:allow'})
+    for _ in range(3):
+        assert refusal(d, "127.0.0.1") == {}
+    got = refusal(d, "127.0.0.1")
+    assert got.startswith("421 4.7.0 too much from your address or network (connectionsperip 4 of 3 in 600 s, again in 20")
+    assert 'reason="connectionsperip 4 of 3 in 600 s, again in 20' in d.log("door-refused")[0]
+    assert refusal(d, "127.0.0.2") == {} and refusal(d, "127.0.0.2") == {}
+    assert "connectionspernet 6 of 5 in 3 s, again in" in refusal(d, "127.0.0.3")
+    assert refusal(d, "127.0.1.3") == {}  # another network
+    for _ in range(5):
+        assert refusal(d, "127.0.0.9") == refusal(d, "127.0.0.10") == {}
+    assert refusal(d, "127.0.0.11") == {} and "connectionsperip 2 of 1 in 60 s" in refusal(d, "127.0.0.11")
+    time.sleep(0.7)
+    assert refusal(d, "127.0.0.3") == {}  # a place came back
+
+
+def test_what_sessions_report_counts(door):
+    d = door({"messagesperip": "4/1000", "recipientspernet": "100/1000", "errorsperip": "10/1000"})
+
+    def session(source, *reports):
+        d.connect(source)
+        s = d.session()
+        for r in reports:
+            s.token.send(r)
+        s.end()
+        time.sleep(0.05)
+        return s.vars
+    assert session("127.0.0.1", b"messages 3", b"recipients 60") == {"LEFT_MESSAGES": "4 messagesperip 4 1000", "LEFT_RECIPIENTS": "100 recipientspernet 100 1000"}
+    assert session("127.0.0.1", b"messages 1") == {"LEFT_MESSAGES": "1 messagesperip 4 1000", "LEFT_RECIPIENTS": "40 recipientspernet 100 1000"}
+    assert "(messagesperip 4 of 4 in 1000 s, again in 25" in refusal(d, "127.0.0.1")
+    session("127.0.0.2", b"recipients 20")
+    assert session("127.0.0.3", b"recipients 500", b"errors 3")["LEFT_RECIPIENTS"] == "20 recipientspernet 100 1000"
+    assert "(recipientspernet 200 of 100 in 1000 s, again in 10" in refusal(d, "127.0.0.4")
+    session("127.0.7.1", b"errors 4", b"badrcpt 5")
+    assert refusal(d, "127.0.7.1") != {} and isinstance(refusal(d, "127.0.7.1"), dict)
+    session("127.0.7.1", b"badrcpt 1")
+    assert "errorsperip 10 of 10" in refusal(d, "127.0.7.1")
+
+
+def test_failed_logins_count_in_submission(door):
+    d = door({"authfailsperip": "3/600", "messagesperip": "1/600"}, listen=("submission",))
+    for n in (2, 1):
+        d.connect()
+        s = d.session()
+        assert s.vars == {}  # messagesperip is for strangers
+        s.token.send(b"authfail %d" % n)
+        s.token.send(b"messages 5")
+        s.end()
+        time.sleep(0.05)
+    assert "authfailsperip 3 of 3 in 600 s, again in 20" in refusal(d, "127.0.0.1")
+    assert refusal(d, "127.0.0.2") == {}
+
+
+def test_limits_over_time_in_the_suite(suite):
+    """Within a session what is left counts; the next connection is told when it may come again."""
+    suite.control("messagesperip", "3/600")
+    suite.control("recipientsperip", "5/600")
+    suite.start()
+    with suite.smtp() as c:
+        for _ in range(2):
+            c.sendmail("a@far.test", ["u1@campus.test", "u2@campus.test"], b"Subject: x\r\n\r\nhello\r\n")
+        assert c.mail("a@far.test")[0] == 250 and c.rcpt("u1@campus.test")[0] == 250
+        assert c.rcpt("u2@campus.test") == (451, b"4.7.0 too much from your address or network (recipientsperip 5 of 5 in 600 s, again in 121 s) " + c.rcpt("u2@campus.test")[1].split()[-1])
+        c.data(b"Subject: x\r\n\r\nhello\r\n")
+        code, text = c.mail("a@far.test")
+        assert code == 451 and b"messagesperip 3 of 3 in 600 s" in text
+        assert c.noop()[0] == 250
+    end = time.monotonic() + 5
+    while True:
+        with socket.create_connection(("127.0.0.1", suite.port), 10) as s:
+            got = s.recv(300)
+        if got.startswith(b"421 4.7.0 too much from your address or network (messagesperip 3 of 3 in 600 s, again in"):
+            break
+        assert time.monotonic() < end, got
+        time.sleep(0.05)

@@ -1,0 +1,35 @@
+/* What postern-door and postern-dns read of each other, and what sessions report: decoded, and encoded again within their bounds. */
+#include <stdint.h>
+
+#include "smtpd-outside/allowance.h"
+#include "smtpd-outside/dns_edge.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice in = slice_make(data, size < DNS_PACKET_MAX ? size : DNS_PACKET_MAX);
+	struct buf b = BUF_INIT(2 * DNS_PACKET_MAX);
+	struct dns_question q;
+	struct dns_answer a;
+	struct allowance left;
+	enum handover_report what;
+	unsigned count;
+	struct handover h = {.var = {{slice_str(ALLOWANCE_MESSAGES), in}}, .vars = 1};
+	allowance_of(&left, &h, ALLOWANCE_MESSAGES);
+	if (handover_report_decode(&what, &count, in) == 0 && (what >= REPORT_COUNT || count == 0))
+		__builtin_trap();
+	if (dns_question_decode(&q, in) == 0) {
+		dns_question_encode(&b, &q);
+		if (b.overflow || dns_question_decode(&q, buf_slice(&b)) < 0)
+			__builtin_trap();
+	}
+	buf_reset(&b);
+	if (dns_answer_decode(&a, in) == 0) {
+		dns_answer_encode(&b, &a);
+		if (b.overflow || dns_answer_decode(&a, buf_slice(&b)) < 0)
+			__builtin_trap();
+	}
+	buf_free(&b);
+	return 0;
+}
