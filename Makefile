@@ -40,7 +40,7 @@ UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*/*.c))
 FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
 CRASH    := $(BUILD)/tests/crash/power
 
-.PHONY: all deps check unit unit-run san fuzz fuzz-replay e2e run demo bench crash crash-programs clean
+.PHONY: all deps check unit unit-run san fuzz fuzz-replay e2e run demo bench soak crash crash-programs clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SECONDEXPANSION:
@@ -129,6 +129,11 @@ bench:
 crash: deps
 	@$(SUB) $(JOBS) all crash-programs
 	@tests/crash/run
+
+# A million messages (SOAK_MESSAGES=…) while a random program is killed every two seconds: half an hour and more.  `make check` has a short one.
+soak: deps
+	@$(SUB) $(JOBS) all
+	@tests/soak/run
 
 clean:
 	rm -rf build build-san
