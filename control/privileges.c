@@ -53,7 +53,7 @@ static json_t *port_names(const struct graph_row *row, enum lane lane, const str
 	struct edge edge;
 	for (const enum port *p = row->ports; *p != PORT_END; p++) {
 		bool leads = graph_edge(&edge, row, lane, *p, c);
-		bool sends = *p != PORT_IN && *p != PORT_FEED && *p != PORT_COMMAND && *p != PORT_LISTEN;
+		bool sends = *p != PORT_IN && *p != PORT_FEED && *p != PORT_SPACE && *p != PORT_COMMAND && *p != PORT_LISTEN;
 		snprintf(text, sizeof text, "%s%s%s", graph_port_name(*p), sends ? ">" : "", leads ? graph_of(edge.to)->name : sends ? "nobody" : "");
 		add_string(a, text);
 	}

@@ -69,12 +69,14 @@ static int socket_option(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
 }
 
-/* A port is a socket, or /dev/null where nothing is started behind it. */
+/* A port is a socket (PORT_SPACE a memfd), or /dev/null where nothing is started behind it. */
 static void check_port(int fd, enum port port)
 {
 	struct stat st;
 	struct err e;
 	bool listens = port == PORT_LISTEN || port == PORT_COMMAND;
+	if (port == PORT_SPACE && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		return;
 	if (fstat(fd, &st) < 0 || (!S_ISSOCK(st.st_mode) && !S_ISCHR(st.st_mode)) || (S_ISSOCK(st.st_mode) && socket_option(fd, SO_ACCEPTCONN) != listens))
 		must(err_set(&e, E_PEER, "descriptor %d is not the port %s", fd, graph_port_name(port)), &e);
 }
@@ -200,7 +202,7 @@ int program_port(enum port port)
 	struct stat st;
 	for (int i = 0; self.row->ports[i] != PORT_END; i++)
 		if (self.row->ports[i] == port)
-			return fstat(PORTS_FD + i, &st) == 0 && S_ISSOCK(st.st_mode) ? PORTS_FD + i : -1;
+			return fstat(PORTS_FD + i, &st) == 0 && (S_ISSOCK(st.st_mode) || S_ISREG(st.st_mode)) ? PORTS_FD + i : -1;
 	err_set(&e, E_NOT_FOUND, "the graph gives no port %s", graph_port_name(port));
 	program_fatal(&e);
 }

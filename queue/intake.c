@@ -4,43 +4,9 @@
  * delivery of it starts: its client tries again. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 
 #include "lib/log.h"
 #include "queue/queue.h"
-
-#define SPACE_MSEC 500    /* between two looks at the file system */
-#define INODES_LEAST 32
-#define LOOK_AHEAD (64u << 20) /* octets that may be promised between two looks */
-
-static void look_at_space(struct queue *q)
-{
-	struct statvfs fs;
-	struct space *s = &q->space;
-	int64_t now = clock_msec();
-	if (s->checked_msec && now - s->checked_msec < SPACE_MSEC && s->room > 0)
-		return;
-	s->checked_msec = now;
-	s->full = false;
-	s->room = LOOK_AHEAD;
-	if (fstatvfs(q->dir_fd, &fs) < 0)
-		return;
-	uint64_t free_octets = (uint64_t)fs.f_bavail * fs.f_frsize;
-	s->full = free_octets < q->set.reserve || (fs.f_files && fs.f_favail < INODES_LEAST);
-	s->room = free_octets - q->set.reserve < LOOK_AHEAD ? free_octets - q->set.reserve : LOOK_AHEAD;
-}
-
-/* Is there space for OCTETS more?  What is promised is counted until the next look. */
-static bool has_space(struct queue *q, uint64_t octets, struct err *e)
-{
-	look_at_space(q);
-	if (q->space.full || (q->space.room < octets && octets > LOOK_AHEAD / 2)) {
-		err_set(e, E_SYS, "less than control/queuereserve is free");
-		return false;
-	}
-	q->space.room -= octets < q->space.room ? octets : q->space.room;
-	return store_room(q->store, octets, e) == 0;
-}
 
 static void refuse(struct queue *q, struct work *w, const char *reply, const char *why)
 {
@@ -76,7 +42,7 @@ static void take_in(struct queue *q, struct work *w)
 		refuse(q, w, "451 4.3.0 try again", q->stopping ? "stopping" : "a message with this id is in the queue");
 		return;
 	}
-	if (!has_space(q, octets, &e)) {
+	if (!space_take(q, octets, &e)) {
 		refuse(q, w, "452 4.3.1 out of space, try again later", e.text);
 		return;
 	}

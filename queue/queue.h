@@ -4,6 +4,7 @@
 #include "deliver/delivery.h"
 #include "lib/job.h"
 #include "lib/program.h"
+#include "lib/space.h"
 #include "queue/channel.h"
 #include "queue/index.h"
 #include "queue/loop.h"
@@ -89,7 +90,9 @@ struct queue {
 	struct space {
 		int64_t checked_msec;
 		bool full;
-		uint64_t room;
+		uint64_t room;          /* octets that may be taken until the next look */
+		uint64_t free_octets, free_inodes;
+		struct space_page *page; /* where sessions read it */
 	} space;
 	/* delivery: queue/channel.h */
 	struct work_list to_ask;     /* have recipients to be routed; take turns */
@@ -117,6 +120,9 @@ MUST_CHECK int recover_open(struct queue *q, uint64_t segment_octets, struct err
 void intake_ready(struct watch *watch);
 /* After a commit: answer those who wait. */
 void intake_answer(struct queue *q);
+/* space.c: look at the file system when it is time; is there space for OCTETS more?  What is promised is counted until the next look. */
+void space_tend(struct queue *q);
+bool space_take(struct queue *q, uint64_t octets, struct err *e);
 /* work.c */
 /* A work for M from the store: head and (BODY) body in fresh memfds, recipients as its STATE says.  NULL with *E. */
 struct work *work_load(struct queue *q, struct message *m, bool body, struct err *e);

@@ -103,6 +103,7 @@ static void round_of(struct queue *q, bool *busy)
 	loop_round(&q->loop, sleep_msec(q, *busy));
 	if (!q->stopping)
 		attempt_due(q);
+	space_tend(q);
 	dispatch(q);
 	attempt_end_all(q);
 	commit_if_due(q);
@@ -154,6 +155,8 @@ int queue_run(int argc, char **argv)
 	take_settings(&q);
 	if (loop_open(&q.loop, &e) < 0 || recover_open(&q, (uint64_t)control_number(program_control(), C_queuesegment), &e) < 0)
 		program_fatal(&e);
+	q.space.page = space_map(program_port(PORT_SPACE), true);
+	space_tend(&q);
 	watch_ports(&q);
 	program_ready();
 	while (!program_stopping() && !q.stopping && !q.in_closed)

@@ -2,6 +2,7 @@
  * the parent, session.c the session. */
 #include "lib/id.h"
 #include "lib/program.h"
+#include "lib/space.h"
 #include "smtpd-outside/smtpd.h"
 
 int main(int argc, char **argv)
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
 	d.directory_port = program_port(PORT_DIRECTORY);
 	d.tls_port = program_port(PORT_TLS);
 	d.skim_port = program_port(PORT_SKIM);
+	d.session.space = space_map(program_port(PORT_SPACE), false);
 	d.set.tls = d.tls_port >= 0; /* postern-tls is started when there is a certificate */
 	if (slots_make(&d.slots, &e))
 		program_fatal(&e);

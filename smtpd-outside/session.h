@@ -51,6 +51,7 @@ struct session {
 	struct session_io io;
 	struct smtpd_settings set;
 	int next_port, directory_port, tls_port, skim_port, token_fd; /* owned by the process */
+	const struct space_page *space; /* lib/space.h; NULL: not known */
 	struct slots_shared *slots;
 	int slot;
 	/* the client */

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "lib/space.h"
+
 static const struct slice none = {"", 0};
 
 void session_refuse_path(struct session *s, enum path_fault fault)
@@ -96,6 +98,8 @@ void session_mail(struct session *s)
 		session_stop(s, "messages");
 	} else if (allowance_spent(&s->set.messages, s->mails)) {
 		session_decline(s, REPLY_rate, slice_str(s->set.messages.text));
+	} else if (space_full(s->space)) {
+		session_decline(s, REPLY_no_space, none);
 	} else {
 		take_sender(s, &path);
 	}

@@ -60,7 +60,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,
-		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM},
+		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM, PORT_SPACE},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("clone", "wait4", "kill"),
 		.files_most = 16384, .memory_most = 64 * MIB, .processes_most = 20100,
@@ -201,7 +201,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_QUEUE, .name = "queue", .lanes = BIT(LANE_NONE), .workers = 1, .keeps_state = true,
-		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_COMMAND},
+		.ports = {PORT_IN, PORT_ROUTE, PORT_LOCAL, PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_COMMAND, PORT_SPACE},
 		.root = ROOT_QUEUE,
 		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4", "openat", "getdents64", "flock", "fstatfs", "fsync",
 			"fdatasync", "sync_file_range", "fallocate", "unlinkat", "renameat", "renameat2"),
@@ -259,7 +259,7 @@ const char *graph_port_name(enum port port)
 		[PORT_SCANWORKER] = "scanworker", [PORT_QUEUE] = "queue", [PORT_ROUTE] = "route", [PORT_LOCAL] = "local",
 		[PORT_LMTP] = "lmtp", [PORT_REMOTE] = "remote", [PORT_QMQPC] = "qmqpc", [PORT_SKIM] = "skim", [PORT_RESPOND] = "respond",
 		[PORT_QUARANTINE] = "quarantine", [PORT_DNS] = "dns",
-		[PORT_COMMAND] = "command", [PORT_LISTEN] = "listen",
+		[PORT_SPACE] = "space", [PORT_COMMAND] = "command", [PORT_LISTEN] = "listen",
 	};
 	return (unsigned)port < PORT_COUNT ? name[port] : "?";
 }

@@ -28,6 +28,7 @@ enum port {
 	PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
 	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_QUARANTINE, PORT_DNS,
 	/* others */
+	PORT_SPACE,         /* no socket: a page that the queue writes and sessions read (lib/space.h) */
 	PORT_COMMAND,       /* listening SOCK_SEQPACKET STATE/run/NAME.sock for operators; where a row has several lanes, NAME-LANE.sock but for LANE_OUTSIDE */
 	PORT_LISTEN,        /* the listening TCP sockets that control/listen names for the lane, in the file's order; must be the last port */
 	PORT_COUNT

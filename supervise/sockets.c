@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/space.h"
 #include "supervise/suite.h"
 
 #define PAIR_OCTETS (1024 * 1024) /* waiting in one stage's socket: about a thousand jobs; then senders block */
@@ -63,6 +64,8 @@ int suite_sockets(struct suite *s, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < s->groups; i++)
 		if (graph_has_port(s->group[i].row, PORT_COMMAND))
 			rc = group_socket(&s->group[i], s, e);
+	if (rc == 0)
+		rc = space_make(&s->space_write_fd, &s->space_read_fd, e);
 	return rc < 0 ? rc : command_socket(&s->command_fd, s, "supervise", false, e);
 }
 

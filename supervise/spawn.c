@@ -36,6 +36,8 @@ static int port_fd(struct suite *s, const struct group *g, enum port port)
 		return g->command_fd;
 	if (port == PORT_FEED)
 		return g->feed_in_fd;
+	if (port == PORT_SPACE)
+		return g->row->program == P_QUEUE ? s->space_write_fd : s->space_read_fd;
 	if (!graph_edge(&edge, g->row, g->lane, port, &s->control))
 		return 0;
 	const struct group *to = group_of(s, edge.to, edge.lane);

@@ -90,6 +90,7 @@ struct suite {
 	bool reload_due;
 	int64_t begun_msec;
 	struct row_state row[ROWS_MAX], own; /* own: the supervisor's log pipe */
+	int space_write_fd, space_read_fd; /* lib/space.h: the queue's, the sessions' */
 	int command_fd; /* the supervisor's own operators' socket */
 	struct group group[GROUPS_MAX];
 	unsigned groups;

@@ -86,12 +86,16 @@ class Smtpd(Alone):
         self.kept = []
         self.pairs = {n: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for n in ("in", "next", "directory", "tls")}
         ports = [self.pairs[n][1] for n in ("in", "next", "directory")] + [self.pairs["tls"][1] if tls else os.open("/dev/null", os.O_RDWR)]
+        self.space = os.memfd_create("space", os.MFD_CLOEXEC)  # lib/space.h: a page that the queue writes
+        os.ftruncate(self.space, 4096)
+        ports.append(os.open("/dev/null", os.O_RDWR))  # no skim
+        ports.append(os.open(f"/proc/self/fd/{self.space}", os.O_RDONLY))
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))) if processes else None
         control = {k.replace("__", "."): v for k, v in control.items()}
         super().__init__("smtpd", folder, control, ports, preexec=limit, nobody=True)
         self.start()
-        if not tls:
-            os.close(ports[-1])
+        for fd in ports[3 if not tls else 4:]:
+            os.close(fd)
         self.threads = [threading.Thread(target=t, daemon=True) for t in (self._directory, self._queue)]
         for t in self.threads:
             t.start()

@@ -244,7 +244,7 @@ static inline void queue_child(struct harness *h, int lifeline)
 	char state[80];
 	char *argv[] = {(char[]){"postern-queue"}, (char[]){"-"}, (char[]){"0"}, state, NULL};
 	int none = open("/dev/null", O_RDWR); /* no other agent than local, no skim */
-	const int port[] = {h->jobs[1], h->route[0], h->local[0], none, none, none, none, h->listen};
+	const int port[] = {h->jobs[1], h->route[0], h->local[0], none, none, none, none, h->listen, none};
 	enum { PORTS = sizeof port / sizeof *port };
 	int settings = control_pack(&h->settings, BIT(P_QUEUE), &e), high[2 + PORTS];
 	snprintf(state, sizeof state, "%s", h->spool);

@@ -53,7 +53,7 @@ END_TEST
 
 static bool is_sending(enum port p)
 {
-	return p != PORT_IN && p != PORT_FEED && p != PORT_COMMAND && p != PORT_LISTEN;
+	return p != PORT_IN && p != PORT_FEED && p != PORT_SPACE && p != PORT_COMMAND && p != PORT_LISTEN;
 }
 
 /* Only what control files switch off may be missing behind a port. */
