@@ -3,12 +3,9 @@
 
 #include <stdio.h>
 
-#include "deliver/local.h"
-#include "lib/ask.h"
+#include "deliver/converse.h"
 #include "lib/log.h"
 #include "lib/program.h"
-
-#define ANSWER_MSEC 5000
 
 int agent_prepare(struct agent_settings *a, const struct control *c, bool lmtp, struct err *e)
 {
@@ -19,135 +16,160 @@ int agent_prepare(struct agent_settings *a, const struct control *c, bool lmtp, 
 	a->client.step_msec = control_number(c, C_timeoutremote) * 1000;
 	if (slice_copy(a->client.helo, sizeof a->client.helo, control_word(c, C_helohost)) < 0)
 		return err_set(e, E_TOO_LONG, "helohost is too long");
-	return 0;
+	if (!lmtp && !(a->client.tls = client_tls_context(e)))
+		return E_SYS;
+	resolver_prepare(&a->resolver, c);
+	a->pool.most = pool_size(c);
+	return pool_open(&a->pool, e);
 }
 
-/* OpenSSL and libunbound cost each process more than a MiB: a worker opens them when its first delivery comes, so that workers at rest
- * stay small. */
-static int wake(struct agent_settings *a, struct err *e)
-{
-	if (a->awake)
-		return 0;
-	if (a->agent == AGENT_REMOTE && !a->client.tls && !(a->client.tls = client_tls_context(e)))
-		return E_SYS;
-	int rc = resolver_open(&a->resolver, a->control, e);
-	a->awake = rc == 0;
-	return rc;
-}
+/* A worker: its settings, its connection, the host name of that connection's destination. */
+static struct {
+	struct agent_settings *set;
+	struct client client;
+	char destination[400];
+} self;
 
 /* One place: in clear where TLS failed on it.  0: all are decided. */
-static int try_place(struct client *c, struct client_mail *m, const struct place *p, const char *id, struct err *e)
+static int try_place(const struct conversation *v, struct client_mail *m, const struct place *p, const char *id, struct err *e)
 {
+	struct client *c = &self.client;
 	int rc = client_open(c, (const struct sockaddr *)&p->to, p->octets, p->name, false, e);
 	if (rc == E_REFUSED) {
 		LOG(EV_remote_tls, id, F_STR("host", p->name), F_ERR(e));
 		rc = client_open(c, (const struct sockaddr *)&p->to, p->octets, p->name, true, e);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		converse_connected(v);
 		rc = client_deliver(c, m, e);
+	}
 	if (rc < 0)
 		LOG(EV_remote_failed, id, F_STR("host", p->name), F_ERR(e));
 	return rc;
 }
 
-static void log_session(const struct client *c, const struct client_mail *m, const char *id)
+static void log_session(const struct client_mail *m, const char *id)
 {
+	const struct client *c = &self.client;
 	size_t accepted = 0;
 	for (size_t i = 0; i < m->count; i++)
 		accepted += m->rcpt[i].status == DELIVERY_DONE;
-	LOG(EV_remote_session, id, F_STR("host", c->host), F_STR("tls", c->tls), F_NUM("rcpts", m->count), F_NUM("delivered", accepted));
+	LOG(EV_remote_session, id, F_STR("host", c->host), F_STR("tls", c->tls), F_NUM("rcpts", m->count), F_NUM("delivered", accepted), F_NUM("nth", c->messages));
 }
 
-static void try_all(struct agent_settings *a, struct client_mail *m, const struct places *p, const char *id)
+static void try_all(const struct conversation *v, struct client_mail *m, const struct places *p, const char *id)
 {
-	static struct client c;
 	char text[DELIVERY_TEXT_MAX + 1];
 	struct err e = {0};
 	int rc = E_EOF;
-	client_init(&c, &a->client, deadline_in(AGENT_MSEC));
+	client_init(&self.client, &self.set->client, deadline_in(AGENT_MSEC));
 	for (size_t i = 0; i < p->n && rc < 0; i++) {
-		rc = try_place(&c, m, &p->place[i], id, &e);
+		rc = try_place(v, m, &p->place[i], id, &e);
 		snprintf(text, sizeof text, "%.220s: %.170s", p->place[i].name, e.text);
 	}
 	if (rc == 0)
-		log_session(&c, m, id);
+		log_session(m, id);
 	else
 		client_decide_rest(m, DELIVERY_DEFERRED, "4.4.1", "", text);
-	client_close(&c);
 }
 
-static void deliver(struct agent_settings *a, struct client_mail *m, const struct delivery *d)
+/* By the connection that is there.  False: it serves no more, and nobody is decided. */
+static bool again(struct client_mail *m, const char *id, struct slice destination)
 {
-	struct places p = {.n = 0};
-	struct slice destination = d->rcpt[0].target.destination;
+	struct client *c = &self.client;
 	struct err e;
-	bool awake = wake(a, &e) == 0;
+	if (!slice_case_eq_str(destination, self.destination) || !client_again(c, deadline_in(AGENT_MSEC)) || client_deliver(c, m, &e) < 0)
+		return false;
+	log_session(m, id);
+	return true;
+}
+
+static void fill(struct client_mail *m, const struct conversation *v, const struct delivery *d, const struct local_message *msg)
+{
+	const struct slice destination = d->rcpt[0].target.destination;
+	m->sender = d->sender;
+	m->header = msg->header;
+	m->body = msg->body;
+	m->reply_fd = v->reply_fd;
+	m->count = d->count;
 	for (size_t i = 0; i < d->count; i++) {
 		m->rcpt[i].decided = m->rcpt[i].accepted = false;
 		m->rcpt[i].address = d->rcpt[i].target.address;
-		if (d->rcpt[i].target.agent != a->agent || !slice_case_eq(d->rcpt[i].target.destination, destination))
+		if (d->rcpt[i].target.agent != self.set->agent || !slice_case_eq(d->rcpt[i].target.destination, destination))
 			client_decide(&m->rcpt[i], DELIVERY_DEFERRED, "4.3.0", "", "the queue put different destinations into one delivery");
 	}
-	if (!awake) {
-		LOG(EV_fault, d->id, F_ERR(&e));
-		client_decide_rest(m, DELIVERY_DEFERRED, "4.3.0", "", e.text);
-	} else if (a->find(&p, a, m, destination) == 0)
-		try_all(a, m, &p, d->id);
 }
 
-static void send_results(const struct client_mail *m, const struct delivery *d)
+static void deliver(const struct conversation *v, struct client_mail *m, const struct delivery *d)
 {
-	struct buf b = BUF_INIT(QUESTION_MAX);
-	struct err e;
+	struct places p = {.n = 0};
+	struct slice destination = d->rcpt[0].target.destination;
+	if (again(m, d->id, destination))
+		return;
+	client_close(&self.client);
+	if (slice_copy(self.destination, sizeof self.destination, destination) < 0)
+		self.destination[0] = 0;
+	if (self.set->find(&p, self.set, m, destination) == 0)
+		try_all(v, m, &p, d->id);
+}
+
+static void encode_results(struct buf *b, const struct client_mail *m, const struct delivery *d)
+{
 	for (size_t i = 0; i < m->count; i++) {
 		const struct client_rcpt *r = &m->rcpt[i];
 		struct delivery_result out = {.number = d->rcpt[i].number, .status = r->status, .host = slice_str(r->host), .text = slice_str(r->text)};
 		memcpy(out.enhanced, r->enhanced, sizeof out.enhanced);
-		result_encode(&b, &out);
+		result_encode(b, &out);
 	}
-	if (b.overflow || pass_send(m->reply_fd, buf_slice(&b), NULL, 0, deadline_in(ANSWER_MSEC), &e) < 0)
-		LOG(EV_remote_unanswered, d->id);
-	buf_free(&b);
 }
 
-static void take(struct agent_settings *a, struct slice text, const int fds[3])
+static void converse_deliver(struct conversation *v, struct buf *b, const struct delivery *d, const struct local_message *msg)
 {
-	static struct delivery d;
 	static struct client_mail m;
-	struct local_message msg;
-	struct err e;
-	if (delivery_decode(&d, text, &e) < 0 || local_message_open(&msg, fds[0], fds[1], &e) < 0) {
-		LOG(EV_bad_question, NULL, F_ERR(&e));
-		return;
-	}
-	m.sender = d.sender;
-	m.header = msg.header;
-	m.body = msg.body;
-	m.reply_fd = fds[2];
-	m.count = d.count;
-	deliver(a, &m, &d);
-	local_message_close(&msg);
-	send_results(&m, &d);
+	self.client.busy = false;
+	fill(&m, v, d, msg);
+	deliver(v, &m, d);
+	encode_results(b, &m, d);
+	mark_encode(b, self.client.busy ? MARK_BUSY : client_keeps(&self.client) ? MARK_READY : MARK_NONE);
+}
+
+static int idle_fd(struct conversation *v)
+{
+	(void)v;
+	return self.client.fd;
+}
+
+static void broken(struct conversation *v)
+{
+	(void)v;
+	client_drop(&self.client);
+}
+
+static void begins(struct conversation *v)
+{
+	(void)v;
+	pool_busy(&self.set->pool);
+}
+
+static void ends(struct conversation *v)
+{
+	(void)v;
+	client_close(&self.client);
+	pool_free(&self.set->pool);
+}
+
+static void work(void *ctx)
+{
+	static struct conversation v = {.reply_fd = -1, .deliver = converse_deliver, .idle_fd = idle_fd, .broken = broken};
+	self.set = ctx;
+	client_init(&self.client, &self.set->client, 0);
+	converse_serve(&v, self.set->port, begins, ends);
 }
 
 void agent_run(struct agent_settings *a, int port)
 {
-	static char space[DELIVERY_DATAGRAM_MAX];
-	int fds[PASS_FDS_MAX];
-	size_t n, count;
-	struct err e;
-	while (!program_stopping()) {
-		int rc = pass_recv(port, space, sizeof space, &n, fds, &count, DEADLINE_NEVER, &e);
-		if (rc == 0 && count != 3)
-			rc = err_set(&e, E_PEER, "a delivery has three descriptors");
-		else if (rc == 0)
-			take(a, slice_make(space, n), fds);
-		else
-			count = 0;
-		close_fds(fds, count);
-		if (rc == E_PEER)
-			LOG(EV_bad_question, NULL, F_ERR(&e));
-		else if (rc < 0 && rc != E_EOF)
-			LOG(EV_fault, NULL, F_ERR(&e));
-	}
+	a->port = port;
+	a->pool.work = work;
+	a->pool.ctx = a;
+	pool_run(&a->pool);
 }

@@ -5,6 +5,7 @@
  * lost connection are temporary. */
 #include "deliver/client.h"
 
+#include <poll.h>
 #include <stdio.h>
 
 #include "lib/addr.h"
@@ -19,6 +20,8 @@ void client_init(struct client *c, const struct client_settings *set, int64_t un
 	c->ssl = NULL;
 	c->until = until;
 	c->features = 0;
+	c->messages = 0;
+	c->busy = c->dirty = false;
 	c->host[0] = c->tls[0] = 0;
 	c->start = c->end = 0;
 }
@@ -138,6 +141,9 @@ int client_open(struct client *c, const struct sockaddr *to, socklen_t octets, c
 {
 	snprintf(c->host, sizeof c->host, "%s", name);
 	c->tls[0] = 0;
+	c->messages = 0;
+	c->busy = c->dirty = false;
+	c->opened = clock_msec();
 	int rc = client_dial(c, to, octets, e);
 	if (rc == 0)
 		rc = greeting(c, e);
@@ -148,6 +154,29 @@ int client_open(struct client *c, const struct sockaddr *to, socklen_t octets, c
 	if (rc < 0)
 		client_drop(c);
 	return rc;
+}
+
+bool client_again(struct client *c, int64_t until)
+{
+	struct reply r;
+	struct err e;
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	if (c->fd < 0)
+		return false;
+	c->until = until;
+	/* What the server says unasked is its farewell. */
+	bool good = poll(&p, 1, 0) == 0;
+	if (good && c->dirty)
+		good = command(c, &r, "RSET", "", &e) == 0 && r.code == 250;
+	c->dirty = false;
+	if (!good)
+		client_drop(c);
+	return good;
+}
+
+bool client_keeps(const struct client *c)
+{
+	return c->fd >= 0 && !c->busy && c->messages < CLIENT_MESSAGES_MOST && clock_msec() - c->opened < CLIENT_KEEP_MSEC;
 }
 
 static bool eight_bit(struct slice s)
@@ -205,6 +234,8 @@ static int take_mail(struct client *c, struct client_mail *m, struct reply *r, s
 	int rc = client_reply(c, r, NULL, e);
 	if (rc == 0 && r->code >= 300 && r->code < 400)
 		rc = err_set(e, E_PEER, "a reply that makes no sense: %.100s", r->text);
+	if (rc == 0 && r->code == 421 && c->messages)
+		return err_set(e, E_EOF, "the server wants another connection: %.100s", r->text);
 	for (size_t i = 0; rc == 0 && r->code >= 400 && i < m->count; i++)
 		decide_by(c, &m->rcpt[i], r, "MAIL");
 	return rc;
@@ -320,7 +351,9 @@ static int content(struct client *c, struct client_mail *m, const char **during,
 	if (rc < 0)
 		return rc;
 	*during = "after the message was sent (it may arrive twice)";
-	return final_replies(c, m, e);
+	rc = final_replies(c, m, e);
+	c->dirty = rc < 0;
+	return rc;
 }
 
 int client_deliver(struct client *c, struct client_mail *m, struct err *e)
@@ -329,11 +362,14 @@ int client_deliver(struct client *c, struct client_mail *m, struct err *e)
 	bool heard = false;
 	for (size_t i = 0; i < m->count; i++)
 		m->rcpt[i].accepted = m->rcpt[i].asked = false;
+	c->dirty = true;
 	int rc = envelope(c, m, &heard, e);
 	if (rc < 0 && !heard) {
+		c->busy &= c->messages == 0;
 		client_drop(c);
 		return E_EOF;
 	}
+	c->messages++;
 	if (rc == 0 && accepted(m))
 		rc = content(c, m, &during, e);
 	if (rc < 0)

@@ -9,6 +9,8 @@
 #include "deliver/reply.h"
 
 #define CLIENT_IN_OCTETS 8192
+#define CLIENT_MESSAGES_MOST 200  /* on one connection */
+#define CLIENT_KEEP_MSEC 300000   /* a connection this old is used no more */
 
 enum client_feature {
 	CLIENT_PIPELINING = 1, CLIENT_SIZE = 2, CLIENT_8BITMIME = 4, CLIENT_STARTTLS = 8, CLIENT_SMTPUTF8 = 16, CLIENT_ESMTP = 32,
@@ -27,6 +29,10 @@ struct client {
 	SSL *ssl;
 	int64_t until;            /* the end of all patience */
 	unsigned features;
+	unsigned messages;        /* that this connection was used for */
+	int64_t opened;           /* clock_msec() */
+	bool dirty;               /* a transaction was begun and not ended by its final reply */
+	bool busy;                /* the server said 421; set by the client, cleared by its user */
 	char host[256];           /* for results: name, "[address]" */
 	char tls[80];             /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or "" */
 	size_t start, end;
@@ -54,8 +60,13 @@ void client_init(struct client *c, const struct client_settings *set, int64_t un
 /* Connect, greeting, EHLO or LHLO, STARTTLS where it is offered and CLEAR is false.  NAME is for results and SNI.
  * 0; E_REFUSED: TLS failed, try again with CLEAR; others: this address serves nothing now.  The text says why; the connection is closed. */
 MUST_CHECK int client_open(struct client *c, const struct sockaddr *to, socklen_t octets, const char *name, bool clear, struct err *e);
-/* One transaction.  Afterwards every recipient is decided.  0; E_EOF: the session failed before the server said anything of the message (nobody is
- * decided: another address may be tried).  After E_… the connection is closed. */
+/* Is this open connection good for another transaction of its own, with patience until UNTIL?  Where an earlier one was not ended it is reset.  False: it is
+ * closed now, and nothing was said of any message. */
+bool client_again(struct client *c, int64_t until);
+/* May another transaction follow?  The server did not say that it had enough, and the connection is neither old nor much used. */
+bool client_keeps(const struct client *c);
+/* One transaction.  Afterwards every recipient is decided.  0; E_EOF: the session failed before the server said anything of the message, or a used
+ * connection was answered 421 to MAIL (nobody is decided: another address, or a fresh connection, may be tried).  After E_… the connection is closed. */
 MUST_CHECK int client_deliver(struct client *c, struct client_mail *m, struct err *e);
 /* QUIT (its answer is not waited for) and close. */
 void client_close(struct client *c);

@@ -1,5 +1,7 @@
 /* Connection, lines and TLS of the client: see client.h.  OpenSSL works on the non-blocking socket; waits are those of lib/io with the step's deadline. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
@@ -55,6 +57,9 @@ int client_dial(struct client *c, const struct sockaddr *to, socklen_t octets, s
 	c->fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->fd < 0)
 		return err_sys(e, "socket");
+	/* Each write is a whole step of the dialogue. */
+	if (to->sa_family != AF_UNIX && setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)) < 0)
+		err_sys(e, "setsockopt");
 	int rc = connect(c->fd, to, octets) == 0 ? 0 : errno == EINPROGRESS ? finish_connect(c, deadline < c->until ? deadline : c->until, e) : err_sys(e, "connect");
 	if (rc < 0)
 		client_drop(c);
@@ -148,6 +153,7 @@ int client_reply(struct client *c, struct reply *r, void (*keyword)(struct clien
 		if (rc >= 0 && keyword && r->lines > 1)
 			keyword(c, text);
 	} while (rc > 0);
+	c->busy |= rc == 0 && r->code == 421;
 	return rc;
 }
 

@@ -148,11 +148,17 @@ void delivery_encode(struct buf *b, const struct delivery *d)
 	netstring_add_number(b, d->attempt);
 	netstring_add_number(b, d->doubt);
 	netstring_add_number(b, d->size_octets);
+	netstring_add_number(b, d->smtputf8);
+	netstring_add_number(b, d->requiretls);
+	add_letter(b, d->ret);
+	netstring_add(b, d->envid);
 	netstring_add_number(b, (long long)d->count);
 	for (size_t i = 0; i < d->count; i++) {
 		netstring_add_number(b, d->rcpt[i].number);
 		target_encode(b, &d->rcpt[i].target);
 		netstring_add(b, d->rcpt[i].original);
+		netstring_add_str(b, d->rcpt[i].notify);
+		netstring_add(b, d->rcpt[i].orcpt);
 	}
 }
 
@@ -164,6 +170,9 @@ static void take_recipient(struct delivery *d, struct fields *f)
 	if (!f->bad && (target_decode(&d->rcpt[i].target, &f->rest) < 0 || d->rcpt[i].target.agent == AGENT_NONE))
 		f->bad = true;
 	d->rcpt[i].original = fields_take(f, ADDRESS_MAX);
+	fields_take_copy(f, d->rcpt[i].notify, sizeof d->rcpt[i].notify);
+	d->rcpt[i].orcpt = fields_take_text(f, ORCPT_MAX);
+	f->bad |= d->rcpt[i].notify[strspn(d->rcpt[i].notify, "SFDN")] != 0;
 	d->count++;
 }
 
@@ -175,6 +184,11 @@ int delivery_decode(struct delivery *d, struct slice text, struct err *e)
 	d->attempt = fields_take_number(&f, 1, NUMBER_MOST);
 	d->doubt = fields_take_number(&f, 0, 1);
 	d->size_octets = fields_take_number(&f, 0, NUMBER_MOST);
+	d->smtputf8 = fields_take_number(&f, 0, 1);
+	d->requiretls = fields_take_number(&f, 0, 1);
+	char ret = fields_take_letter(&f, "FH-");
+	d->ret = ret == '-' ? 0 : ret;
+	d->envid = fields_take_text(&f, ENVID_MAX);
 	size_t count = (size_t)fields_take_number(&f, 1, DELIVERY_RECIPIENTS_MAX);
 	d->count = 0;
 	while (!f.bad && d->count < count)
@@ -192,6 +206,7 @@ void result_encode(struct buf *b, const struct delivery_result *r)
 	netstring_add_str(&one, r->enhanced);
 	add_text(&one, r->host, DESTINATION_MAX);
 	add_text(&one, r->text, DELIVERY_TEXT_MAX);
+	add_letter(&one, (char)r->relay);
 	netstring_add(b, buf_slice(&one));
 	b->overflow = b->overflow || one.overflow;
 	buf_free(&one);
@@ -200,7 +215,7 @@ void result_encode(struct buf *b, const struct delivery_result *r)
 static bool result_valid(const struct delivery_result *r)
 {
 	char first = r->status == DELIVERY_DONE ? '2' : r->status == DELIVERY_FAILED ? '5' : '4';
-	return enhanced_valid(r->enhanced) && r->enhanced[0] == first;
+	return enhanced_valid(r->enhanced) && r->enhanced[0] == first && (r->relay == RELAY_NO || r->status == DELIVERY_DONE);
 }
 
 int result_decode(struct delivery_result *r, struct slice *rest)
@@ -216,8 +231,24 @@ int result_decode(struct delivery_result *r, struct slice *rest)
 	fields_take_copy(&f, one.enhanced, sizeof one.enhanced);
 	one.host = fields_take_text(&f, DESTINATION_MAX);
 	one.text = fields_take_text(&f, DELIVERY_TEXT_MAX);
+	one.relay = (enum delivery_relay)fields_take_letter(&f, "-rn");
 	if (!fields_done(&f) || !result_valid(&one))
 		return E_PEER;
 	*r = one;
 	return 0;
+}
+
+void mark_encode(struct buf *b, enum delivery_mark mark)
+{
+	if (mark != MARK_NONE)
+		add_letter(b, (char)mark);
+}
+
+enum delivery_mark mark_decode(struct slice *rest)
+{
+	if (rest->n != 4 || !slice_starts(*rest, "1:") || rest->p[3] != ',' || !rest->p[2] || !strchr("CRB", rest->p[2]))
+		return MARK_NONE;
+	enum delivery_mark mark = (enum delivery_mark)rest->p[2];
+	*rest = slice_from(*rest, 4);
+	return mark;
 }

@@ -1,6 +1,7 @@
 /* DNS for delivery: see resolve.h.  libunbound forwards to the servers it is given; answers are strangers' octets, which it checks and this file decodes again.
  * It answers in a thread of its own, so that a dead server costs the deadline here and no more. */
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,16 +24,37 @@ static int forwarders(struct resolver *r, const struct control *c, struct err *e
 	return 0;
 }
 
+/* A worker asks one question at a time: small tables for its context, of which there may be hundreds. */
+static int small(struct ub_ctx *ctx)
+{
+	static const struct {
+		const char *option, *value;
+	} set[] = {{"outgoing-range:", "8"}, {"num-queries-per-thread:", "8"}, {"outgoing-num-tcp:", "2"}, {"incoming-num-tcp:", "0"}, {"msg-cache-size:", "256k"},
+		{"rrset-cache-size:", "512k"}, {"msg-cache-slabs:", "1"}, {"rrset-cache-slabs:", "1"}, {"infra-cache-slabs:", "1"}, {"key-cache-slabs:", "1"},
+		{"infra-cache-numhosts:", "200"}, {"key-cache-size:", "64k"}, {"neg-cache-size:", "64k"}};
+	mallopt(M_ARENA_MAX, 1); /* its thread needs no heap of its own */
+	for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+		if (ub_ctx_set_option(ctx, set[i].option, set[i].value))
+			return -1;
+	return 0;
+}
+
+void resolver_prepare(struct resolver *r, const struct control *c)
+{
+	r->control = c;
+	r->me = control_word(c, C_me);
+}
+
 int resolver_open(struct resolver *r, const struct control *c, struct err *e)
 {
-	r->me = control_word(c, C_me);
+	resolver_prepare(r, c);
 	r->ctx = ub_ctx_create();
 	if (!r->ctx)
 		return err_set(e, E_SYS, "libunbound gives no context");
 	/* The server that is asked decides on names that a public resolver would not look up. */
 	if (ub_ctx_async(r->ctx, 1) || ub_ctx_set_option(r->ctx, "module-config:", "iterator") || ub_ctx_set_option(r->ctx, "local-zone:", "test. transparent")
 		|| ub_ctx_set_option(r->ctx, "do-not-query-localhost:", "no") || ub_ctx_set_option(r->ctx, "unblock-lan-zones:", "yes")
-		|| forwarders(r, c, e)) {
+		|| (r->one_at_a_time && small(r->ctx)) || forwarders(r, r->control, e)) {
 		ub_ctx_delete(r->ctx);
 		r->ctx = NULL;
 		return err_set(e, E_SYS, "the servers of control/resolver or /etc/resolv.conf cannot be used");
@@ -61,6 +83,9 @@ static int ask_dns(struct ub_result **out, bool *nxdomain, struct resolver *r, c
 	int id;
 	w = (struct waiting){0};
 	*nxdomain = false;
+	r->one_at_a_time = true;
+	if (!r->ctx && resolver_open(r, r->control, e) < 0)
+		return E_TIMEOUT;
 	if (ub_resolve_async(r->ctx, name, type, CLASS_IN, &w, answered, &id))
 		return err_set(e, E_TIMEOUT, "DNS: %.200s could not be asked for", name);
 	while (!w.done && deadline_left(deadline)) {

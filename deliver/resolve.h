@@ -23,12 +23,17 @@ struct places {
 /* Is this address at port 25 one that this host itself listens on? */
 typedef bool resolve_here(const struct ip *ip);
 struct resolver {
-	struct ub_ctx *ctx;
+	struct ub_ctx *ctx;  /* NULL: no question yet */
+	const struct control *control;
+	bool one_at_a_time;  /* opened by resolve_host() or resolve_mx() */
 	struct slice me;     /* control/me */
 	resolve_here *here;  /* may be NULL */
 };
 
-/* The servers in control/resolver, else /etc/resolv.conf; and /etc/hosts, which the program's row lets it read.  0, or with nothing kept E_SYS. */
+/* The servers in control/resolver, else /etc/resolv.conf; and /etc/hosts, which the program's row lets it read.  libunbound's context (a thread, 1.4 MiB) is
+ * opened with the first question. */
+void resolver_prepare(struct resolver *r, const struct control *c);
+/* Open it at once, for many questions at the same time by .ctx.  0, or with nothing kept E_SYS. */
 MUST_CHECK int resolver_open(struct resolver *r, const struct control *c, struct err *e);
 /* Add the addresses of HOST (IPv4 first, as reputation and PTR records of old hosts are there).  0: some; E_NOT_FOUND: there are none;
  * E_TIMEOUT: not known now. */

@@ -1,43 +1,10 @@
-/* From the queue's delivery to QMQP and back: see agent.h.  The delivery is checked as if the queue had been taken over. */
+/* From the queue's delivery to QMQP and back: see agent.h.  The delivery is checked as if the queue had been taken over.  QMQP has one message for each
+ * connection, so there is nothing to keep between deliveries. */
 #include "qmqp/agent.h"
 
-#include "deliver/local.h"
+#include "deliver/converse.h"
 #include "lib/log.h"
-#include "qmqp/qmqpc.h"
-
-#define ANSWER_MSEC 10000
-
-static void report(const struct delivery *d, const struct qmqp_fate *f, int reply_fd)
-{
-	struct buf text = BUF_INIT(DELIVERY_DATAGRAM_MAX);
-	struct err e;
-	for (size_t i = 0; i < d->count; i++) {
-		struct delivery_result r = {.number = d->rcpt[i].number, .status = f->status, .text = slice_str(f->text),
-			.host = d->rcpt[0].target.destination};
-		memcpy(r.enhanced, f->enhanced, sizeof r.enhanced);
-		result_encode(&text, &r);
-	}
-	/* Without an answer the queue repeats the delivery: a second copy rather than none. */
-	if (!text.overflow && pass_send(reply_fd, buf_slice(&text), NULL, 0, deadline_in(ANSWER_MSEC), &e) < 0)
-		LOG(EV_qmqpc_unanswered, d->id, F_ERR(&e));
-	buf_free(&text);
-}
-
-static void deliver(const struct delivery *d, const int fds[3], const struct control *c)
-{
-	struct local_message msg;
-	struct qmqp_fate f = {0};
-	struct err e;
-	if (local_message_open(&msg, fds[0], fds[1], &e) < 0) {
-		LOG(EV_bad_job, d->id, F_ERR(&e));
-		return;
-	}
-	qmqpc_deliver(&f, d, msg.header, msg.body, c);
-	LOG(EV_qmqpc_forwarded, d->id, F_SLICE("host", d->rcpt[0].target.destination), F_NUM("rcpts", d->count),
-		F_SLICE("status", slice_make(&(char){(char)f.status}, 1)), F_STR("text", f.text));
-	report(d, &f, fds[2]);
-	local_message_close(&msg);
-}
+#include "lib/program.h"
 
 static bool same_host(const struct delivery *d)
 {
@@ -47,25 +14,61 @@ static bool same_host(const struct delivery *d)
 	return d->count > 0;
 }
 
-int qmqp_agent_serve(int port, const struct control *c, struct err *e)
+static void encode_results(struct buf *b, const struct delivery *d, const struct qmqp_fate *f)
 {
-	static char space[DELIVERY_DATAGRAM_MAX];
-	static struct delivery d;
-	int fds[PASS_FDS_MAX];
-	size_t n, count = 0;
-	int rc = pass_recv(port, space, sizeof space, &n, fds, &count, DEADLINE_NEVER, e);
-	if (rc < 0 && rc != E_PEER)
-		return rc;
-	if (rc == E_PEER)
-		count = 0;
-	else
-		rc = count == 3 ? delivery_decode(&d, slice_make(space, n), e) : err_set(e, E_PEER, "a delivery has three descriptors");
-	if (rc == 0 && !same_host(&d))
-		rc = err_set(e, E_PEER, "a delivery by QMQP goes to one host");
-	if (rc == 0)
-		deliver(&d, fds, c);
-	else
-		LOG(EV_bad_question, NULL, F_ERR(e));
-	close_fds(fds, count);
-	return 0;
+	for (size_t i = 0; i < d->count; i++) {
+		struct delivery_result r = {.number = d->rcpt[i].number, .status = f->status, .text = slice_str(f->text), .host = d->rcpt[0].target.destination,
+			.relay = f->status == DELIVERY_DONE ? RELAY_PLAIN : RELAY_NO};
+		memcpy(r.enhanced, f->enhanced, sizeof r.enhanced);
+		result_encode(b, &r);
+	}
+}
+
+static void connected(void *ctx)
+{
+	converse_connected(ctx);
+}
+
+static void deliver(struct conversation *v, struct buf *b, const struct delivery *d, const struct local_message *msg)
+{
+	struct qmqp_agent *a = v->ctx;
+	struct qmqp_fate f = {.status = DELIVERY_DEFERRED, .enhanced = "4.3.0", .text = "the queue put different hosts into one delivery"};
+	if (same_host(d))
+		qmqpc_deliver(&f, d, &(struct qmqp_content){.header = msg->header, .body = msg->body, .reply_fd = v->reply_fd, .connected = connected, .ctx = v}, &a->set);
+	LOG(EV_qmqpc_forwarded, d->id, F_SLICE("host", d->rcpt[0].target.destination), F_NUM("rcpts", d->count),
+		F_SLICE("status", slice_make(&(char){(char)f.status}, 1)), F_STR("text", f.text));
+	encode_results(b, d, &f);
+}
+
+static void begins(struct conversation *v)
+{
+	pool_busy(&((struct qmqp_agent *)v->ctx)->pool);
+}
+
+static void ends(struct conversation *v)
+{
+	pool_free(&((struct qmqp_agent *)v->ctx)->pool);
+}
+
+static void work(void *ctx)
+{
+	struct qmqp_agent *a = ctx;
+	struct conversation v = {.reply_fd = -1, .deliver = deliver, .ctx = a};
+	converse_serve(&v, a->port, begins, ends);
+}
+
+int qmqp_agent_prepare(struct qmqp_agent *a, const struct control *c, struct err *e)
+{
+	a->set = (struct qmqpc_settings){c, &a->resolver};
+	resolver_prepare(&a->resolver, c);
+	a->pool.most = pool_size(c);
+	return pool_open(&a->pool, e);
+}
+
+void qmqp_agent_run(struct qmqp_agent *a, int port)
+{
+	a->port = port;
+	a->pool.work = work;
+	a->pool.ctx = a;
+	pool_run(&a->pool);
 }

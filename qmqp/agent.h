@@ -1,8 +1,18 @@
-/* postern-qmqpc's work: deliveries taken one after the other. */
+/* postern-qmqpc between the queue's deliveries (deliver/delivery.h) and QMQP. */
 #ifndef POSTERN_QMQP_AGENT_H
 #define POSTERN_QMQP_AGENT_H
-#include "lib/control.h"
+#include "deliver/pool.h"
+#include "deliver/resolve.h"
+#include "qmqp/qmqpc.h"
 
-/* Take one delivery from PORT (waits until told to stop), forward it, report.  0, E_EOF when told to stop, E_SYS. */
-MUST_CHECK int qmqp_agent_serve(int port, const struct control *c, struct err *e);
+struct qmqp_agent {
+	struct qmqpc_settings set;
+	struct resolver resolver;
+	int port;
+	struct pool pool;
+};
+/* Before program_confine().  0 or E_SYS. */
+MUST_CHECK int qmqp_agent_prepare(struct qmqp_agent *a, const struct control *c, struct err *e);
+/* Deliveries from PORT until told to stop. */
+void qmqp_agent_run(struct qmqp_agent *a, int port);
 #endif

@@ -4,16 +4,13 @@
 
 int main(int argc, char **argv)
 {
-	struct err e = {0};
-	int rc = 0;
+	static struct qmqp_agent a;
+	struct err e;
 	program_start(P_QMQPC, argc, argv);
-	const struct control *c = program_control();
-	int in = program_port(PORT_IN);
+	if (qmqp_agent_prepare(&a, program_control(), &e) < 0)
+		program_fatal(&e);
 	program_confine();
 	program_ready();
-	while (rc == 0 && !program_stopping())
-		rc = qmqp_agent_serve(in, c, &e);
-	if (rc < 0 && rc != E_EOF)
-		program_fatal(&e);
+	qmqp_agent_run(&a, program_port(PORT_IN));
 	return 0;
 }

@@ -4,27 +4,27 @@
 #include "qmqp/qmqpc.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "deliver/resolve.h"
 #include "lib/addr.h"
 #include "lib/header.h"
 #include "lib/io.h"
 #include "lib/netstring.h"
 #include "qmqp/origin.h"
 
-#define QMQP_PORT "628"
+#define QMQP_PORT 628
+#define SMALL_OCTETS 65536 /* a message that goes out with its frame in one write */
 #define ANSWER_OCTETS_MAX 1024
 #define MARK "Delivered-To: CLUSTERHOST "
 
-static void set(struct qmqp_fate *f, enum delivery_status status, const char *enhanced, const char *format, ...)
+static void set_fate(struct qmqp_fate *f, enum delivery_status status, const char *enhanced, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-static void set(struct qmqp_fate *f, enum delivery_status status, const char *enhanced, const char *format, ...)
+static void set_fate(struct qmqp_fate *f, enum delivery_status status, const char *enhanced, const char *format, ...)
 {
 	va_list ap;
 	f->status = status;
@@ -41,8 +41,7 @@ int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e)
 {
 	struct qmqp_route got = {.port = QMQP_PORT};
 	struct slice host, rest = line, address;
-	struct ip ip;
-	long long port;
+	long long port = QMQP_PORT;
 	if (!slice_cut(&host, &rest, ':') || !rest.p || addr_check_domain(host, false) < 0)
 		return err_set(e, E_SYNTAX, "a line is host:address or host:address:port");
 	bool six = slice_starts(rest, "[");
@@ -50,39 +49,40 @@ int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e)
 	address = six ? slice_make(rest.p + 1, end - (end > 0)) : slice_upto(rest, end);
 	bool open = six && end == rest.n;
 	rest = slice_from(rest, end + six);
-	if (open || ip_parse(&ip, address) < 0 || slice_copy(got.address, sizeof got.address, address) < 0)
+	if (open || ip_parse(&got.ip, address) < 0)
 		return err_set(e, E_SYNTAX, "after the host comes an IPv4 address or an IPv6 address in brackets");
 	if (rest.n && (rest.p[0] != ':' || slice_number(&port, slice_from(rest, 1), 1, 65535) < 0))
 		return err_set(e, E_SYNTAX, "after the address comes nothing or :port");
-	if (rest.n)
-		(void)!slice_copy(got.port, sizeof got.port, slice_from(rest, 1));
+	got.port = (uint16_t)port;
 	got.host = host;
 	*r = got;
 	return 0;
 }
 
-/* Address and port of HOST: as control/qmqproutes says, else by name. */
-static void find_place(char address[256], char port[8], const struct control *c, struct slice host)
+/* Addresses of HOST: as control/qmqproutes says, else by name. */
+static int find_places(struct places *p, struct qmqpc_settings *set, struct slice host, struct err *e)
 {
 	struct control_line line = {0};
 	struct qmqp_route r;
-	(void)!slice_copy(address, 256, host);
-	memcpy(port, QMQP_PORT, sizeof QMQP_PORT);
-	while (control_next(c, C_qmqproutes, &line))
-		if (qmqp_route_parse(&r, line.text, NULL) == 0 && slice_case_eq(r.host, host)) {
-			memcpy(address, r.address, sizeof r.address);
-			memcpy(port, r.port, sizeof r.port);
-			return;
-		}
+	struct ip ip;
+	char name[256];
+	if (slice_copy(name, sizeof name, host) < 0)
+		return err_set(e, E_TOO_LONG, "the host's name is too long");
+	while (control_next(set->control, C_qmqproutes, &line))
+		if (qmqp_route_parse(&r, line.text, NULL) == 0 && slice_case_eq(r.host, host))
+			return place_add(p, name, &r.ip, r.port) ? 0 : E_TOO_LONG;
+	if (ip_parse(&ip, host) == 0)
+		return place_add(p, name, &ip, QMQP_PORT) ? 0 : E_TOO_LONG;
+	return resolve_host(p, set->resolver, name, QMQP_PORT, e);
 }
 
-static int connect_one(const struct addrinfo *a, int64_t deadline, struct err *e)
+static int connect_place(const struct place *p, int64_t deadline, struct err *e)
 {
-	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), wrong = 0;
+	int fd = socket(p->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), wrong = 0;
 	socklen_t size = sizeof wrong;
 	if (fd < 0)
 		return err_sys(e, "socket");
-	int rc = connect(fd, a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno == EINPROGRESS ? io_wait(fd, POLLOUT, deadline, e) : err_sys(e, "connect");
+	int rc = connect(fd, (const struct sockaddr *)&p->to, p->octets) == 0 ? 0 : errno == EINPROGRESS ? io_wait(fd, POLLOUT, deadline, e) : err_sys(e, "connect");
 	if (rc == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &wrong, &size) == 0 && wrong) {
 		errno = wrong;
 		rc = err_sys(e, "connect");
@@ -92,18 +92,12 @@ static int connect_one(const struct addrinfo *a, int64_t deadline, struct err *e
 	return rc < 0 ? rc : fd;
 }
 
-static int connect_host(const struct control *c, struct slice host, struct err *e)
+static int connect_host(struct qmqpc_settings *set, struct slice host, struct err *e)
 {
-	char address[256], port[8];
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *all = NULL;
-	find_place(address, port, c, host);
-	int rc = getaddrinfo(address, port, &hints, &all);
-	if (rc)
-		return err_set(e, E_NOT_FOUND, "no address for %.200s: %s", address, gai_strerror(rc));
-	int fd = err_set(e, E_NOT_FOUND, "no address for %.200s", address);
-	for (const struct addrinfo *a = all; a && fd < 0; a = a->ai_next)
-		fd = connect_one(a, deadline_in(control_number(c, C_timeoutconnect) * 1000), e);
-	freeaddrinfo(all);
+	struct places p = {.n = 0};
+	int fd = find_places(&p, set, host, e);
+	for (size_t i = 0; i < p.n && (i == 0 || fd < 0); i++)
+		fd = connect_place(&p.place[i], deadline_in(control_number(set->control, C_timeoutconnect) * 1000), e);
 	return fd;
 }
 
@@ -137,30 +131,43 @@ static void frame(struct buf *before, struct buf *after, const struct delivery *
 	buf_add_slice(&fields, me);
 	buf_add_char(&fields, '\n');
 	size_t message = fields.n + octets;
+	buf_add_char(after, ','); /* the message's */
 	netstring_add(after, d->sender);
 	for (size_t i = 0; i < d->count; i++)
 		netstring_add(after, d->rcpt[i].target.address);
-	buf_add_format(before, "%zu:%zu:", digits(message) + 1 + message + 1 + after->n, message);
+	buf_add_format(before, "%zu:%zu:", digits(message) + 1 + message + after->n, message);
+	buf_add_char(after, ',');
 	buf_add_slice(before, buf_slice(&fields));
 	before->overflow |= fields.overflow;
 	buf_free(&fields);
 }
 
-static int send_all(int fd, const struct delivery *d, struct slice header, struct slice body, struct slice me, int64_t deadline, struct err *e)
+/* The queue gave up, or is another one by now: then it delivers again, and this copy must not be completed. */
+static bool nobody_waits(int reply_fd)
 {
-	struct buf before = BUF_INIT(1024), after = BUF_INIT(DELIVERY_RECIPIENTS_MAX * (ADDRESS_MAX + 8) + 512);
-	frame(&before, &after, d, me, header.n + body.n);
-	int rc = before.overflow || after.overflow ? err_set(e, E_SYS, "no memory") : io_write_all(fd, before.p, before.n, deadline, e);
-	if (rc == 0)
-		rc = io_write_all(fd, header.p, header.n, deadline, e);
-	if (rc == 0)
-		rc = io_write_all(fd, body.p, body.n, deadline, e);
-	if (rc == 0)
-		rc = io_write_all(fd, ",", 1, deadline, e);
+	struct pollfd p = {.fd = reply_fd, .events = POLLRDHUP};
+	return reply_fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLRDHUP);
+}
+
+static int send_all(int fd, const struct delivery *d, const struct qmqp_content *m, struct slice me, int64_t deadline, struct err *e)
+{
+	struct buf before = BUF_INIT(SMALL_OCTETS + 1024), after = BUF_INIT(DELIVERY_RECIPIENTS_MAX * (ADDRESS_MAX + 8) + 512);
+	bool small = m->header.n + m->body.n <= SMALL_OCTETS;
+	int rc = 0;
+	frame(&before, &after, d, me, m->header.n + m->body.n);
+	if (small) {
+		buf_add_slice(&before, m->header);
+		buf_add_slice(&before, m->body);
+	}
+	const struct slice part[] = {buf_slice(&before), small ? slice_make("", 0) : m->header, small ? slice_make("", 0) : m->body};
+	if (before.overflow || after.overflow)
+		rc = err_set(e, E_SYS, "no memory");
+	for (size_t i = 0; rc == 0 && i < sizeof part / sizeof *part; i++)
+		rc = io_write_all(fd, part[i].p, part[i].n, deadline, e);
+	if (rc == 0 && nobody_waits(m->reply_fd))
+		rc = err_set(e, E_REFUSED, "the queue no longer waits");
 	if (rc == 0)
 		rc = io_write_all(fd, after.p, after.n, deadline, e);
-	if (rc == 0)
-		rc = io_write_all(fd, ",", 1, deadline, e);
 	buf_free(&before);
 	buf_free(&after);
 	return rc;
@@ -172,7 +179,7 @@ bool qmqp_answer_parse(struct qmqp_fate *f, struct slice answer)
 	if (netstring_take(&text, &rest, ANSWER_OCTETS_MAX) < 0 || rest.n || text.n == 0 || !strchr("KZD", text.p[0]))
 		return false;
 	struct slice said = slice_upto(slice_from(text, 1), 300);
-	set(f, (enum delivery_status)text.p[0], text.p[0] == 'K' ? "2.0.0" : text.p[0] == 'Z' ? "4.0.0" : "5.0.0", "%.*s", SLICE_FMT(said));
+	set_fate(f, (enum delivery_status)text.p[0], text.p[0] == 'K' ? "2.0.0" : text.p[0] == 'Z' ? "4.0.0" : "5.0.0", "%.*s", SLICE_FMT(said));
 	return true;
 }
 
@@ -185,33 +192,34 @@ static void read_answer(struct qmqp_fate *f, int fd, struct slice host, int64_t 
 	for (;;) {
 		ssize_t got = io_read(fd, space + n, sizeof space - n, deadline, &e);
 		if (got < 0)
-			set(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but did not answer: %s", SLICE_FMT(host), e.text);
+			set_fate(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but did not answer: %s", SLICE_FMT(host), e.text);
 		else if (qmqp_answer_parse(f, slice_make(space, n += (size_t)got)))
 			return;
 		else if (got == 0 || n == sizeof space)
-			set(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but gave no answer", SLICE_FMT(host));
+			set_fate(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but gave no answer", SLICE_FMT(host));
 		else
 			continue;
 		return;
 	}
 }
 
-void qmqpc_deliver(struct qmqp_fate *f, const struct delivery *d, struct slice header, struct slice body, const struct control *c)
+void qmqpc_deliver(struct qmqp_fate *f, const struct delivery *d, const struct qmqp_content *m, struct qmqpc_settings *set)
 {
-	struct slice host = d->rcpt[0].target.destination, me = control_word(c, C_me);
+	struct slice host = d->rcpt[0].target.destination, me = control_word(set->control, C_me);
 	struct err e = {0};
-	if (marked(header, me)) {
-		set(f, DELIVERY_FAILED, "5.4.6", "the message was forwarded from this host before: it goes round in the cluster; look at mailHost");
+	if (marked(m->header, me)) {
+		set_fate(f, DELIVERY_FAILED, "5.4.6", "the message was forwarded from this host before: it goes round in the cluster; look at mailHost");
 		return;
 	}
-	int64_t deadline = deadline_in(control_number(c, C_timeoutremote) * 1000);
-	int fd = connect_host(c, host, &e);
+	int fd = connect_host(set, host, &e);
 	if (fd < 0) {
-		set(f, DELIVERY_DEFERRED, "4.4.1", "%.*s does not answer by QMQP: %s", SLICE_FMT(host), e.text);
+		set_fate(f, DELIVERY_DEFERRED, "4.4.1", "%.*s does not answer by QMQP: %s", SLICE_FMT(host), e.text);
 		return;
 	}
-	if (send_all(fd, d, header, body, me, deadline, &e) < 0)
-		set(f, DELIVERY_DEFERRED, "4.4.2", "%.*s did not take the message: %s", SLICE_FMT(host), e.text);
+	m->connected(m->ctx);
+	int64_t deadline = deadline_in(control_number(set->control, C_timeoutremote) * 1000);
+	if (send_all(fd, d, m, me, deadline, &e) < 0)
+		set_fate(f, DELIVERY_DEFERRED, "4.4.2", "%.*s did not take the message: %s", SLICE_FMT(host), e.text);
 	else
 		read_answer(f, fd, host, deadline);
 	close(fd);

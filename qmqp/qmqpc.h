@@ -2,6 +2,7 @@
 #ifndef POSTERN_QMQP_QMQPC_H
 #define POSTERN_QMQP_QMQPC_H
 #include "deliver/delivery.h"
+#include "lib/addr.h"
 #include "lib/control.h"
 
 /* What became of a delivery: the same for all its recipients, as QMQP has one answer for a message. */
@@ -10,14 +11,24 @@ struct qmqp_fate {
 	char enhanced[12];
 	char text[DELIVERY_TEXT_MAX + 1];
 };
-/* Send the message of D (HEADER and BODY with LF) to the host that its first target names.  Blocks at most as long as control/timeoutremote says.
- * Never fails: what goes wrong is a fate, temporary unless the far side says D or the message loops. */
-void qmqpc_deliver(struct qmqp_fate *fate, const struct delivery *d, struct slice header, struct slice body, const struct control *c);
+struct qmqpc_settings {
+	const struct control *control;
+	struct resolver *resolver; /* deliver/resolve.h */
+};
+struct qmqp_content {
+	struct slice header, body; /* with LF */
+	int reply_fd;              /* the queue's end; nobody there: the message is not completed */
+	void (*connected)(void *ctx);
+	void *ctx;
+};
+/* Send the message M of D to the host that its first target names.  Blocks at most as long as control/timeoutremote says, and before that for DNS and
+ * the connection.  Never fails: what goes wrong is a fate, temporary unless the far side says D or the message loops. */
+void qmqpc_deliver(struct qmqp_fate *fate, const struct delivery *d, const struct qmqp_content *m, struct qmqpc_settings *set);
 /* A line of control/qmqproutes, "host:address[:port]", address IPv4 or [IPv6].  0 or E_SYNTAX. */
 struct qmqp_route {
 	struct slice host;
-	char address[64];
-	char port[8];
+	struct ip ip;
+	uint16_t port;
 };
 MUST_CHECK int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e);
 /* The far side's answer, a netstring K…, Z… or D….  False: not an answer (the outcome is unknown). */

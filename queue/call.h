@@ -7,8 +7,15 @@ struct call {
 	struct watch watch;
 	struct queue *q;
 	struct work *w;
-	struct unit *unit;  /* a delivery */
 	uint32_t rcpt;      /* a question */
+	/* A conversation with an agent: */
+	struct channel *channel;
+	struct destination *to;
+	struct unit *unit;  /* being delivered; NULL: ready for more */
+	bool answered;      /* by the far side */
+	unsigned messages;  /* since its turn began */
+	int64_t began, turn_began;
+	struct call *next_ready;
 	int64_t deadline;
 	struct call *next, **prev;
 };

@@ -21,10 +21,11 @@ static size_t bucket_of(struct slice name)
 
 static bool forgettable(const struct destination *d, int64_t now)
 {
-	return !d->listed && !d->first && !d->in_flight && (!d->failures || now - d->closed_until > FORGET_MSEC);
+	return !d->listed && !d->first && !d->in_flight && !d->ready && (!d->failures || now - d->closed_until > FORGET_MSEC)
+		&& (!d->proven || now - d->reached_at > PROVEN_MSEC);
 }
 
-/* Destinations without mail are dropped once a minute; those that failed are remembered for an hour. */
+/* Destinations without mail are dropped once a minute; those that failed are remembered for an hour, those that were reached for ten minutes. */
 void channel_tend(struct channel *c)
 {
 	int64_t now = clock_msec();
@@ -56,6 +57,8 @@ struct destination *channel_destination(struct channel *c, struct slice name)
 	for (size_t i = 0; i < name.n; i++)
 		d->name[i] = lower(name.p[i]);
 	d->last = &d->first;
+	d->proven = c->agent == AGENT_LOCAL;
+	d->window = WINDOW_FIRST;
 	d->next = *head;
 	*head = d;
 	c->destinations++;
@@ -64,29 +67,31 @@ struct destination *channel_destination(struct channel *c, struct slice name)
 
 static unsigned cap(const struct channel *c, const struct destination *d)
 {
-	if (d->failures)
-		return 1;
-	return c->agent == AGENT_LOCAL || c->limit < 2 ? c->limit : c->limit / 2;
+	unsigned most = c->limit < 2 ? c->limit : c->limit / 2;
+	if (c->agent == AGENT_LOCAL)
+		return c->limit;
+	return d->failures || !d->proven ? 1 : d->window < most ? d->window : most;
 }
 
 static void list(struct channel *c, struct destination *d)
 {
+	struct turns *t = &c->turns[d->proven];
 	if (d->listed || !d->first || d->in_flight >= cap(c, d))
 		return;
-	if (!c->turn)
-		c->turn_last = &c->turn;
+	if (!t->first)
+		t->last = &t->first;
 	d->listed = true;
+	d->listed_proven = d->proven;
 	d->next_turn = NULL;
-	*c->turn_last = d;
-	c->turn_last = &d->next_turn;
+	*t->last = d;
+	t->last = &d->next_turn;
 }
 
-static struct destination *unlist(struct channel *c)
+static void unlist(struct turns *t)
 {
-	struct destination *d = c->turn;
-	c->turn = d->next_turn;
+	struct destination *d = t->first;
+	t->first = d->next_turn;
 	d->listed = false;
-	return d;
 }
 
 void channel_add(struct channel *c, struct destination *to, struct unit *u)
@@ -94,6 +99,7 @@ void channel_add(struct channel *c, struct destination *to, struct unit *u)
 	u->next = NULL;
 	u->channel = c;
 	u->to = to;
+	u->unanswered = false;
 	*to->last = u;
 	to->last = &u->next;
 	list(c, to);
@@ -104,27 +110,77 @@ bool channel_closed(const struct destination *d)
 	return d->closed_until > clock_msec();
 }
 
-/* What was listed before a failure may have lost its place. */
-struct destination *channel_turn(struct channel *c)
+/* Who comes next in a list; what was listed before a failure may have lost its place. */
+static struct destination *first_of(const struct channel *c, struct turns *t)
 {
-	while (c->turn && c->turn->in_flight >= cap(c, c->turn) && !channel_closed(c->turn))
-		unlist(c);
-	return c->turn;
+	while (t->first && (!t->first->first || (t->first->in_flight >= cap(c, t->first) && !channel_closed(t->first))))
+		unlist(t);
+	return t->first;
 }
 
-struct unit *channel_take(struct channel *c, bool sent)
+struct destination *channel_turn(struct channel *c)
 {
-	struct destination *d = unlist(c);
+	struct destination *other = first_of(c, &c->turns[false]), *proven = first_of(c, &c->turns[true]);
+	unsigned share = c->limit - c->limit / 4;
+	if (c->busy[false] + c->busy[true] >= c->limit)
+		return NULL;
+	if (other && c->busy[false] >= share)
+		other = NULL;
+	else if (other && c->busy[true] >= share)
+		proven = NULL;
+	c->last_proven = proven && (!other || !c->last_proven);
+	return c->last_proven ? proven : other;
+}
+
+bool channel_others_wait(const struct channel *c, const struct destination *d)
+{
+	for (int i = 0; i < 2; i++)
+		if (c->turns[i].first && (c->turns[i].first != d || d->next_turn))
+			return true;
+	return false;
+}
+
+bool channel_may_go_on(const struct channel *c, const struct destination *d)
+{
+	return d->first && d->in_flight < cap(c, d) && !channel_closed(d);
+}
+
+struct unit *channel_take(struct channel *c, struct destination *d, bool sent)
+{
+	struct turns *t = &c->turns[d->listed_proven];
 	struct unit *u = d->first;
+	if (d->listed && t->first == d)
+		unlist(t);
 	d->first = u->next;
 	if (!d->first)
 		d->last = &d->first;
 	if (sent) {
 		d->in_flight++;
 		c->in_flight++;
+		u->proven = d->proven;
+		u->unanswered = false;
+		c->busy[u->proven]++;
 	}
 	list(c, d);
 	return u;
+}
+
+void channel_unanswered(struct channel *c, struct unit *u)
+{
+	if (u->unanswered || c->unanswered >= c->unanswered_most)
+		return;
+	u->unanswered = true;
+	c->unanswered++;
+	c->busy[u->proven]--;
+}
+
+void channel_answered(struct channel *c, struct unit *u)
+{
+	if (!u->unanswered)
+		return;
+	u->unanswered = false;
+	c->unanswered--;
+	c->busy[u->proven]++;
 }
 
 static void failed(struct destination *d, const char *why)
@@ -137,20 +193,50 @@ static void failed(struct destination *d, const char *why)
 	free(d->why);
 	d->why = why ? strdup(why) : NULL;
 	d->with_failed = d->in_flight;
+	d->proven = false;
 }
 
-void channel_ended(struct channel *c, struct destination *d, int reached, const char *why)
+static void was_reached(const struct channel *c, struct destination *d)
 {
+	d->failures = 0;
+	d->closed_until = 0;
+	d->reached_at = clock_msec();
+	if (!d->proven)
+		d->window = WINDOW_FIRST;
+	else if (d->calm)
+		d->calm--;
+	else if (d->in_flight + 1 >= d->window && d->window < c->limit)
+		d->window++;
+	d->proven = true;
+}
+
+/* Too much at once; alone it is too much altogether. */
+static void too_much(struct destination *d, const char *why)
+{
+	if (!d->in_flight && !d->ready) {
+		failed(d, why);
+		return;
+	}
+	d->window = d->window > 2 ? d->window / 2 : 1;
+	d->calm = CALM;
+	d->with_failed = d->in_flight;
+}
+
+void channel_ended(struct channel *c, struct unit *u, enum reached reached, const char *why)
+{
+	struct destination *d = u->to;
+	channel_answered(c, u);
+	c->busy[u->proven]--;
 	c->in_flight--;
 	d->in_flight--;
 	bool counts = d->with_failed == 0;
 	d->with_failed -= !counts;
-	if (reached == 0 && counts) {
+	if (reached == REACHED_NOT && counts)
 		failed(d, why);
-	} else if (reached > 0) {
-		d->failures = 0;
-		d->closed_until = 0;
-	}
+	else if (reached == REACHED_BUSY && counts)
+		too_much(d, why);
+	else if (reached == REACHED_YES)
+		was_reached(c, d);
 	list(c, d);
 }
 

@@ -9,6 +9,10 @@
 #include "queue/verp.h"
 
 #define PAUSE_MSEC 20
+#define LOOK_MSEC 100
+/* A conversation goes on out of turn for so long while other destinations wait. */
+#define TURN_MESSAGES 10
+#define TURN_MSEC 2000
 
 static struct call_list deliveries;
 
@@ -37,11 +41,11 @@ static void unit_decided(struct queue *q, struct work *w, struct unit *u, const 
 	buf_free(&done);
 }
 
-static void take_results(struct work *w, struct unit *u, struct slice rest)
+static enum delivery_mark take_results(struct work *w, struct unit *u, struct slice rest)
 {
 	struct delivery_result res;
-	bool remote = u->channel->agent != AGENT_LOCAL;
-	while (result_decode(&res, &rest) == 0) {
+	enum delivery_mark mark;
+	while ((mark = mark_decode(&rest)) == MARK_NONE && result_decode(&res, &rest) == 0) {
 		struct work_rcpt *r = work_find(w, res.number);
 		bool ours = false;
 		for (size_t i = 0; r && i < u->n; i++)
@@ -51,56 +55,90 @@ static void take_results(struct work *w, struct unit *u, struct slice rest)
 		r->doubt = false;
 		rcpt_result(r, res.status == DELIVERY_DONE ? RCPT_DONE : res.status == DELIVERY_FAILED ? RCPT_FAILED : RCPT_DEFERRED,
 			res.enhanced, res.host, res.text);
-		r->remote = remote;
+		r->remote = u->channel->agent != AGENT_LOCAL;
+		r->relay = res.relay;
 	}
+	return mark;
 }
 
-/* Whether the destination was reached: 4.4.1 for all says that it was not. */
-static int reached(const struct work *w, const struct unit *u, const char **why)
+/* Whether the destination was reached: 4.4.1 for all says that it was not; nothing but deferrals and the mark, that it was too much. */
+static enum reached reached(const struct work *w, const struct unit *u, enum delivery_mark mark, const char **why)
 {
-	int found = -1;
+	bool any = false, called = true, taken = false;
 	for (size_t i = 0; i < u->n; i++) {
 		const struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
 		if (r->state == RCPT_SENT)
 			continue;
-		if (r->state != RCPT_DEFERRED || strcmp(r->enhanced, "4.4.1") != 0)
-			return 1;
+		any = true;
+		taken |= r->state != RCPT_DEFERRED;
+		called &= r->state == RCPT_DEFERRED && strcmp(r->enhanced, "4.4.1") == 0;
 		*why = r->text;
-		found = 0;
 	}
-	return found;
+	if (any && !taken && mark == MARK_BUSY)
+		return REACHED_BUSY;
+	return !any ? REACHED_UNKNOWN : called ? REACHED_NOT : REACHED_YES;
 }
 
-static void delivery_ended(struct call *c, const char *why)
+/* Conversations that are ready for more. */
+static void ready_add(struct call *c)
 {
-	struct queue *q = c->q;
-	struct work *w = c->w;
-	struct unit *u = c->unit;
-	const char *reason = NULL;
-	call_end(c);
-	channel_ended(u->channel, u->to, reached(w, u, &reason), reason);
-	unit_decided(q, w, u, why);
+	c->unit = NULL;
+	c->w = NULL;
+	c->deadline = deadline_in(READY_MSEC);
+	c->next_ready = c->to->ready;
+	c->to->ready = c;
+	c->channel->ready++;
 }
 
-static void delivery_ready(struct watch *watch)
+static void ready_remove(struct call *c)
 {
-	static char space[QUESTION_MAX];
-	struct call *c = watch->ctx;
-	size_t n;
-	int rc = call_read(c, space, sizeof space, &n);
-	if (rc == E_TIMEOUT)
-		return;
-	if (rc == 0)
-		take_results(c->w, c->unit, slice_make(space, n));
-	delivery_ended(c, rc == 0 ? "the agent's answer left this recipient out" : "the agent ended without an answer");
+	struct call **at = &c->to->ready;
+	while (*at != c)
+		at = &(*at)->next_ready;
+	*at = c->next_ready;
+	c->channel->ready--;
+}
+
+/* The one that has waited longest gives its worker to another destination. */
+static void ready_drop(struct channel *channel)
+{
+	struct call *oldest = NULL;
+	for (struct call *c = deliveries.first; c; c = c->next)
+		if (c->channel == channel && !c->unit && (!oldest || c->deadline < oldest->deadline))
+			oldest = c;
+	if (oldest) {
+		ready_remove(oldest);
+		call_end(oldest);
+	}
+}
+
+static struct slice passable(struct slice s, size_t most)
+{
+	return s.n <= most && slice_printable(s) ? s : slice_make("", 0);
+}
+
+/* A member of a group is not whom the sender asked about: nobody is told of its success (RFC 3461 5.2.7.3). */
+static void describe_notify(struct delivery *d, const struct work_rcpt *r, const struct recipient *given)
+{
+	size_t n = 0;
+	char *to = d->rcpt[d->count].notify;
+	d->rcpt[d->count].orcpt = passable(given->orcpt, ORCPT_MAX);
+	for (const char *p = given->notify; *p; p++)
+		if (*p != 'S' || !r->address)
+			to[n++] = *p;
+	if (n == 0 && given->notify[0])
+		to[n++] = 'N';
+	to[n] = 0;
 }
 
 /* With the sender that goes out in SENDER. */
 static void describe(struct delivery *d, struct buf *sender, const struct work *w, const struct unit *u)
 {
-	verp_expand(sender, w->job.env.sender, work_address(w, &w->rcpt[u->rcpt[0]]));
+	const struct envelope *env = &w->job.env;
+	verp_expand(sender, env->sender, work_address(w, &w->rcpt[u->rcpt[0]]));
 	*d = (struct delivery){
-		.sender = buf_slice(sender), .attempt = w->m->attempts,
+		.sender = buf_slice(sender), .attempt = w->m->attempts, .smtputf8 = env->smtputf8, .requiretls = env->require_tls, .ret = env->ret,
+		.envid = passable(env->envid, ENVID_MAX),
 		.size_octets = (long long)(w->job.header.n + w->job.body_octets)};
 	memcpy(d->id, w->job.id, sizeof d->id);
 	for (size_t i = 0; i < u->n; i++) {
@@ -111,24 +149,62 @@ static void describe(struct delivery *d, struct buf *sender, const struct work *
 		d->rcpt[d->count].number = r->number;
 		d->rcpt[d->count].original = w->job.env.rcpt[r->origin].address;
 		d->doubt |= r->doubt;
+		describe_notify(d, r, &w->job.env.rcpt[r->origin]);
 		d->count++;
 	}
 }
 
-/* 0, E_TIMEOUT: the socket is full, or another failure. */
-static int send_unit(struct queue *q, struct unit *u)
+static void under_way(struct call *c, struct unit *u)
+{
+	struct work *w = u->w;
+	for (size_t i = 0; i < u->n; i++)
+		w->rcpt[u->rcpt[i]].state = RCPT_SENT;
+	c->w = w;
+	c->unit = u;
+	c->began = clock_msec();
+	c->deadline = deadline_in(u->channel->msec);
+	c->messages++;
+	w->sent++;
+}
+
+static void encode(struct buf *b, const struct unit *u)
 {
 	static struct delivery d;
 	char space[ADDRESS_MAX + 1];
 	struct buf sender = {space, 0, sizeof space, sizeof space, false};
-	struct work *w = u->w;
+	describe(&d, &sender, u->w, u);
+	delivery_encode(b, &d);
+}
+
+/* The next delivery of a conversation, which is no longer ready, or else over.  False: it is over, and nothing was sent. */
+static bool send_on(struct call *c, struct unit *u)
+{
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	struct err e;
+	const int fds[2] = {u->w->job.head_fd, u->w->job.body_fd};
+	encode(&b, u);
+	bool sent = !b.overflow && pass_send(c->watch.fd, buf_slice(&b), fds, 2, deadline_in(0), &e) == 0;
+	buf_free(&b);
+	if (sent) {
+		c->answered = true;
+		under_way(c, u);
+	} else {
+		call_end(c);
+	}
+	return sent;
+}
+
+static void delivery_ready(struct watch *watch);
+
+/* A new conversation.  0, E_TIMEOUT: the socket is full, or another failure. */
+static int send_first(struct queue *q, struct unit *u)
+{
 	struct err e;
 	struct buf b = BUF_INIT(QUESTION_MAX);
-	const int fds[2] = {w->job.head_fd, w->job.body_fd};
+	const int fds[2] = {u->w->job.head_fd, u->w->job.body_fd};
 	struct call *c = calloc(1, sizeof *c);
 	int fd = -1, rc = E_SYS;
-	describe(&d, &sender, w, u);
-	delivery_encode(&b, &d);
+	encode(&b, u);
 	if (c && !b.overflow)
 		rc = ask_send(&fd, u->channel->port, buf_slice(&b), fds, 2, deadline_in(0), &e);
 	buf_free(&b);
@@ -136,14 +212,112 @@ static int send_unit(struct queue *q, struct unit *u)
 		free(c);
 		return rc;
 	}
-	for (size_t i = 0; i < u->n; i++)
-		w->rcpt[u->rcpt[i]].state = RCPT_SENT;
-	c->w = w;
-	c->unit = u;
-	c->deadline = deadline_in(u->channel->msec);
-	w->sent++;
+	c->channel = u->channel;
+	c->to = u->to;
+	c->turn_began = clock_msec();
+	under_way(c, u);
 	call_begin(q, &deliveries, c, fd, delivery_ready);
 	return 0;
+}
+
+/* By a conversation that is ready where there is one. */
+static int send_unit(struct queue *q, struct unit *u)
+{
+	struct channel *channel = u->channel;
+	while (u->to->ready) {
+		struct call *c = u->to->ready;
+		ready_remove(c);
+		c->messages = 0;
+		c->turn_began = clock_msec();
+		if (send_on(c, u))
+			return 0;
+	}
+	if (channel->ready && channel->busy[0] + channel->busy[1] + channel->ready >= channel->limit)
+		ready_drop(channel);
+	return send_first(q, u);
+}
+
+/* The agent has done one: the next, out of turn while that is fair, or a while of waiting. */
+static void go_on(struct queue *q, struct call *c)
+{
+	struct channel *channel = c->channel;
+	struct destination *d = c->to;
+	struct unit *u = d->first;
+	bool fair = !channel_others_wait(channel, d) || (c->messages < TURN_MESSAGES && clock_msec() - c->turn_began < TURN_MSEC);
+	if (q->stopping) {
+		call_end(c);
+	} else if (!fair || !channel_may_go_on(channel, d) || u->w->cancelled) {
+		ready_add(c);
+	} else if (send_on(c, u)) {
+		channel_take(channel, d, true);
+		u->w->units--;
+		dispatch_next(q, u->w);
+	}
+}
+
+/* The far side has enough of this host for now while others of its deliveries go on: this one waits for its turn again, with nothing lost. */
+static void put_back(struct call *c)
+{
+	struct unit *u = c->unit;
+	struct work *w = c->w;
+	for (size_t i = 0; i < u->n; i++)
+		w->rcpt[u->rcpt[i]].state = RCPT_READY;
+	w->sent--;
+	w->units++;
+	channel_ended(u->channel, u, REACHED_BUSY, NULL);
+	channel_add(u->channel, u->to, u);
+}
+
+static bool all_decided(const struct work *w, const struct unit *u)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if (w->rcpt[u->rcpt[i]].state == RCPT_SENT)
+			return false;
+	return true;
+}
+
+/* WHY: what is said of recipients without a result. */
+static void delivery_ended(struct call *c, enum delivery_mark mark, const char *why)
+{
+	struct queue *q = c->q;
+	struct unit *u = c->unit;
+	const char *reason = NULL;
+	enum reached how = reached(c->w, u, mark, &reason);
+	if (how == REACHED_BUSY && all_decided(c->w, u) && (u->to->in_flight > 1 || u->to->ready)) {
+		put_back(c);
+	} else {
+		channel_ended(u->channel, u, how, reason);
+		unit_decided(q, c->w, u, why);
+	}
+	if (mark == MARK_READY)
+		go_on(q, c);
+	else
+		call_end(c);
+}
+
+static void delivery_ready(struct watch *watch)
+{
+	static char space[QUESTION_MAX];
+	struct call *c = watch->ctx;
+	enum delivery_mark mark = MARK_NONE;
+	size_t n;
+	int rc = call_read(c, space, sizeof space, &n);
+	struct slice text = slice_make(space, n);
+	if (rc == E_TIMEOUT)
+		return;
+	if (!c->unit) { /* it left */
+		ready_remove(c);
+		call_end(c);
+		return;
+	}
+	if (rc == 0 && mark_decode(&text) == MARK_CONNECTED) {
+		c->answered = true;
+		channel_answered(c->channel, c->unit);
+		return;
+	}
+	if (rc == 0)
+		mark = take_results(c->w, c->unit, text);
+	delivery_ended(c, mark, rc == 0 ? "the agent's answer left this recipient out" : "the agent ended without an answer");
 }
 
 /* WHY: a text for its recipients; NULL: they are as they were. */
@@ -180,7 +354,7 @@ static bool send_next(struct queue *q, struct channel *c, struct destination *d)
 		c->pause_until = clock_msec() + PAUSE_MSEC;
 		return false;
 	}
-	channel_take(c, rc == 0);
+	channel_take(c, d, rc == 0);
 	u->w->units--;
 	if (cancelled)
 		drop_unit(q, u, RCPT_OPEN, "", NULL);
@@ -193,21 +367,45 @@ static bool send_next(struct queue *q, struct channel *c, struct destination *d)
 	return true;
 }
 
+/* Places are wanted: those that a far side keeps without a word are none. */
+static void find_unanswered(struct channel *channel)
+{
+	int64_t now = clock_msec();
+	bool wanted = channel->unanswered < channel->unanswered_most && channel->busy[0] + channel->busy[1] >= channel->limit - channel->limit / 4
+		&& (channel->turns[0].first || channel->turns[1].first);
+	if (!wanted) {
+		channel->look_at = 0;
+		return;
+	}
+	if (now < channel->look_at)
+		return;
+	for (struct call *c = deliveries.first; c; c = c->next)
+		if (c->channel == channel && c->unit && !c->answered && now - c->began >= UNANSWERED_MSEC)
+			channel_unanswered(channel, c->unit);
+	channel->look_at = now + LOOK_MSEC;
+}
+
 void delivering_go_on(struct queue *q, struct channel *c)
 {
 	struct destination *d;
 	channel_tend(c);
+	find_unanswered(c);
 	if (c->pause_until && clock_msec() < c->pause_until)
 		return;
 	c->pause_until = 0;
-	while (c->in_flight < c->limit && (d = channel_turn(c)))
+	while ((d = channel_turn(c)))
 		if (!send_next(q, c, d))
 			return;
 }
 
 static void too_late(struct call *c)
 {
-	delivery_ended(c, "the agent did not answer in time");
+	if (!c->unit) {
+		ready_remove(c);
+		call_end(c);
+	} else {
+		delivery_ended(c, MARK_NONE, "the agent did not answer in time");
+	}
 }
 
 void delivering_overdue(void)

@@ -20,20 +20,14 @@ void dispatch_ports(struct queue *q)
 	}
 }
 
-/* What waits in an agent's socket beyond its workers would fill it for all destinations. */
-static unsigned no_more_than_workers(unsigned limit, enum program p)
-{
-	const struct graph_row *row = graph_of(p);
-	return row && limit > (unsigned)row->workers ? (unsigned)row->workers : limit;
-}
-
 void dispatch_limits(struct queue *q)
 {
-	static const enum program agent[CHANNELS] = {P_LOCAL, P_LMTP, P_REMOTE, P_QMQPC};
 	unsigned remote = (unsigned)control_number(program_control(), C_concurrencyremote);
 	q->channel[0].limit = (unsigned)control_number(program_control(), C_concurrencylocal) * LOCAL_TIMES;
-	for (size_t i = 1; i < CHANNELS; i++)
-		q->channel[i].limit = no_more_than_workers(remote, agent[i]);
+	for (size_t i = 1; i < CHANNELS; i++) {
+		q->channel[i].limit = remote;
+		q->channel[i].unanswered_most = deliveries_unanswered(remote);
+	}
 }
 
 unsigned dispatch_in_flight(const struct queue *q)
@@ -44,12 +38,16 @@ unsigned dispatch_in_flight(const struct queue *q)
 	return n;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
 int64_t dispatch_pause(const struct queue *q)
 {
 	int64_t first = 0;
 	for (size_t i = 0; i < CHANNELS; i++)
-		if (q->channel[i].pause_until && (!first || q->channel[i].pause_until < first))
-			first = q->channel[i].pause_until;
+		first = earlier(q->channel[i].look_at, earlier(q->channel[i].pause_until, first));
 	return first;
 }
 

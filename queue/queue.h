@@ -39,6 +39,7 @@ struct work_rcpt {
 	uint32_t target_octets;
 	bool target_holds; /* it is kept for the next attempt */
 	char *host, *text; /* of the last result, owned */
+	enum delivery_relay relay; /* of a success */
 };
 
 /* A message while an attempt is made. */
@@ -151,7 +152,7 @@ void dispatch_ports(struct queue *q);
 void dispatch_limits(struct queue *q);
 /* Deliveries under way. */
 unsigned dispatch_in_flight(const struct queue *q);
-/* When a channel goes on that found its socket full; 0: none waits. */
+/* When a channel goes on that found its socket full, or looks for places; 0: none waits. */
 int64_t dispatch_pause(const struct queue *q);
 /* An operator says try now: no destination counts as failing. */
 void dispatch_open(struct queue *q);

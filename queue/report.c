@@ -50,7 +50,7 @@ static int success(const struct work *w, const struct work_rcpt *r)
 	struct slice to;
 	if (r->group)
 		return BOUNCE_EXPANDED;
-	if (r->state != RCPT_DONE || r->number >= w->job.env.rcpts)
+	if (r->state != RCPT_DONE || r->number >= w->job.env.rcpts || r->relay == RELAY_DSN) /* then the far side tells */
 		return -1;
 	const char *way = rcpt_way(&to, r);
 	return way && (strcmp(way, "smtp") == 0 || strcmp(way, "qmqp") == 0) ? BOUNCE_RELAYED : BOUNCE_DELIVERED;

@@ -73,7 +73,7 @@ void units_make(struct queue *q, struct work *w)
 		struct channel *c = r->state == RCPT_OPEN ? take_target(q, r, &t) : NULL;
 		if (!c)
 			continue;
-		size_t octets = r->target_octets + ADDRESS_MAX;
+		size_t octets = r->target_octets + ADDRESS_MAX + w->job.env.rcpt[r->origin].orcpt.n;
 		struct unit *u = unit_for(units, &n, c, w, &t, octets);
 		if (!u) {
 			rcpt_text(r, RCPT_DEFERRED, "4.3.0", "out of memory");

@@ -1,7 +1,7 @@
 """A scripted SMTP or LMTP server: what a far side says and does is a list of steps, so that every odd behaviour can be played.
 
     server = Scripted(steps)        # steps: a function of a Talk, called for each connection
-    server.port, server.sessions    # a list of Talk with .lines (what came), .message"""
+    server.port, server.sessions    # a list of Talk with .lines (what came), .message (the last), .messages"""
 import socket
 import ssl
 import threading
@@ -13,7 +13,7 @@ OK = {"EHLO": "250-far.test\r\n250 PIPELINING\r\n", "LHLO": "250-far.test\r\n250
 class Talk:
     def __init__(self, sock, replies, greeting, lmtp):
         self.sock, self.replies, self.greeting, self.lmtp = sock, replies, greeting, lmtp
-        self.lines, self.message, self.accepted, self.rcpts, self.tls = [], None, 0, 0, None
+        self.lines, self.message, self.messages, self.accepted, self.rcpts, self.tls = [], None, [], 0, 0, None
         self.f = sock.makefile("rb")
 
     def say(self, text):
@@ -56,6 +56,8 @@ class Talk:
             if r is False:
                 return
             first = r[:3] if isinstance(r, str) else ""
+            if verb == "MAIL":
+                self.accepted = 0
             if verb == "RCPT" and first.startswith("2"):
                 self.accepted += 1
             if verb == "STARTTLS" and first == "220":
@@ -63,6 +65,8 @@ class Talk:
                     return
             if verb == "DATA" and first == "354":
                 self.message = self.read_message()
+                if self.message is not None:
+                    self.messages.append(self.message)
                 for _ in range(self.accepted if self.lmtp else 1):
                     if self.message is None or self.answer(".") is False:
                         return
@@ -121,7 +125,7 @@ class Scripted:
 
     @property
     def messages(self):
-        return [t.message for t in self.sessions if t.message is not None]
+        return [m for t in self.sessions for m in t.messages]
 
     def close(self):
         self.listener.close()

@@ -91,7 +91,7 @@ class Worker:
 
     def post(self, maildir, number=0, doubt=False, uid=-1, body=BODY, address="to@b.test", count=1):
         rcpts = b"".join(self.recipient(number + i, maildir, uid, address) for i in range(count))
-        text = net(ID, "from@a.test", 1, int(doubt), len(HEADER + body), count) + rcpts
+        text = net(ID, "from@a.test", 1, int(doubt), len(HEADER + body), 0, 0, "-", "", count) + rcpts
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         fds = [memfd(net("i" + ID, "") + HEADER), memfd(body), theirs.fileno()]
         socket.send_fds(self.ours, [text], fds)
@@ -104,7 +104,7 @@ class Worker:
     @staticmethod
     def recipient(number, maildir, uid, address):
         target = net("l", address, "u", maildir, uid, -1, 0, 0, 0, "-", "", "")
-        return net(number, target, "original@b.test")
+        return net(number, target, "original@b.test", "", "")
 
     def deliver(self, *args, **kw):
         return self.answer(self.post(*args, **kw))

@@ -28,6 +28,17 @@ def memfd(content):
     return fd
 
 
+def results(mine, count):
+    """([(status, enhanced, host, text)] of each recipient, mark)."""
+    got = [b"C"]
+    while got == [b"C"]:
+        got = split_netstrings(mine.recv(1 << 18))
+    mark = got.pop().decode() if len(got[-1:]) and len(got[-1]) == 1 else ""
+    got = [split_netstrings(x) for x in got]
+    assert [int(g[0]) for g in got] == list(range(count))
+    return [tuple(x.decode() for x in g[1:5]) for g in got], mark
+
+
 class Agent(Program):
     """Deliveries to one program alone."""
 
@@ -35,25 +46,27 @@ class Agent(Program):
         super().__init__(name, folder, {"me": "near.test", "timeoutconnect": "2", "timeoutremote": "2", "resolver": "127.0.0.1:9", **files}, ["in"])
         self.letter = "r" if name == "remote" else "m"
 
-    def send(self, rcpts, destination, header=HEADER, body=b"hello\n", sender="a@near.test"):
+    def send(self, rcpts, destination, **kw):
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        fields = ["0123456789abc", sender, 1, 0, len(header) + len(body), len(rcpts)]
-        for i, r in enumerate(rcpts):
-            fields += [i, netstrings(self.letter, r, destination, "", -1, -1, 0, 0, 0, "-", "", ""), r]
-        fds = [memfd(b"0:," + header), memfd(body), theirs.fileno()]
-        self.ask_socket.sendmsg([netstrings(*fields)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
-        os.close(fds[0])
-        os.close(fds[1])
+        self.send_on(self.ask_socket, rcpts, destination, [theirs.fileno()], **kw)
         theirs.close()
         return mine
+
+    def send_on(self, sock, rcpts, destination, fds=(), header=HEADER, body=b"hello\n", sender="a@near.test"):
+        """A delivery by SOCK: the agent's port, or a conversation that is ready for more."""
+        fields = ["0123456789abc", sender, 1, 0, len(header) + len(body), 0, 0, "-", "", len(rcpts)]
+        for i, r in enumerate(rcpts):
+            fields += [i, netstrings(self.letter, r, destination, "", -1, -1, 0, 0, 0, "-", "", ""), r, "", ""]
+        both = [memfd(b"0:," + header), memfd(body)]
+        sock.sendmsg([netstrings(*fields)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [*both, *fds]))])
+        for fd in both:
+            os.close(fd)
 
     def deliver(self, rcpts, destination, seconds=40, **kw):
         """[(status, enhanced, host, text)] of each recipient."""
         with self.send(rcpts, destination, **kw) as mine:
             mine.settimeout(seconds)
-            got = [split_netstrings(x) for x in split_netstrings(mine.recv(1 << 18))]
-        assert [int(g[0]) for g in got] == list(range(len(rcpts)))
-        return [tuple(x.decode() for x in g[1:]) for g in got]
+            return results(mine, len(rcpts))[0]
 
 
 @pytest.fixture
@@ -275,6 +288,126 @@ def test_lmtp_each_recipient(folder):
         agent.stop()
 
 
+def converse(agent, mine, *deliveries, destination="far.test", **kw):
+    """Further deliveries by one conversation; the last results and the mark."""
+    for rcpts in deliveries:
+        agent.send_on(mine, rcpts, destination, **kw)
+        got = results(mine, len(rcpts))
+    return got
+
+
+def gone(mine):
+    mine.settimeout(20)
+    return mine.recv(1000) == b""
+
+
+def test_next_by_the_same_connection(remote):
+    """The agent is ready for more, and the next messages go by its connection: after RSET where nobody was accepted; QUIT when the queue is done."""
+    server = Scripted({"RSET": "250 2.0.0 ok\r\n", "RCPT": ["250 ok\r\n", "550 5.1.1 nobody\r\n", "250 ok\r\n"]})
+    agent = remote(server)
+    with agent.send(["x@far.test"], "far.test") as mine:
+        mine.settimeout(20)
+        assert results(mine, 1) == ([("K", "2.0.0", "[127.0.0.1]", "250 2.0.0 taken")], "R")
+        assert converse(agent, mine, ["y@far.test"])[0][0][:2] == ("D", "5.1.1")
+        got, mark = converse(agent, mine, ["z@far.test"], body=b"third\n")
+        assert got[0][0] == "K" and mark == "R"
+    wait_for(lambda: server.sessions[0].lines[-1:] == [b"QUIT\r\n"])
+    verbs = [x.split()[0].split(b":")[0] for x in server.sessions[0].lines]
+    assert verbs == b"EHLO MAIL RCPT DATA MAIL RCPT RSET MAIL RCPT DATA QUIT".split()
+    assert len(server.sessions) == 1 and [m[-9:] for m in server.messages] == [b"\r\nhello\r\n", b"\r\nthird\r\n"]
+
+
+def test_next_to_another_destination(remote):
+    """A queue that was taken over cannot send mail of one destination by the connection of another."""
+    server = Scripted()
+    agent = remote(server)
+    with agent.send(["x@far.test"], "far.test") as mine:
+        results(mine, 1)
+        assert converse(agent, mine, ["x@other.test"], destination="other.test")[0][0][0] == "K"
+    assert len(server.sessions) == 2
+
+
+def test_used_connection_that_serves_no_more(remote):
+    """Ended by the far side while it was idle, or answered 421 to MAIL, or gone at MAIL: the message goes by a fresh one, at once."""
+    def once(reply):
+        state = []
+
+        def answer(talk):
+            state.append(talk)
+            return reply if len(state) == 2 else "250 2.1.0 ok\r\n"
+        return answer
+    for replies, pause in (({".": "250 2.0.0 taken\r\n"}, True), ({"MAIL": once("421 4.7.0 enough\r\n")}, False), ({"MAIL": once(None)}, False)):
+        server = Scripted(replies)
+        agent = remote(server)
+        with agent.send(["x@far.test"], "far.test") as mine:
+            assert results(mine, 1)[1] == "R"
+            if pause:
+                server.sessions[0].sock.shutdown(socket.SHUT_RDWR)
+                time.sleep(0.2)
+            got, mark = converse(agent, mine, ["y@far.test"])
+            assert got[0][:2] == ("K", "2.0.0") and mark == "R", (got, replies)
+        assert len(server.sessions) == 2 and len(server.messages) == 2
+        agent.stop()
+
+
+def test_used_connection_that_dies(remote):
+    """In the middle of the second message: it waits; the agent is not ready for more."""
+    def once(at):
+        state = []
+
+        def answer(talk):
+            state.append(talk)
+            return None if len(state) == at else OK_ANSWER
+        return answer
+    OK_ANSWER = "250 2.0.0 taken\r\n"
+    server = Scripted({".": once(2)})
+    agent = remote(server)
+    with agent.send(["x@far.test"], "far.test") as mine:
+        assert results(mine, 1)[1] == "R"
+        got, mark = converse(agent, mine, ["y@far.test"])
+        assert got[0][:2] == ("Z", "4.4.2") and "twice" in got[0][3] and mark == ""
+        assert gone(mine)
+
+
+def test_how_long_a_connection_is_used(remote):
+    server = Scripted()
+    agent = remote(server)
+    with agent.send(["x@far.test"], "far.test") as mine:
+        marks = [results(mine, 1)[1]] + [converse(agent, mine, ["x@far.test"])[1] for _ in range(199)]
+        assert marks == ["R"] * 199 + [""]
+        assert gone(mine)
+
+
+def test_too_much_is_marked(remote):
+    """421 as the greeting, at MAIL and after the message."""
+    for replies, greeting, first in (({}, "421 4.7.0 too many\r\n", "Z"), ({"MAIL": "421 4.7.0 no\r\n"}, "220 far\r\n", "Z"), ({".": "421 4.3.2 off\r\n"}, "220 far\r\n", "Z")):
+        agent = remote(Scripted(replies, greeting))
+        with agent.send(["x@far.test"], "far.test") as mine:
+            got, mark = results(mine, 1)
+            assert got[0][0] == first and mark == "B", (got, mark)
+        agent.stop()
+
+
+def test_told_to_stop_while_ready(remote):
+    """What the queue has sent before the agent left is delivered, whenever SIGTERM comes."""
+    server = Scripted()
+    for pause in (0, 0.001, 0.01, 0.1):
+        agent = remote(server)
+        with agent.send(["x@far.test"], "far.test") as mine:
+            assert results(mine, 1)[1] == "R"
+            t = threading.Thread(target=agent.stop)
+            t.start()
+            time.sleep(pause)
+            before = len(server.messages)
+            try:
+                agent.send_on(mine, ["y@far.test"], "far.test")
+            except BrokenPipeError:
+                assert gone(mine)
+            else:
+                assert results(mine, 1)[0][0][0] == "K" and len(server.messages) == before + 1
+            t.join()
+
+
 ZONE = """$TTL 60
 @ SOA ns.far.test. hostmaster.far.test. 1 60 60 60 60
 @ NS ns.far.test.
@@ -352,6 +485,14 @@ def test_mx(remote, dns):
         b.close()
 
 
+def kill_all(pids):
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 def allow_relay(suite):
     suite.control("tcp.smtp", '127.:allow,RELAYCLIENT=""\n:allow')
 
@@ -412,8 +553,7 @@ def test_dead_destination_takes_no_workers(suite, other):
     other.wait_mail("u2", seconds=10)
     assert time.monotonic() - began < 10
     dead.close()
-    for pid in suite.pids("remote"):
-        os.kill(pid, signal.SIGKILL)
+    kill_all(suite.pids("remote"))
 
 
 def test_killed_under_load(suite):
@@ -449,6 +589,129 @@ def test_killed_under_load(suite):
              lambda: f"{sum(not any(m in x for x in server.messages) for m in sent)} of {len(sent)} are missing")
     wait_for(lambda: suite.json("queue", "list") == [], 60)
     assert len(server.messages) - len(sent) <= len(suite.events("died"))
+
+
+def burst(suite, count, domain="far.test", sessions=1):
+    """COUNT messages with ids of their own, in one session."""
+    sent = []
+    with suite.smtp() as s:
+        for i in range(count):
+            s.sendmail("u1@campus.test", [f"x@{domain}"], MESSAGE.replace(b"<r1@", b"<k%d@" % i))
+            sent.append(b"<k%d@campus.test>" % i)
+    return sent
+
+
+def all_there(server, sent, seconds=60):
+    wait_for(lambda: all(any(m in x for x in server.messages) for m in sent), seconds,
+             lambda: f"{sum(not any(m in x for x in server.messages) for m in sent)} of {len(sent)} are missing")
+
+
+def test_connections_seen_from_the_far_side(suite):
+    """300 messages: few connections, each for many; each message once."""
+    server = Scripted()
+    allow_relay(suite)
+    suite.control("smtproutes", f":127.0.0.1:{server.port}")
+    suite.start()
+    sent = burst(suite, 300)
+    all_there(server, sent)
+    wait_for(lambda: suite.json("queue", "list") == [])
+    assert len(server.messages) == 300
+    assert len(server.sessions) <= 30, [len(t.messages) for t in server.sessions]
+    wait_for(lambda: all(t.lines[-1] == b"QUIT\r\n" for t in server.sessions), 10)
+    # every transaction is in the log with its place on the connection
+    assert max(int(e["nth"]) for e in suite.events("remote-session")) >= 10
+    # the workers leave again
+    wait_for(lambda: len(suite.pids("remote")) <= 2, 30, lambda: f"{len(suite.pids('remote'))} processes")
+
+
+def test_far_side_that_dies_in_the_middle(suite):
+    """Connections that end in the middle of a message, at RCPT, or between the final dot and its answer, some used before: nothing is lost, and twice comes
+    only what was cut off in that last window."""
+    rng, lock, cut = random.Random(5), threading.Lock(), []
+
+    def at(verb, ok, share):
+        def answer(talk):
+            with lock:
+                if rng.random() < share:
+                    if verb == ".":
+                        cut.append(talk.message)
+                    return None
+            return ok
+        return answer
+
+    server = Scripted({"RCPT": at("RCPT", "250 ok\r\n", 0.02), "DATA": at("DATA", "354 go on\r\n", 0.02), ".": at(".", "250 2.0.0 taken\r\n", 0.03)})
+    allow_relay(suite)
+    suite.control("smtproutes", f":127.0.0.1:{server.port}")
+    suite.start()
+    sent = burst(suite, 200)
+    end = time.monotonic() + 90
+    while suite.json("queue", "list") != [] and time.monotonic() < end:
+        suite.postern("queue", "retry", "all")
+        time.sleep(0.3)
+    all_there(server, sent, 1)
+    assert cut and len(server.messages) - len(sent) <= len(cut)
+    assert any(len(t.messages) > 3 for t in server.sessions)
+
+
+def test_far_side_that_takes_three_at_once(suite):
+    """More connections are greeted with 421: everything goes through nevertheless, without waiting for another attempt."""
+    lock, now = threading.Lock(), [0, 0]
+
+    class Three(Scripted):
+        def _serve(self, sock):
+            with lock:
+                now[0] += 1
+                now[1] += now[0] > 3
+                full = now[0] > 3
+            try:
+                if full:
+                    sock.sendall(b"421 4.7.0 too many connections from you\r\n")
+                    sock.close()
+                else:
+                    super()._serve(sock)
+            finally:
+                with lock:
+                    now[0] -= 1
+
+    def think(talk):
+        time.sleep(0.01)
+        return "250 2.0.0 taken\r\n"
+    server = Three({".": think})
+    allow_relay(suite)
+    suite.control("smtproutes", f":127.0.0.1:{server.port}")
+    suite.start()
+    sent = burst(suite, 200)
+    all_there(server, sent, 30)
+    wait_for(lambda: suite.json("queue", "list") == [])
+    assert len(server.messages) == 200 and now[1] > 0
+    assert not suite.events("queue-deferred")
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_two_hundred_dead_destinations(suite, proven):
+    """200 hosts that take connections and say nothing: mail for another one goes on, at once where it was reached before."""
+    dead = socket.create_server(("127.0.0.1", 0), backlog=1000)
+    server = Scripted()
+    allow_relay(suite)
+    suite.control("smtproutes", f".dead.test:127.0.0.1:{dead.getsockname()[1]}\n:127.0.0.1:{server.port}")
+    suite.control("timeoutremote", "30")
+    suite.start()
+    if proven:
+        suite.send("u1@campus.test", "x@far.test", MESSAGE)
+        wait_for(lambda: server.messages)
+    with suite.smtp() as s:
+        for i in range(200):
+            s.sendmail("u1@campus.test", [f"x@d{i}.dead.test"], MESSAGE)
+        time.sleep(1)
+        began = time.monotonic()
+        want = len(server.messages) + 5
+        for i in range(5):
+            s.sendmail("u1@campus.test", ["x@far.test"], MESSAGE)
+    wait_for(lambda: len(server.messages) == want, 20)
+    took = time.monotonic() - began
+    assert took < (2 if proven else 10), took
+    dead.close()
+    kill_all(suite.pids("remote"))
 
 
 DOVECOT = """base_dir = {d}/run

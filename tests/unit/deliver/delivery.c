@@ -128,11 +128,14 @@ END_TEST
 
 static void make_delivery(struct delivery *d, size_t count)
 {
-	*d = (struct delivery){.id = ID, .sender = S("s@far.test"), .attempt = 3, .doubt = true, .size_octets = 1234, .count = count};
+	*d = (struct delivery){.id = ID, .sender = S("s@far.test"), .attempt = 3, .doubt = true, .size_octets = 1234, .smtputf8 = true, .ret = 'H',
+		.envid = S("QQ+3D1"), .count = count};
 	for (size_t i = 0; i < count && i < DELIVERY_RECIPIENTS_MAX; i++) {
 		d->rcpt[i].number = (long long)i * 7;
 		d->rcpt[i].target = local;
 		d->rcpt[i].original = slice_str("a.b@old.test");
+		memcpy(d->rcpt[i].notify, "SF", 3);
+		d->rcpt[i].orcpt = slice_str("rfc822;a.b+40old.test");
 	}
 }
 
@@ -146,6 +149,8 @@ START_TEST(delivery_round_trip)
 	ck_assert(!b.overflow);
 	ck_assert_int_eq(delivery_decode(&got, buf_slice(&b), &e), 0);
 	ck_assert(!strcmp(got.id, ID) && slice_eq_str(got.sender, "s@far.test") && got.attempt == 3 && got.doubt && got.size_octets == 1234);
+	ck_assert(got.smtputf8 && !got.requiretls && got.ret == 'H' && slice_eq_str(got.envid, "QQ+3D1"));
+	ck_assert(!strcmp(got.rcpt[99].notify, "SF") && slice_eq_str(got.rcpt[99].orcpt, "rfc822;a.b+40old.test"));
 	ck_assert_uint_eq(got.count, DELIVERY_RECIPIENTS_MAX);
 	for (size_t i = 0; i < got.count; i++)
 		ck_assert(got.rcpt[i].number == (long long)i * 7 && target_same(&got.rcpt[i].target, &local) && slice_eq_str(got.rcpt[i].original, "a.b@old.test"));
@@ -164,12 +169,23 @@ static void set_no_agent(struct delivery *d) { d->rcpt[0].target = none; }
 static void set_negative_number(struct delivery *d) { d->rcpt[0].number = -1; }
 static void set_nul_sender(struct delivery *d) { d->sender = slice_make("a\0b", 3); }
 
+static void set_bad_ret(struct delivery *d) { d->ret = 'X'; }
+static void set_bad_notify(struct delivery *d) { memcpy(d->rcpt[0].notify, "FX", 3); }
+static void set_long_orcpt(struct delivery *d)
+{
+	static char text[ORCPT_MAX + 1];
+	memset(text, 'a', sizeof text);
+	d->rcpt[0].orcpt = slice_make(text, sizeof text);
+}
+static void set_control_envid(struct delivery *d) { d->envid = slice_str("a\n"); }
+
 static const struct {
 	const char *spec;
 	void (*change)(struct delivery *d);
 } bad_deliveries[] = {
 	{"no recipients", set_count_0}, {"attempt 0", set_attempt_0}, {"id of other octets", set_bad_id},
 	{"a recipient without agent", set_no_agent}, {"a negative number", set_negative_number}, {"NUL in sender", set_nul_sender},
+	{"RET=X", set_bad_ret}, {"NOTIFY with X", set_bad_notify}, {"ORCPT of 501 octets", set_long_orcpt}, {"a line end in ENVID", set_control_envid},
 };
 
 START_TEST(delivery_bad)
@@ -201,7 +217,7 @@ START_TEST(delivery_one_too_many)
 	buf_add(&t, at + 6, whole.n - (size_t)(at - whole.p) - 6);
 	buf_add_str(&t, "1:1,");
 	target_encode(&t, &local);
-	buf_add_str(&t, "1:o,");
+	buf_add_str(&t, "1:o,0:,0:,");
 	ck_assert_int_eq(delivery_decode(&got, buf_slice(&t), &e), E_PEER);
 	buf_free(&b);
 	buf_free(&t);
@@ -216,6 +232,9 @@ static const struct {
 	{"delivered", {.number = 0, .status = DELIVERY_DONE, .enhanced = "2.1.5", .text = S("stored")}, 0},
 	{"deferred by a host", {.number = 19999, .status = DELIVERY_DEFERRED, .enhanced = "4.2.2", .host = S("mx.far.test"), .text = S("full")}, 0},
 	{"failed", {.number = 1, .status = DELIVERY_FAILED, .enhanced = "5.1.1"}, 0},
+	{"relayed", {.number = 1, .status = DELIVERY_DONE, .enhanced = "2.0.0", .relay = RELAY_PLAIN}, 0},
+	{"deferred and relayed", {.number = 1, .status = DELIVERY_DEFERRED, .enhanced = "4.0.0", .relay = RELAY_PLAIN}, E_PEER},
+	{"unknown relay", {.number = 1, .status = DELIVERY_DONE, .enhanced = "2.0.0", .relay = (enum delivery_relay)'x'}, E_PEER},
 	{"unknown status", {.status = (enum delivery_status)'Q', .enhanced = "5.1.1"}, E_PEER},
 	{"delivered with a 5", {.status = DELIVERY_DONE, .enhanced = "5.1.1"}, E_PEER},
 	{"no enhanced code", {.status = DELIVERY_DONE, .enhanced = ""}, E_PEER},
@@ -242,6 +261,26 @@ START_TEST(result_row)
 }
 END_TEST
 
+START_TEST(marks)
+{
+	static const enum delivery_mark all[] = {MARK_CONNECTED, MARK_READY, MARK_BUSY};
+	static const char *const wrong[] = {"", "1:X,", "1:R", "1:R,1:R,", "2:RR,", "0:,,", "1:R,x"};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		struct buf b = BUF_INIT(100);
+		mark_encode(&b, all[i]);
+		struct slice rest = buf_slice(&b);
+		ck_assert_int_eq(mark_decode(&rest), all[i]);
+		ck_assert_uint_eq(rest.n, 0);
+		buf_free(&b);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		struct slice rest = slice_str(wrong[i]);
+		ck_assert_int_eq(mark_decode(&rest), MARK_NONE);
+		ck_assert_uint_eq(rest.n, strlen(wrong[i]));
+	}
+}
+END_TEST
+
 #define ROWS(table) (int)(sizeof table / sizeof table[0])
 
 int main(void)
@@ -255,6 +294,7 @@ int main(void)
 	tcase_add_test(c, delivery_round_trip);
 	tcase_add_loop_test(c, delivery_bad, 0, ROWS(bad_deliveries));
 	tcase_add_test(c, delivery_one_too_many);
+	tcase_add_test(c, marks);
 	tcase_add_loop_test(c, result_row, 0, ROWS(results));
 	suite_add_tcase(s, c);
 	SRunner *r = srunner_create(s);

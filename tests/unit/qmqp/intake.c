@@ -97,12 +97,13 @@ START_TEST(answer)
 END_TEST
 
 static const struct {
-	const char *line, *host, *address, *port;
+	const char *line, *host, *address;
+	unsigned port;
 } routes[] = {
-	{"mx2.campus.test:192.0.2.7", "mx2.campus.test", "192.0.2.7", "628"},
-	{"mx2.campus.test:192.0.2.7:6280", "mx2.campus.test", "192.0.2.7", "6280"},
-	{"mx2.campus.test:[2001:db8::1]", "mx2.campus.test", "2001:db8::1", "628"},
-	{"mx2.campus.test:[2001:db8::1]:629", "mx2.campus.test", "2001:db8::1", "629"},
+	{"mx2.campus.test:192.0.2.7", "mx2.campus.test", "192.0.2.7", 628},
+	{"mx2.campus.test:192.0.2.7:6280", "mx2.campus.test", "192.0.2.7", 6280},
+	{"mx2.campus.test:[2001:db8::1]", "mx2.campus.test", "2001:db8::1", 628},
+	{"mx2.campus.test:[2001:db8::1]:629", "mx2.campus.test", "2001:db8::1", 629},
 	{.line = "mx2.campus.test"}, {.line = "mx2.campus.test:"}, {.line = ":192.0.2.7"}, {.line = "mx2.campus.test:mx3.campus.test"},
 	{.line = "mx2.campus.test:192.0.2.7:0"}, {.line = "mx2.campus.test:192.0.2.7:65536"}, {.line = "mx2.campus.test:192.0.2.7:"},
 	{.line = "mx2.campus.test:[2001:db8::1"}, {.line = "mx2.campus.test:[2001:db8::1]x"}, {.line = "mx2.campus.test:[]"}, {.line = ""},
@@ -116,8 +117,10 @@ START_TEST(route)
 	ck_assert_msg(rc == (routes[_i].host ? 0 : E_SYNTAX), "%s", routes[_i].line);
 	if (rc == 0) {
 		ck_assert(slice_eq_str(r.host, routes[_i].host));
-		ck_assert_str_eq(r.address, routes[_i].address);
-		ck_assert_str_eq(r.port, routes[_i].port);
+		struct ip ip;
+		ck_assert_int_eq(ip_parse(&ip, slice_str(routes[_i].address)), 0);
+		ck_assert_mem_eq(&r.ip, &ip, sizeof ip);
+		ck_assert_uint_eq(r.port, routes[_i].port);
 	}
 }
 END_TEST

@@ -6,6 +6,8 @@
 static struct channel c;
 static struct unit unit[64];
 static size_t units;
+static struct unit *way[64]; /* what went out; NULL: ended */
+static size_t ways;
 
 static struct destination *at(const char *name)
 {
@@ -19,7 +21,7 @@ static void begin(enum agent agent, unsigned limit)
 	memset(&c, 0, sizeof c);
 	c.agent = agent;
 	c.limit = limit;
-	units = 0;
+	units = ways = 0;
 }
 
 static void add(const char *name, unsigned n)
@@ -34,24 +36,51 @@ static const char *sent(void)
 	static char text[80];
 	size_t n = 0;
 	struct destination *d;
-	while (c.in_flight < c.limit && (d = channel_turn(&c)) && !channel_closed(d)) {
+	while ((d = channel_turn(&c)) && !channel_closed(d)) {
 		text[n++] = d->name[0];
-		channel_take(&c, true);
+		way[ways++] = channel_take(&c, d, true);
 	}
 	text[n] = 0;
 	return text;
 }
 
+/* The first delivery to NAME that is under way. */
+static struct unit *on_the_way(const char *name)
+{
+	for (size_t i = 0; i < ways; i++)
+		if (way[i] && !strcmp(way[i]->to->name, name))
+			return way[i];
+	ck_abort_msg("nothing is under way to %s", name);
+	return NULL;
+}
+
+static void ended(const char *name, enum reached reached)
+{
+	struct unit *u = on_the_way(name);
+	for (size_t i = 0; i < ways; i++)
+		if (way[i] == u)
+			way[i] = NULL;
+	channel_ended(&c, u, reached, "why");
+}
+
+static void prove(const char *name)
+{
+	at(name)->proven = true;
+	at(name)->window = 100;
+}
+
 START_TEST(turns)
 {
-	begin(AGENT_REMOTE, 6);
+	begin(AGENT_REMOTE, 8);
+	prove("a");
+	prove("b");
 	add("a", 5);
 	add("b", 2);
 	add("A", 1);
-	ck_assert_str_eq(sent(), "ababa");
-	channel_ended(&c, at("b"), 1, NULL);
+	ck_assert_str_eq(sent(), "ababaa");
+	ended("b", REACHED_YES);
 	ck_assert_str_eq(sent(), "");
-	channel_ended(&c, at("a"), 1, NULL);
+	ended("a", REACHED_YES);
 	ck_assert_str_eq(sent(), "a");
 }
 END_TEST
@@ -73,31 +102,147 @@ START_TEST(maildirs_are_one)
 }
 END_TEST
 
+START_TEST(grows)
+{
+	begin(AGENT_REMOTE, 12);
+	add("a", 40);
+	ck_assert_str_eq(sent(), "a");
+	ended("a", REACHED_YES);
+	ck_assert_str_eq(sent(), "aa");
+	ended("a", REACHED_YES);
+	ck_assert_str_eq(sent(), "aa");
+	for (int i = 0; i < 20; i++) {
+		ended("a", REACHED_YES);
+		sent();
+	}
+	ck_assert_uint_eq(at("a")->in_flight, 6); /* half of the channel, never more */
+}
+END_TEST
+
+START_TEST(shrinks)
+{
+	begin(AGENT_REMOTE, 20);
+	prove("a");
+	add("a", 40);
+	ck_assert_str_eq(sent(), "aaaaaaaaaa");
+	at("a")->window = 10;
+	ended("a", REACHED_BUSY);
+	ck_assert_uint_eq(at("a")->window, 5);
+	/* those that were under way then say it again: it counts once */
+	ended("a", REACHED_BUSY);
+	ended("a", REACHED_BUSY);
+	ck_assert_uint_eq(at("a")->window, 5);
+	ck_assert_str_eq(sent(), "");
+	for (int i = 0; i < 7; i++)
+		ended("a", REACHED_YES);
+	ck_assert_str_eq(sent(), "aaaaa");
+	/* and it grows again only after a while */
+	for (int i = 0; i < 4; i++)
+		ended("a", REACHED_YES);
+	ck_assert_uint_eq(at("a")->window, 5);
+	ck_assert_uint_eq(at("a")->failures, 0);
+	ended("a", REACHED_BUSY); /* alone: too much altogether */
+	ck_assert_uint_eq(at("a")->failures, 1);
+}
+END_TEST
+
+START_TEST(others_keep_a_share)
+{
+	begin(AGENT_REMOTE, 8);
+	prove("p");
+	prove("q");
+	add("p", 9);
+	add("q", 9);
+	ck_assert_str_eq(sent(), "pqpqpqpq"); /* nobody else waits: all of it */
+	add("o", 1);
+	ended("p", REACHED_YES);
+	ck_assert_str_eq(sent(), "o");
+	ended("q", REACHED_YES);
+	add("n", 1);
+	ck_assert_str_eq(sent(), "n");
+	for (char name[] = "c"; name[0] < 'l'; name[0]++)
+		add(name, 1);
+	for (int i = 0; i < 4; i++) {
+		ended("p", REACHED_YES);
+		ended("q", REACHED_YES);
+		sent();
+	}
+	ck_assert_uint_eq(c.busy[false], 6); /* dead ones never have it all */
+	ck_assert_uint_eq(c.busy[true], 2);
+}
+END_TEST
+
+START_TEST(unanswered_are_not_counted)
+{
+	begin(AGENT_REMOTE, 4);
+	c.unanswered_most = 4;
+	for (char name[] = "a"; name[0] < 'k'; name[0]++)
+		add(name, 1);
+	ck_assert_str_eq(sent(), "abc");
+	channel_unanswered(&c, on_the_way("a"));
+	channel_unanswered(&c, on_the_way("a"));
+	channel_unanswered(&c, on_the_way("b"));
+	channel_unanswered(&c, on_the_way("c"));
+	ck_assert_uint_eq(c.unanswered, 3);
+	ck_assert_str_eq(sent(), "def");
+	channel_unanswered(&c, on_the_way("d"));
+	channel_unanswered(&c, on_the_way("e")); /* no room for this */
+	ck_assert_uint_eq(c.unanswered, 4);
+	ck_assert_str_eq(sent(), "g");
+	channel_answered(&c, on_the_way("a"));
+	ck_assert_uint_eq(c.unanswered, 3);
+	ck_assert_str_eq(sent(), "");
+	for (char name[] = "a"; name[0] < 'h'; name[0]++)
+		ended(name, REACHED_NOT);
+	ck_assert_uint_eq(c.unanswered + c.busy[0] + c.busy[1] + c.in_flight, 0);
+}
+END_TEST
+
+START_TEST(goes_on)
+{
+	begin(AGENT_REMOTE, 8);
+	add("a", 3);
+	sent();
+	ck_assert(!channel_others_wait(&c, at("a")));
+	add("b", 1);
+	ck_assert(channel_others_wait(&c, at("a")));
+	ck_assert(!channel_may_go_on(&c, at("a")));
+	ended("a", REACHED_YES);
+	ck_assert(channel_may_go_on(&c, at("a")));
+	/* out of turn, while it is listed itself behind b */
+	way[ways++] = channel_take(&c, at("a"), true);
+	way[ways++] = channel_take(&c, at("a"), true);
+	ck_assert(!channel_may_go_on(&c, at("a")));
+	ck_assert_str_eq(sent(), "b");
+}
+END_TEST
+
 START_TEST(dead)
 {
 	begin(AGENT_REMOTE, 6);
+	prove("a");
 	add("a", 9);
 	add("b", 1);
 	ck_assert_str_eq(sent(), "abaa");
 	/* the three that were under way count as one failure: then one alone */
-	channel_ended(&c, at("a"), 0, "refused");
-	channel_ended(&c, at("a"), 0, "refused");
+	ended("a", REACHED_NOT);
+	ended("a", REACHED_NOT);
 	ck_assert_str_eq(sent(), "");
-	channel_ended(&c, at("a"), 0, "refused");
+	ended("a", REACHED_NOT);
 	ck_assert_uint_eq(at("a")->failures, 1);
 	ck_assert_str_eq(sent(), "a");
-	channel_ended(&c, at("a"), 0, "refused again");
+	ended("a", REACHED_NOT);
 	ck_assert(channel_closed(at("a")));
 	/* what waits is there to be deferred; what comes too */
 	ck_assert_ptr_eq(channel_turn(&c), at("a"));
-	ck_assert_str_eq(at("a")->why, "refused again");
+	ck_assert_str_eq(at("a")->why, "why");
 	for (int i = 0; i < 5; i++)
-		channel_take(&c, false);
+		channel_take(&c, at("a"), false);
 	ck_assert_ptr_null(channel_turn(&c));
 	add("a", 3);
 	ck_assert_ptr_eq(channel_turn(&c), at("a"));
 	channel_open(&c);
-	ck_assert_str_eq(sent(), "aaa");
+	ck_assert_str_eq(sent(), "a"); /* it has to be reached first */
 }
 END_TEST
 
@@ -105,15 +250,14 @@ START_TEST(recovers)
 {
 	begin(AGENT_REMOTE, 6);
 	add("a", 6);
-	sent();
-	for (int i = 0; i < 3; i++)
-		channel_ended(&c, at("a"), 0, "refused");
 	ck_assert_str_eq(sent(), "a");
-	channel_ended(&c, at("a"), -1, NULL); /* nobody knows: still one alone */
+	ended("a", REACHED_NOT);
 	ck_assert_str_eq(sent(), "a");
-	channel_ended(&c, at("a"), 1, NULL);
+	ended("a", REACHED_UNKNOWN); /* nobody knows: still one alone */
+	ck_assert_str_eq(sent(), "a");
+	ended("a", REACHED_YES);
 	ck_assert_uint_eq(at("a")->failures, 0);
-	ck_assert_str_eq(sent(), "a");
+	ck_assert_str_eq(sent(), "aa");
 }
 END_TEST
 
@@ -123,9 +267,13 @@ START_TEST(forgets)
 	add("a", 1);
 	add("b", 1);
 	sent();
-	channel_ended(&c, at("a"), 1, NULL);
-	channel_ended(&c, at("b"), 0, "refused");
+	ended("a", REACHED_YES);
+	ended("b", REACHED_NOT);
 	at("c");
+	c.swept = clock_msec() - 3600000;
+	channel_tend(&c);
+	ck_assert_uint_eq(c.destinations, 2);
+	at("a")->reached_at = clock_msec() - PROVEN_MSEC - 1;
 	c.swept = clock_msec() - 3600000;
 	channel_tend(&c);
 	ck_assert_uint_eq(c.destinations, 1);
@@ -134,4 +282,5 @@ START_TEST(forgets)
 END_TEST
 
 UNIT_MAIN("channel", tcase_add_test(t, turns); tcase_add_test(t, one_worker); tcase_add_test(t, maildirs_are_one); tcase_add_test(t, dead);
-	tcase_add_test(t, recovers); tcase_add_test(t, forgets);)
+	tcase_add_test(t, grows); tcase_add_test(t, shrinks); tcase_add_test(t, others_keep_a_share); tcase_add_test(t, unanswered_are_not_counted);
+	tcase_add_test(t, goes_on); tcase_add_test(t, recovers); tcase_add_test(t, forgets);)
