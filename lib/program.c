@@ -28,6 +28,7 @@ static struct {
 	size_t rules;
 	struct filter filter, narrow;
 	const char *const *narrow_of;
+	bool replaced;
 } self;
 
 _Noreturn void program_fatal(const struct err *e)
@@ -225,6 +226,19 @@ const char *program_state(void)
 int program_lifeline(void)
 {
 	return LIFELINE_FD;
+}
+
+bool program_replaced(void)
+{
+	char text[16];
+	ssize_t n = recv(LIFELINE_FD, text, sizeof text, MSG_DONTWAIT | MSG_PEEK);
+	if (n == 0)
+		self.replaced = false;
+	if (n <= 0 || !slice_eq_str(slice_make(text, (size_t)n), "replaced"))
+		return self.replaced;
+	(void)!recv(LIFELINE_FD, text, sizeof text, MSG_DONTWAIT);
+	self.replaced = true;
+	return true;
 }
 
 int program_reload(struct err *e)

@@ -31,6 +31,9 @@ void program_confine(void);
 void program_ready(void);
 /* SIGTERM came: finish the work in hand and leave.  Blocking calls of lib/io return E_EOF then. */
 bool program_stopping(void);
+/* Rows with .drains: is it to stop because a replacement is ready?  It then takes no new work, but need not hurry the clients it has.
+ * False again when it is to hurry after all: everything stops. */
+bool program_replaced(void);
 /* Make SIGTERM set that flag (no SA_RESTART) and ignore SIGPIPE; program_start() does it. */
 void program_catch_stop(void);
 /* Log EV_fatal and exit 111; only start-up code calls it. */

@@ -4,10 +4,13 @@
  * question.  User postern-dns; has the network and the resolver's files, no mail and no socket that leads to any. */
 #include "smtpd-outside/dns.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include "lib/program.h"
+
+#define BURST 1000
 
 /* ---- settings ---- */
 
@@ -53,7 +56,7 @@ static bool reload(struct dns *d)
 static void tune(struct ub_ctx *ctx)
 {
 	static const char *const options[][2] = {
-		{"num-queries-per-thread:", "4096"}, {"outgoing-range:", "1024"}, {"msg-cache-size:", "4m"}, {"rrset-cache-size:", "8m"},
+		{"num-queries-per-thread:", "4096"}, {"outgoing-range:", "1024"}, {"msg-cache-size:", "1m"}, {"rrset-cache-size:", "1m"},
 		{"infra-cache-numhosts:", "1000"}, {"cache-max-negative-ttl:", "3600"}, {"local-zone:", "127.in-addr.arpa. transparent"},
 	};
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
@@ -168,6 +171,10 @@ static bool turn(struct dns *d)
 	if (p[AT_IN].revents)
 		new_door(d);
 	dns_jobs_tick(d, clock_msec());
+	if (d->jobs == 0 && d->peak > BURST) {
+		malloc_trim(0); /* what a burst took */
+		d->peak = 0;
+	}
 	return true;
 }
 

@@ -13,7 +13,7 @@
 
 #define DNS_DOORS_MAX 8          /* connections of doors */
 #define DNS_JOBS_MAX 50000       /* questions under way */
-#define DNS_QUERIES_MAX 2048     /* DNS questions under way; further ones wait their turn */
+#define DNS_QUERIES_MAX 512      /* DNS questions under way; further ones wait their turn */
 #define DNS_SILENT_AFTER 20      /* a list that was silent so often in a row … */
 #define DNS_SILENT_MSEC 30000    /* … is not waited for so long */
 #define DNS_NAMES_MAX 3          /* names of one client that are tried */
@@ -58,6 +58,7 @@ struct dns {
 	unsigned doors;
 	struct dns_job *first, *last, *unstarted;
 	unsigned jobs, queries;
+	unsigned peak;           /* of .jobs, since memory was given back */
 };
 
 /* dns.c: settings out of C; then the loop until told to stop.  0, E_SYNTAX, E_SYS. */

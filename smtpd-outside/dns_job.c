@@ -24,7 +24,8 @@ static void append(struct dns *d, struct dns_job *j)
 	d->last = j;
 	if (!d->unstarted)
 		d->unstarted = j;
-	d->jobs++;
+	if (++d->jobs > d->peak)
+		d->peak = d->jobs;
 }
 
 static void take_out(struct dns *d, struct dns_job *j)

@@ -18,6 +18,7 @@
 #define OWN_DESCRIPTORS 32u  /* lifeline, log, epoll, a caller or two, one handover under way */
 #define LINES_PER_SECOND 200u
 #define LINGER_AT_STOP_MSEC 1000
+#define DRAIN_MSEC 600000 /* replaced: the longest delay, and the longest wait for a session */
 
 int door_watch(struct door *d, struct watch *w, uint32_t events)
 {
@@ -114,6 +115,10 @@ static void reload(struct door *d)
 {
 	struct err e;
 	struct door_settings fresh;
+	if (program_replaced()) {
+		d->stopping = true;
+		return;
+	}
 	int r = program_reload(&e);
 	if (r == E_EOF || r == E_SYS)
 		d->stopping = true;
@@ -217,7 +222,8 @@ static void close_unready(struct door *d)
 	}
 }
 
-/* Those ready still get to smtpd, for a moment; all others are told to come again.  Sessions live on: they ignore that the
+/* Where another door has taken over (control/listen was changed, or DNS is asked for the first time) all who wait keep their place here.  Else those ready still
+ * get to smtpd, for a moment; all others are told to come again.  Sessions live on: they ignore that the
  * other end of their token is gone. */
 static void stop(struct door *d)
 {
@@ -225,7 +231,13 @@ static void stop(struct door *d)
 	LOG(EV_door_closing, NULL, F_NUM("sessions", d->sessions), F_NUM("waiting", d->waiting));
 	d->stopping = true;
 	stop_listening(d);
+	door_unwatch(d, &d->lifeline);
+	while (program_replaced() && d->waiting && clock_msec() < end + DRAIN_MSEC) {
+		wait_and_dispatch(d);
+		after_batch(d);
+	}
 	close_unready(d);
+	end = clock_msec() + LINGER_AT_STOP_MSEC;
 	while (d->first && clock_msec() < end) {
 		d->smtpd_again = earliest(d->smtpd_again, clock_msec() + 50);
 		wait_and_dispatch(d);

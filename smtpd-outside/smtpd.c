@@ -2,7 +2,7 @@
  * fork copies.  Runs as postern-smtpd in an empty root directory.
  *
  * SIGTERM: no more connections are taken; each session is told (again and again, since a signal between two calls is lost) and leaves
- * when its command in progress is done. */
+ * when its command in progress is done.  Where a replacement is ready (a reload) sessions are left alone, and the parent waits for their end. */
 #include "smtpd-outside/smtpd.h"
 
 #include <errno.h>
@@ -125,7 +125,8 @@ static void stop_sessions(struct smtpd *d)
 {
 	const struct timespec pause = {0, NUDGE_MSEC * 1000000l};
 	for (reap(d); d->slots.live; reap(d)) {
-		for (unsigned i = 0; i < d->slots.used; i++)
+		bool hurry = !program_replaced();
+		for (unsigned i = 0; hurry && i < d->slots.used; i++)
 			if (d->slots.pid[i])
 				kill(d->slots.pid[i], SIGTERM);
 		nanosleep(&pause, NULL);

@@ -43,6 +43,7 @@ const char *const graph_common_syscalls[] = {
 const struct graph_row graph[] = {
 	{
 		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION) | BIT(LANE_CLUSTER), .workers = 1, .keeps_state = true,
+		.drains = true,
 		.ports = {PORT_SESSION, PORT_DNS, PORT_COMMAND, PORT_LISTEN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4"),
@@ -59,7 +60,7 @@ const struct graph_row graph[] = {
 		.why = "Asks DNS lists about clients, and their names, for the doors; reads what strangers' name servers say and can open no file but the resolver's.",
 	},
 	{
-		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,
+		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1, .drains = true,
 		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM, PORT_SPACE},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("clone", "wait4", "kill"),

@@ -45,6 +45,7 @@ struct graph_row {
 	int workers;                /* processes in each lane */
 	enum port ports[PORTS_MAX + 1]; /* ends with PORT_END */
 	bool stage;                 /* in the line: PORT_NEXT of the stage before leads here */
+	bool drains;                /* replaced, it goes on with the clients it has until they are done (program_replaced()) */
 	bool open_to_all;           /* every local user may connect to its PORT_COMMAND */
 	bool keeps_state;           /* reloads in place instead of being replaced */
 	/* confinement */

@@ -1,9 +1,12 @@
 /* Leaving, in the order of the graph's rows (upstream first): a process whose group goes away gets its first SIGTERM when no leaving process of an
  * earlier row lives, so whoever might still send to it is gone.  An ordered stop is just that for all groups.
  *
- * SIGTERM goes to a program's process group: sessions and workers that it forked finish their work in hand too. */
+ * SIGTERM goes to a program's process group: sessions and workers that it forked finish their work in hand too.  A program whose row says .drains and
+ * whose replacement is ready is told so on its lifeline, and gets the signal alone: its sessions end as their clients do. */
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -16,6 +19,14 @@ void suite_leave(struct process *p)
 		p->slot->now = NULL;
 	if (p->slot->next == p)
 		p->slot->next = NULL;
+}
+
+void suite_retire(struct process *p)
+{
+	static const char replaced[] = "replaced";
+	if (p->group->row->drains && p->lifeline_fd >= 0)
+		p->replaced = send(p->lifeline_fd, replaced, strlen(replaced), MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+	suite_leave(p);
 }
 
 static bool may_stop(const struct suite *s, const struct process *p)
@@ -31,6 +42,19 @@ static bool may_stop(const struct suite *s, const struct process *p)
 	return true;
 }
 
+/* One that was replaced finishes with its clients in its own time: not in the last minute of it, not when all stops, and not with many
+ * others of its group, as after a reload every few minutes. */
+static bool gently(const struct suite *s, const struct process *p, int64_t now)
+{
+	unsigned younger = 0;
+	for (unsigned i = 0; i < PROCESSES_MAX; i++) {
+		const struct process *other = &s->process[i];
+		younger += other->state == PROCESS_LEAVING && other->group == p->group && other->leaving_msec > p->leaving_msec;
+	}
+	return p->replaced && !p->dead && s->phase != PHASE_STOPPING && p->group->wanted && now - p->leaving_msec < LEAVE_MSEC - LAST_CALL_MSEC &&
+		younger < DRAINING_MOST;
+}
+
 static void signal_leaving(const struct suite *s, struct process *p, int64_t now)
 {
 	int64_t most = s->phase == PHASE_STOPPING ? STOP_MSEC : LEAVE_MSEC;
@@ -38,7 +62,10 @@ static void signal_leaving(const struct suite *s, struct process *p, int64_t now
 		p->leaving_msec = now;
 	p->signal_msec = now + (now - p->leaving_msec < 10000 ? TERM_EVERY_MSEC : TERM_SLOW_MSEC);
 	if (now - p->leaving_msec < most) {
-		kill(-p->pid, SIGTERM);
+		bool hurry = !gently(s, p, now);
+		if (p->replaced && hurry)
+			close_fd(&p->lifeline_fd);
+		kill(hurry ? -p->pid : p->pid, SIGTERM);
 		return;
 	}
 	LOG(EV_killed, NULL, F_STR("program", p->group->row->name), F_NUM("pid", p->pid));

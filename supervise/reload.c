@@ -58,7 +58,20 @@ static void hand_over(struct suite *s, struct slot *slot)
 	close_fd(&fd);
 }
 
-static void renew(struct suite *s, struct slot *slot, bool listen_changed)
+/* Does some sending port lead elsewhere than before, or at last somewhere? */
+static bool edges_moved(const struct group *g, const struct control *before, const struct control *after)
+{
+	for (const enum port *p = g->row->ports; *p != PORT_END; p++) {
+		struct edge was = {0}, is = {0};
+		bool had = graph_edge(&was, g->row, g->lane, *p, before), has = graph_edge(&is, g->row, g->lane, *p, after);
+		if (had != has || was.to != is.to || was.lane != is.lane)
+			return true;
+	}
+	return false;
+}
+
+/* Who keeps state and can go on beside its replacement is replaced where its sockets are not those that it needs now. */
+static void renew(struct suite *s, struct slot *slot, bool listen_changed, bool moved)
 {
 	const struct graph_row *row = slot->group->row;
 	slot->start_msec = 0;
@@ -67,7 +80,7 @@ static void renew(struct suite *s, struct slot *slot, bool listen_changed)
 			suite_leave(slot->now);
 		if (slot->next)
 			suite_leave(slot->next);
-	} else if (row->keeps_state && !(listen_changed && graph_has_port(row, PORT_LISTEN)) && slot->now) {
+	} else if (row->keeps_state && !(listen_changed && graph_has_port(row, PORT_LISTEN)) && !(moved && row->drains) && slot->now) {
 		hand_over(s, slot);
 	} else {
 		suite_replace(s, slot);
@@ -90,8 +103,11 @@ void suite_reload(struct suite *s)
 		control_free(&fresh);
 		return;
 	}
+	bool moved[SLOTS_MAX];
+	for (unsigned i = 0; i < s->slots; i++)
+		moved[i] = edges_moved(s->slot[i].group, &s->control, &fresh);
 	suite_take_control(s, &fresh);
 	for (unsigned i = 0; i < s->slots; i++)
-		renew(s, &s->slot[i], listen_changed);
+		renew(s, &s->slot[i], listen_changed, moved[i]);
 	LOG(EV_reloaded, NULL);
 }

@@ -142,7 +142,7 @@ static void became_ready(struct suite *s, struct process *p)
 	p->state = PROCESS_READY;
 	if (slot->next == p) {
 		if (slot->now)
-			suite_leave(slot->now);
+			suite_retire(slot->now);
 		slot->now = p;
 		slot->next = NULL;
 	}

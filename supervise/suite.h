@@ -19,6 +19,8 @@
 #define START_MSEC 120000      /* a program that is not ready by then is killed */
 #define STOP_MSEC 20000        /* the same for one that does not stop, when all stops */
 #define LEAVE_MSEC 3600000     /* and when it was replaced: the longest session */
+#define LAST_CALL_MSEC 60000   /* of that, for sessions to be told to stop */
+#define DRAINING_MOST 8        /* of one group, replaced and not yet done; older ones are hurried */
 #define TERM_EVERY_MSEC 200    /* SIGTERM may come just before a blocking call, so it is repeated … */
 #define TERM_SLOW_MSEC 2000    /* … less often after the first ten seconds */
 #define HEALTH_MSEC 60000      /* ready for so long: the next death counts as the first */
@@ -47,6 +49,7 @@ struct process {
 	struct group *group;
 	struct slot *slot;
 	pid_t pid;         /* also the process group's number */
+	bool replaced;     /* it was told so: its children are not signalled */
 	bool dead;         /* the process itself was reaped; .pid still names its group */
 	int lifeline_fd;
 	int64_t begun_msec, wall_usec;
@@ -120,6 +123,8 @@ void suite_died(struct suite *s, pid_t pid, int status);
 int64_t suite_tick(struct suite *s);
 /* leave.c: P is to go; suite_tick() sends it SIGTERM in its turn. */
 void suite_leave(struct process *p);
+/* The same for one whose replacement is ready. */
+void suite_retire(struct process *p);
 int64_t suite_leave_tick(const struct suite *s, struct process *p, int64_t now);
 void suite_stop(struct suite *s, int exit_code);
 bool suite_stopped(const struct suite *s);

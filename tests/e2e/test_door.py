@@ -691,3 +691,40 @@ def test_limits_over_time_in_the_suite(suite):
             break
         assert time.monotonic() < end, got
         time.sleep(0.05)
+
+
+def test_reload_leaves_sessions_and_waiting_clients_alone(suite):
+    """SIGHUP: an idle session, a message in progress and a client in its greet delay go on, the last also when control/listen changes; a stop still
+    tells them to come again."""
+    suite.control("tcp.smtp", '127.0.0.5:allow,GREETDELAY="4"\n:allow')
+    suite.start()
+    with suite.smtp() as idle, suite.smtp() as busy:
+        idle.ehlo("x.test")
+        busy.ehlo("x.test"), busy.mail("a@far.test"), busy.rcpt("u1@campus.test")
+        busy.putcmd("data")
+        assert busy.getreply()[0] == 354
+        waiting = socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.5", 0))
+        time.sleep(0.3)
+        old = set(suite.pids("smtpd"))
+        for change in ("", f"\nsmtp 127.0.0.1:{free_port()}"):
+            suite.control("listen", f"smtp 127.0.0.1:{suite.port}{change}")
+            suite.reload()
+            wait_for(lambda: len(suite.events("reloaded")) == (2 if change else 1))
+            wait_for(lambda: suite.smtp().quit())  # the new one serves
+        time.sleep(1)
+        busy.send(b"Subject: x\r\n\r\nacross a reload\r\n.\r\n")
+        assert busy.getreply()[0] == 250
+        idle.sendmail("a@far.test", ["u2@campus.test"], b"Subject: x\r\n\r\nafter a reload\r\n")
+        waiting.settimeout(10)
+        assert waiting.recv(100).startswith(b"220 ")
+        assert old & set(suite.pids("smtpd"))
+        busy.quit()
+        assert idle.noop()[0] == 250
+        begin = time.monotonic()
+        suite.process.send_signal(signal.SIGTERM)
+        idle.sock.settimeout(10)
+        assert idle.file.readline().startswith(b"421 4.3.2 the service is being restarted")
+        suite.process.wait(15)
+        assert time.monotonic() - begin < 12
+    waiting.close()
+    assert suite.wait_mail("u2")
