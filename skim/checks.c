@@ -115,6 +115,7 @@ static void ratelimit(struct judging *j)
 	if (!u)
 		return;
 	u->last = j->now;
+	history_touch(j->g->history, u);
 	user_note_sent(u, &(struct sent){.time = j->now, .recipients = (uint32_t)j->recipients});
 	struct sent s = user_sent(u, j->now, config_number(c, N_rate_interval));
 	if (s.recipients > (uint32_t)config_number(c, N_rate_maxrcptto))

@@ -43,6 +43,7 @@ struct rule_setting {
 	S(learn_days, "score", "learn_days", 14, 0, 3650, "days after which a user is known") \
 	S(learn_logins, "score", "learn_logins", 10, 0, 10000, "logins after which a user is known") \
 	S(users, "score", "users", 200000, 1000, 10000000, "users remembered") \
+	S(remember, "score", "remember", 400, 15, 3650, "days after which a user without any event is forgotten") \
 	S(speed_kmh, "limits", "speed_kmh", 900, 1, 100000, "L1: kilometres an hour") \
 	S(distance_km, "limits", "distance_km", 500, 1, 20000, "L1, L11: kilometres, radii taken off") \
 	S(countries, "limits", "countries", 4, 2, 100, "L2: countries a day, home not counted") \

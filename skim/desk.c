@@ -27,6 +27,7 @@ static int find(struct user **u, const struct engine *g, struct slice user, int6
 	if (!*u)
 		return err_set(e, E_NOT_FOUND, "no user or code %.*s is known", SLICE_FMT(slice_upto(user, 100)));
 	engine_settle(g, *u, now);
+	history_touch(g->history, *u);
 	return 0;
 }
 
@@ -61,6 +62,7 @@ int desk_flag(struct user **out, struct engine *g, struct slice user, bool lock,
 	if (!u->mark && !(u->mark = calloc(1, sizeof *u->mark)))
 		return err_set(e, E_SYS, "no memory");
 	engine_settle(g, u, now);
+	history_touch(g->history, u);
 	*u->mark = (struct mark){.time = now, .uid = uid};
 	memcpy(u->mark->why, why.p, why.n);
 	if (!u->first)
@@ -183,6 +185,7 @@ int desk_travel(struct user **out, struct engine *g, struct slice user, struct s
 	memcpy(u->travel, to, sizeof to);
 	u->travel_until = end;
 	lower(u, to);
+	history_touch(g->history, u);
 	engine_settle(g, u, now);
 	if (out)
 		*out = u;

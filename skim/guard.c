@@ -12,8 +12,10 @@
 
 #define SEND_MSEC 120000       /* waiting for room in the next stage; the session's own deadline is longer */
 #define HOLD_SEC (4 * 3600)    /* nobody's mail waits longer without somebody having looked */
-#define KEEP_MSEC 600000       /* the memory is written so often */
-#define FLAGS_MSEC 1000
+#define KEEP_MSEC 2000         /* what changed is kept so often; a kill loses no more */
+#define MORE_MSEC 100          /* what did not fit into one batch goes with the next */
+#define STOP_MSEC 10000        /* less than the supervisor waits */
+#define TICK_MSEC 500
 
 enum guard_verdict guard_verdict(const struct decision *d)
 {
@@ -107,31 +109,20 @@ void guard_job(struct engine *g, struct job *job, int next, struct orders *order
 struct keeping {
 	struct engine *g;
 	struct orders orders;
-	int folder;
-	int64_t memory_due, flags_due;
-	bool changed, flags_changed;
+	struct skimdb_writer *writer;
+	int64_t due;
 };
 
-static void keep(struct keeping *k, const struct engine *g, bool now)
+static void keep(struct keeping *k)
 {
-	struct err e;
-	if (k->folder < 0)
+	if (!k->writer || clock_msec() < k->due)
 		return;
-	if (k->flags_changed && (now || clock_msec() >= k->flags_due)) {
-		k->flags_changed = false;
-		k->flags_due = deadline_in(FLAGS_MSEC);
-		if (flags_write(g, k->folder, &e) < 0)
-			LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g->history)), F_ERR(&e));
-	}
-	if (k->changed && (now || clock_msec() >= k->memory_due)) {
-		k->changed = false;
-		k->memory_due = deadline_in(KEEP_MSEC);
-		if (snapshot_write(g, k->folder, &e) < 0)
-			LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g->history)), F_ERR(&e));
-	}
+	skimdb_prune(k->g, k->g->clock);
+	skimdb_writer_tick(k->writer, k->g);
+	k->due = deadline_in(history_changed(k->g->history) ? MORE_MSEC : KEEP_MSEC);
 }
 
-/* One job, if one is there.  E_EOF: told to stop. */
+/* One job, if one is there.  0, or E_EOF: told to stop. */
 static int serve(struct engine *g, const struct guard_ports *ports, struct orders *orders)
 {
 	struct job job;
@@ -140,7 +131,7 @@ static int serve(struct engine *g, const struct guard_ports *ports, struct order
 	if (rc == 0) {
 		guard_job(g, &job, ports->next, orders);
 		job_close(&job);
-		return 1;
+		return 0;
 	}
 	if (rc == E_PEER)
 		LOG(EV_bad_job, NULL, F_ERR(&e));
@@ -155,35 +146,37 @@ static void changed(void *arg, struct user *u, const struct decision *d)
 	struct keeping *k = arg;
 	if (!d || d->changed)
 		orders_user(&k->orders, k->g, u, k->g->clock);
-	k->changed = k->flags_changed = true;
 	if (d && d->action != ACTION_PASS)
 		log_decision(EV_skim_login, NULL, d);
 }
 
-int guard_run(struct engine *g, const struct guard_ports *ports, int (*reload)(struct engine *g))
+static bool one_round(struct keeping *k, const struct guard_ports *ports, int (*reload)(struct engine *g))
 {
-	struct keeping k = {.g = g, .orders = {.sock = ports->respond}, .folder = ports->folder, .memory_due = deadline_in(KEEP_MSEC)};
+	struct pollfd p[] = {{ports->in, POLLIN, 0}, {program_lifeline(), POLLIN, 0}, {ports->command, POLLIN, 0}, {ports->feed, POLLIN, 0}};
+	bool waits = k->orders.due || (k->writer && history_changed(k->g->history));
+	if (poll(p, sizeof p / sizeof *p, waits ? TICK_MSEC : -1) < 0)
+		return true;
+	if (p[1].revents && reload(k->g) == E_EOF)
+		return false;
+	if (p[2].revents)
+		commands_serve(k->g, ports->respond >= 0, ports->command, changed, k);
+	/* before the message: what is told of its user came before it */
+	if (p[3].revents)
+		feed_take(k->g, ports->feed, changed, k);
+	if (p[0].revents && serve(k->g, ports, &k->orders) == E_EOF)
+		return false;
+	keep(k);
+	orders_tick(&k->orders, k->g, clock_wall_usec() / 1000000);
+	return true;
+}
+
+int guard_run(struct engine *g, const struct guard_ports *ports, struct skimdb_writer *writer, int (*reload)(struct engine *g))
+{
+	struct keeping k = {.g = g, .orders = {.sock = ports->respond}, .writer = writer};
 	orders_all(&k.orders, g, clock_wall_usec() / 1000000);
-	while (!program_stopping()) {
-		struct pollfd p[] = {{ports->in, POLLIN, 0}, {program_lifeline(), POLLIN, 0}, {ports->command, POLLIN, 0},
-			{ports->feed, POLLIN, 0}};
-		if (poll(p, sizeof p / sizeof *p, k.flags_changed || k.changed || k.orders.due ? FLAGS_MSEC : -1) < 0)
-			continue;
-		if (p[1].revents && reload(g) == E_EOF)
-			break;
-		if (p[2].revents)
-			commands_serve(g, ports->respond >= 0, ports->command, changed, &k);
-		/* before the message: what is told of its user came before it */
-		if (p[3].revents)
-			feed_take(g, ports->feed, changed, &k);
-		int rc = p[0].revents ? serve(g, ports, &k.orders) : 0;
-		if (rc == E_EOF)
-			break;
-		k.changed |= rc == 1;
-		k.flags_changed |= rc == 1;
-		keep(&k, g, false);
-		orders_tick(&k.orders, g, clock_wall_usec() / 1000000);
-	}
-	keep(&k, g, true);
+	while (!program_stopping() && one_round(&k, ports, reload))
+		;
+	if (writer && !skimdb_writer_stop(writer, g, STOP_MSEC))
+		LOG(EV_skim_memory, NULL, F_STR("error", "not all of the last changes could be kept"));
 	return 0;
 }

@@ -3,7 +3,7 @@
 #define POSTERN_SKIM_GUARD_H
 #include "lib/job.h"
 #include "skim/orders.h"
-#include "skim/snapshot.h"
+#include "skim/skimdb.h"
 
 enum guard_verdict { GUARD_PASS, GUARD_HOLD, GUARD_HOLD_FOR_GOOD, GUARD_STOPPED, GUARD_LOCKED };
 /* What is done with a message of this decision: held when the user has just come to be stopped or locked, refused from then on. */
@@ -15,8 +15,7 @@ struct guard_ports {
 	int respond;   /* orders to postern-respond */
 	int feed;      /* what others tell */
 	int command;   /* operators */
-	int folder;    /* STATE/skim; -1: nothing is kept */
 };
-/* Serve until told to stop. */
-int guard_run(struct engine *g, const struct guard_ports *ports, int (*reload)(struct engine *g));
+/* Serve until told to stop; WRITER, which ends with it, may be NULL: nothing is kept. */
+int guard_run(struct engine *g, const struct guard_ports *ports, struct skimdb_writer *writer, int (*reload)(struct engine *g));
 #endif

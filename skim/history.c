@@ -1,40 +1,13 @@
 /* The memory of the detection: see history.h.  Names, addresses and hashes come from events, so from anybody who can log in; the tables are bounded and their
  * hash is keyed, so that nobody can fill or slow them by choosing names. */
-#include "skim/history.h"
+#include "skim/history_own.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define HOSTS_TABLE 16384
-#define PLACES_TABLE 16384
-#define SPRAY_TABLE 16384
-#define PAIRS_TABLE (1u << 20)
-#define EVICT_LOOK 64
+#include "lib/netstring.h"
 
-struct shared { /* who used a thing: the first few, by hash */
-	uint32_t hash, user[5];
-	int64_t time[5];
-};
-struct spray {
-	struct ip ip;
-	int64_t since;
-	uint32_t user[64]; /* hashes of those that failed */
-	unsigned n;
-};
-struct history {
-	struct user **slot;
-	size_t size, count, most, hand;
-	uint64_t key;
-	const struct user *pinned;
-	struct common {
-		struct shared host[HOSTS_TABLE], place[PLACES_TABLE];
-		uint64_t key; /* of the tables here, kept with them */
-		uint32_t logins_from[65536];
-		uint32_t pair[PAIRS_TABLE]; /* who wrote to whom */
-		country home;
-	} *common;
-	struct spray *spray;
-};
+#define EVICT_LOOK 64
 
 static unsigned char lower(char c)
 {
@@ -57,15 +30,10 @@ uint32_t history_hash(struct slice s)
 	return x ? x : 1;
 }
 
-static size_t keyed(uint64_t key, uint32_t hash, size_t mask)
-{
-	uint64_t x = (hash ^ key) * 0x9e3779b97f4a7c15u;
-	return (size_t)(x >> 20) & mask;
-}
-
 static size_t index_of(const struct history *h, uint32_t hash, size_t mask)
 {
-	return keyed(h->key, hash, mask);
+	uint64_t x = (hash ^ h->key) * 0x9e3779b97f4a7c15u;
+	return (size_t)(x >> 20) & mask;
 }
 
 struct history *history_make(size_t users_most)
@@ -77,11 +45,11 @@ struct history *history_make(size_t users_most)
 	h->size = 1024;
 	h->slot = calloc(h->size, sizeof *h->slot);
 	h->common = calloc(1, sizeof *h->common);
-	h->spray = calloc(SPRAY_TABLE, sizeof *h->spray);
+	h->gone = BUF_INIT((size_t)64 << 20);
 	if (getrandom(&h->key, sizeof h->key, 0) != sizeof h->key)
 		h->key = 0x5bd1e995;
-	if (h->slot && h->common && h->spray) {
-		h->common->key = h->key;
+	if (h->slot && h->common) {
+		h->common->misc.key = h->key;
 		return h;
 	}
 	history_free(h);
@@ -106,7 +74,8 @@ void history_free(struct history *h)
 	if (h) {
 		free(h->slot);
 		free(h->common);
-		free(h->spray);
+		free(h->dirty);
+		buf_free(&h->gone);
 	}
 	free(h);
 }
@@ -144,11 +113,23 @@ static bool grow(struct history *h)
 	return true;
 }
 
+static void leave(struct history *h, struct user *u)
+{
+	if (h->kept)
+		netstring_add(&h->gone, slice_make(u->name, u->name_n));
+	if (u->dirty) {
+		struct user *last = h->dirty[--h->dirties];
+		h->dirty[u->dirty - 1] = last;
+		last->dirty = u->dirty;
+	}
+	history_user_free(u);
+}
+
 /* Take slot I out and close the gap behind it. */
 static void take_out(struct history *h, size_t i)
 {
 	size_t mask = h->size - 1, j = i;
-	history_user_free(h->slot[i]);
+	leave(h, h->slot[i]);
 	h->slot[i] = NULL;
 	h->count--;
 	while (h->slot[j = (j + 1) & mask]) {
@@ -182,6 +163,12 @@ struct user *history_user(struct history *h, struct slice name, bool make)
 	if (name.n == 0 || name.n > ADDRESS_MAX)
 		return NULL;
 	size_t i = probe(h, hash, name);
+	if (!h->slot[i] && h->source) {
+		struct user *known = h->source->user(h->source->arg, name);
+		if (known && !history_put(h, known))
+			history_user_free(known);
+		i = probe(h, hash, name);
+	}
 	if (h->slot[i] || !make)
 		return h->slot[i];
 	if (h->count >= h->most)
@@ -229,76 +216,56 @@ struct user *history_each(const struct history *h, size_t *at)
 	return *at < h->size ? h->slot[(*at)++] : NULL;
 }
 
-/* Notes USER for the thing HASH; how many others used it before. */
-static unsigned shared_note(struct shared *s, uint32_t hash, uint32_t user, int64_t now)
+void history_touch(struct history *h, struct user *u)
 {
-	unsigned others = 0;
-	if (s->hash != hash)
-		*s = (struct shared){.hash = hash};
-	for (unsigned i = 0; i < 5; i++) {
-		if (s->user[i] == user)
-			return others + (i < 4 && s->user[i + 1] ? 4 - i : 0);
-		if (!s->user[i]) {
-			s->user[i] = user, s->time[i] = now;
-			return others;
-		}
-		others++;
+	if (!h->kept || u->dirty)
+		return;
+	if (h->dirties == h->dirty_room) {
+		size_t room = h->dirty_room ? h->dirty_room * 2 : 1024;
+		struct user **more = reallocarray(h->dirty, room, sizeof *more);
+		if (!more)
+			return;
+		h->dirty = more, h->dirty_room = room;
 	}
-	return others;
+	h->dirty[h->dirties++] = u;
+	u->dirty = (uint32_t)h->dirties;
 }
 
-bool history_host_known(struct history *h, struct slice host, const struct user *u, int64_t now)
+struct user *history_take_touched(struct history *h)
 {
-	uint32_t hash = history_hash(host);
-	struct shared *s = &h->common->host[keyed(h->common->key, hash, HOSTS_TABLE - 1)];
-	unsigned others = shared_note(s, hash, u->hash, now);
-	/* a wave that began today does not make a host known */
-	return others >= 2 && now - s->time[1] > DAY;
+	if (h->dirties == 0)
+		return NULL;
+	struct user *u = h->dirty[--h->dirties];
+	u->dirty = 0;
+	return u;
 }
 
-bool history_place_common(struct history *h, country cc, uint32_t asn, const struct user *u)
+struct buf *history_gone(struct history *h)
 {
-	uint32_t hash = ((uint32_t)cc << 16 ^ asn * 2654435761u) | 1;
-	return shared_note(&h->common->place[keyed(h->common->key, hash, PLACES_TABLE - 1)], hash, u->hash, u->last) >= 4;
+	return &h->gone;
 }
 
-country history_home(struct history *h, country cc)
+bool history_changed(const struct history *h)
 {
-	struct common *c = h->common;
-	if (cc && ++c->logins_from[cc] > c->logins_from[c->home])
-		c->home = cc;
-	return c->home;
+	return h->dirties || h->gone.n || h->pages_dirty;
 }
 
-unsigned history_spray(struct history *h, const struct ip *ip, const struct user *u, struct slice name, bool failed, int64_t now)
+size_t history_forget(struct history *h, int64_t before)
 {
-	struct ip net = ip_network(ip, ip_is4(ip) ? 32 : 64);
-	uint32_t who = u ? u->hash : history_hash(name), hash = history_hash(slice_make(net.a, sizeof net.a));
-	struct spray *s = &h->spray[index_of(h, hash, SPRAY_TABLE - 1)];
-	if (memcmp(&s->ip, &net, sizeof net) != 0 || now - s->since > 3600) {
-		if (!failed)
-			return 0;
-		*s = (struct spray){.ip = net, .since = now};
+	size_t gone = 0;
+	for (size_t i = 0; i < h->size;) {
+		const struct user *u = h->slot[i];
+		bool old = u && u != h->pinned && u->last < before && u->state == USER_FREE && !u->mark && u->travel_until < before;
+		if (old)
+			take_out(h, i), gone++; /* what closes the gap now stands here */
+		else
+			i++;
 	}
-	unsigned known = 0;
-	while (known < s->n && s->user[known] != who)
-		known++;
-	if (failed && known == s->n && s->n < 64)
-		s->user[s->n++] = who;
-	return s->n;
+	return gone;
 }
 
-bool history_new_recipient(struct history *h, const struct user *u, struct slice address)
+void history_keep(struct history *h, const struct history_source *source)
 {
-	uint64_t x = history_hash64(address) ^ (uint64_t)u->hash * 0xff51afd7ed558ccdu ^ h->common->key;
-	x *= 0xc4ceb9fe1a85ec53u;
-	uint32_t *pair = &h->common->pair[(x >> 40) & (PAIRS_TABLE - 1)], mark = (uint32_t)x | 1;
-	bool fresh = *pair != mark;
-	*pair = mark;
-	return fresh;
-}
-
-struct slice history_shared(const struct history *h)
-{
-	return slice_make(h->common, sizeof *h->common);
+	h->kept = true;
+	h->source = source;
 }

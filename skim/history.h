@@ -68,6 +68,7 @@ struct user {
 	int64_t first, last;    /* first and last event */
 	uint32_t logins_total;
 	uint32_t hash;
+	uint32_t dirty;         /* place + 1 among those to be kept */
 	/* failures since .failing */
 	int64_t failing;
 	uint32_t failures, failure_nets[4];
@@ -126,8 +127,29 @@ unsigned history_spray(struct history *h, const struct ip *ip, const struct user
 
 /* Notes that U wrote to ADDRESS; was it the first time?  A table of so many pairs for all users; what falls out of it is new again. */
 bool history_new_recipient(struct history *h, const struct user *u, struct slice address);
-/* What all users share, as octets of fixed length to be kept and read back in place. */
-struct slice history_shared(const struct history *h);
+/* Keeping: what was changed since it was taken the last time (skim/skimdb.h). */
+#define HISTORY_PAGE 1024 /* octets; of what all users share */
+struct history_misc {
+	uint64_t key;            /* of the tables' hashes */
+	int64_t clock, lock_day, locks, pruned; /* of the engine; the day of the last pruning */
+	country home;
+};
+/* Where a process gets what it has not read yet; NULL: all there is was read at start. */
+struct history_source {
+	struct user *(*user)(void *arg, struct slice name);                                          /* fresh; NULL: none */
+	void (*page)(void *arg, struct history *h, const char *region, long long number);            /* calls history_page_put() where there is one */
+	void *arg;
+};
+void history_keep(struct history *h, const struct history_source *source);
+void history_touch(struct history *h, struct user *u);     /* U was changed */
+struct user *history_take_touched(struct history *h);      /* one of them; NULL: none left */
+struct buf *history_gone(struct history *h);               /* names of those that went, as netstrings; the caller empties it */
+bool history_take_page(struct history *h, const char **region, long long *number, struct slice *data);
+bool history_changed(const struct history *h);
+bool history_page_put(struct history *h, struct slice region, long long number, struct slice data); /* false: not of this build's layout */
+struct history_misc *history_misc(struct history *h, bool changing);
+/* Users whose last event was before then, and who are free, go; how many. */
+size_t history_forget(struct history *h, int64_t before);
 
 uint32_t history_hash(struct slice s); /* lower-case ASCII */
 uint64_t history_hash64(struct slice s);

@@ -1,6 +1,5 @@
 /* postern-skim: looks at each message that an authenticated user submits, for signs that the account was stolen.  User postern-skim; no network; Landlock:
  * STATE/skim alone, where it keeps what it remembers.  Trusts the settings; jobs are checked, headers and bodies hostile. */
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "lib/program.h"
@@ -43,40 +42,58 @@ static int reload(struct engine *g)
 	return 0;
 }
 
-static int open_folder(void)
+/* A file that is no database any more is put aside: the detection learns anew, and somebody may look at it. */
+static int open_store(struct db **db, const char *file, struct err *e)
 {
-	char path[4096];
+	char aside[4200];
+	int rc = skimdb_open(db, file, e);
+	if (rc != E_SYS || (!strstr(e->text, "not a database") && !strstr(e->text, "malformed")))
+		return rc;
+	LOG(EV_skim_memory, NULL, F_ERR(e));
+	snprintf(aside, sizeof aside, "%s.damaged", file);
+	return rename(file, aside) < 0 ? err_sys(e, "%s", file) : skimdb_open(db, file, e);
+}
+
+/* NULL: nothing is kept; the detection works all the same. */
+static struct skimdb_writer *open_memory(struct engine *g, const char *file)
+{
+	struct skimdb_writer *w = NULL;
+	struct db *db = NULL;
 	struct err e;
-	if (snprintf(path, sizeof path, "%s/skim", program_state()) >= (int)sizeof path)
-		return -1;
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		err_sys(&e, "%s", path);
-		LOG(EV_skim_memory, NULL, F_ERR(&e));
+	unsigned bad = 0;
+	int rc = open_store(&db, file, &e);
+	if (rc == 0)
+		rc = skimdb_load(g, db, &bad, &e);
+	if (rc == 0)
+		rc = skimdb_writer_start(&w, db, &e);
+	if (rc < 0) {
+		LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g->history)), F_ERR(&e));
+		db_close(db);
+		return NULL;
 	}
-	return fd;
+	if (bad)
+		LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g->history)), F_STR("error", "some users were damaged and are left out"));
+	else
+		LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g->history)));
+	return w;
 }
 
 int main(int argc, char **argv)
 {
+	static char file[4096];
 	struct err e;
 	program_start(P_SKIM, argc, argv);
 	if (read_settings(&current, program_control(), &e) < 0)
 		program_fatal(&e);
 	struct engine g = {.cfg = &current.cfg, .geo = current.geo};
 	g.history = history_make((size_t)config_number(&current.cfg, N_users));
-	if (!g.history) {
+	if (!g.history || snprintf(file, sizeof file, "%s/skim/history.db", program_state()) >= (int)sizeof file) {
 		err_set(&e, E_SYS, "no memory");
 		program_fatal(&e);
 	}
-	int folder = open_folder();
 	program_confine();
-	int rc = folder < 0 ? E_NOT_FOUND : snapshot_read(&g, folder, &e);
-	if (rc == 0)
-		LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g.history)));
-	else if (rc != E_NOT_FOUND)
-		LOG(EV_skim_memory, NULL, F_NUM("users", history_count(g.history)), F_ERR(&e));
+	struct skimdb_writer *writer = open_memory(&g, file);
+	struct guard_ports ports = {program_port(PORT_IN), program_port(PORT_NEXT), program_port(PORT_RESPOND), program_port(PORT_FEED), program_port(PORT_COMMAND)};
 	program_ready();
-	struct guard_ports ports = {program_port(PORT_IN), program_port(PORT_NEXT), program_port(PORT_RESPOND), program_port(PORT_FEED), program_port(PORT_COMMAND), folder};
-	return guard_run(&g, &ports, reload);
+	return guard_run(&g, &ports, writer, reload);
 }

@@ -207,6 +207,7 @@ void judging_start(struct judging *j, struct engine *g, const struct skim_event 
 	struct user *u = j->u;
 	if (!u)
 		return;
+	history_touch(g->history, u);
 	if (!u->first)
 		u->first = j->now;
 	if (j->now > u->last)

@@ -79,9 +79,9 @@ const struct graph_row graph[] = {
 		.program = P_SKIM, .name = "skim", .lanes = BIT(LANE_SUBMISSION), .workers = 1, .stage = true, .keeps_state = true,
 		.ports = {PORT_IN, PORT_NEXT, PORT_RESPOND, PORT_FEED, PORT_COMMAND},
 		.root = ROOT_HOST,
-		.paths = {"w:STATE/skim"},
-		.syscalls = CALLS(ACCEPTS, READS_FILES, WRITES_FILES),
-		.files_most = 1024,
+		.paths = {"w:STATE/skim", "r:/dev/urandom"},
+		.syscalls = CALLS(ACCEPTS, READS_FILES, WRITES_FILES, "clone"),
+		.files_most = 1024, .processes_most = 16,
 		.why = "Looks for signs of stolen accounts in what users submit; remembers each user, alone and in one place, in its own folder; tells the helpdesk over its socket.",
 	},
 	{

@@ -6,6 +6,7 @@ import pathlib
 import pwd
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -151,17 +152,25 @@ def held(head):
 
 
 @pytest.fixture
-def skim(tmp_path, mmdb):
-    s = Skim(tmp_path, {"me": "mx.campus.test", "locals": "campus.test", "geoip.mmdb": mmdb, "skim": CONF})
+def place():
+    """A folder that every user may search, as a state folder is."""
+    with tempfile.TemporaryDirectory(prefix="postern-skim-") as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
+@pytest.fixture
+def skim(place, mmdb):
+    s = Skim(place, {"me": "mx.campus.test", "locals": "campus.test", "geoip.mmdb": mmdb, "skim": CONF})
     yield s.start()
     s.program.stop()
 
 
 @pytest.fixture
-def responding(tmp_path, mmdb):
+def responding(place, mmdb):
     """The same, with a port to postern-respond, which the test plays: .asked is what operators' commands asked it."""
-    s = Skim(tmp_path, {"me": "mx.campus.test", "locals": "campus.test", "geoip.mmdb": mmdb, "skim": CONF}, respond_runs=True).start()
-    path = tmp_path / "state/run/respond.sock"
+    s = Skim(place, {"me": "mx.campus.test", "locals": "campus.test", "geoip.mmdb": mmdb, "skim": CONF}, respond_runs=True).start()
+    path = place / "state/run/respond.sock"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(str(path))
     listener.listen(8)

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from alone import BIN, netstring, netstrings
-from skim_alone import held, mmdb, responding, skim  # noqa: F401 (fixtures)
+from skim_alone import held, mmdb, place, responding, skim  # noqa: F401 (fixtures)
 
 LIST_KEYS = ["code", "rules", "score", "since", "state", "user", "why"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from alone import BIN, netstring
 from conftest import wait_for
-from skim_alone import Skim, held, mmdb, skim  # noqa: F401 (fixtures)
+from skim_alone import Skim, held, mmdb, place, skim  # noqa: F401 (fixtures)
 from test_submission import SECRET, TLS, people, plain, site, ssha  # noqa: F401 (fixtures)
 
 
