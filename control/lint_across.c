@@ -7,6 +7,7 @@
 #include "directory/ldif.h"
 #include "lib/addr.h"
 #include "scanner-bridge/scanpolicy.h"
+#include "skim/respond_plan.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tls_cert.h"
 
@@ -196,6 +197,34 @@ static void check_submission(struct lint *l)
 		lint_fault(l, C_servercert, 0, "missing: listen names submission or submissions, where users log in under TLS alone; put certificate chain and key into it");
 }
 
+/* What a step needs besides its line. */
+static void check_respond_step(struct lint *l, const struct plan_step *s, int line)
+{
+	char path[PLAN_STEP_MAX + 1];
+	if (plan_writes_ldap(s->kind) && !control_present(l->c, C_ldapserver))
+		lint_fault(l, C_respond, line, "%.*s changes an LDAP directory, and there is no ldapserver: directory.ldif is only read here", SLICE_FMT(s->name));
+	else if (plan_writes_ldap(s->kind) && !control_present(l->c, C_respondlogin))
+		lint_fault(l, C_respond, line, "%.*s needs respondlogin and respondpassword, a login that may write", SLICE_FMT(s->name));
+	if (s->kind == STEP_TICKET_PROGRAM && slice_copy(path, sizeof path, s->word[0]) == 0 && access(path, X_OK) < 0)
+		lint_fault(l, C_respond, line, "%.150s is no program that can be run", path);
+	if (s->kind == STEP_NFTABLES && geteuid() != 0)
+		lint_warning(l, "respond", line, "nftables: only a suite that root starts may change the firewall");
+}
+
+static void check_respond(struct lint *l)
+{
+	struct plan p;
+	struct err e;
+	if (control_present(l->c, C_respondlogin) != control_present(l->c, C_respondpassword))
+		lint_fault(l, C_respondlogin, 0, "respondlogin and respondpassword are only of use together: one of them is missing");
+	if (!control_present(l->c, C_respond) || l->faulty[C_respond] || plan_parse(&p, l->c, &e) < 0)
+		return;
+	for (size_t i = 0; i < p.steps; i++)
+		check_respond_step(l, &p.step[i], p.line[i]);
+	if (!l->faulty[C_listen] && !listen_has_lane(l->c, LANE_SUBMISSION))
+		lint_warning(l, "respond", 0, "has no effect: listen names no submission, so nobody's account is watched");
+}
+
 void lint_across(struct lint *l)
 {
 	check_me(l);
@@ -210,4 +239,5 @@ void lint_across(struct lint *l)
 	check_fixup_targets(l);
 	check_certificate(l);
 	check_submission(l);
+	check_respond(l);
 }

@@ -15,6 +15,7 @@
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/geo.h"
+#include "skim/respond_plan.h"
 #include "smtpd-outside/badlist.h"
 #include "smtpd-outside/dnsbl.h"
 #include "smtpd-outside/listen.h"
@@ -252,6 +253,7 @@ static const struct {
 	{C_validrcptto, NULL, validrcptto_check},
 	{C_skim, NULL, skim_check},
 	{C_geoip, NULL, geo_check},
+	{C_respond, NULL, plan_check},
 };
 
 /* The faults in the lines of one file. */

@@ -188,6 +188,7 @@ static void check_secrets(struct lint *l, int dir_fd)
 {
 	struct slice ldif = control_blob(l->c, C_directory_ldif);
 	check_secret(l, dir_fd, C_ldappassword);
+	check_secret(l, dir_fd, C_respondpassword);
 	check_secret(l, dir_fd, C_servercert);
 	if (ldif.n && memmem(ldif.p, ldif.n, "userPassword", strlen("userPassword")))
 		check_secret(l, dir_fd, C_directory_ldif);

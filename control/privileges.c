@@ -82,7 +82,7 @@ static json_t *table_row(const struct graph_row *row, enum lane lane, const stru
 	char user[64];
 	return json_pack("{s:s s:s s:s s:i s:b s:s s:o s:o s:o s:b s:i s:i s:I s:I s:I s:b s:s s:o}",
 		"program", row->name, "lane", graph_lane_name(lane), "user", graph_user(row, user), "workers", row->workers,
-		"started", graph_wanted(row, lane, c), "root", roots[row->root], "capabilities", capability_names(row->capabilities),
+		"started", graph_wanted(row, lane, c), "root", roots[row->root], "capabilities", capability_names(graph_capabilities(row, c)),
 		"sockets", port_names(row, lane, c), "paths", path_rules(row), "tcp_connect", row->tcp_connect,
 		"syscalls_common", count(graph_common_syscalls), "syscalls_own", count(row->syscalls),
 		"files_most", (json_int_t)row->files_most, "processes_most", (json_int_t)row->processes_most, "memory_most", (json_int_t)row->memory_most,
@@ -115,7 +115,8 @@ static void on_difference(void *arg, const char *text)
 
 static struct proc_expect expectation(const struct view *v, const struct graph_row *row, bool child)
 {
-	struct proc_expect x = {.row = row, .state = v->state, .as_root = v->as_root, .uid = v->owner, .child = child};
+	struct proc_expect x = {.row = row, .state = v->state, .as_root = v->as_root, .uid = v->owner, .child = child,
+		.capabilities = graph_capabilities(row, &v->control)};
 	char user[64];
 	struct stat st;
 	if (stat(v->state, &st) == 0)

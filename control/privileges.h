@@ -31,6 +31,7 @@ MUST_CHECK int proc_read(struct proc_facts *f, pid_t pid, const struct graph_row
 struct proc_expect {
 	const struct graph_row *row;
 	const char *state;
+	unsigned long capabilities; /* graph_capabilities() */
 	bool as_root;          /* the suite was started as root: own user, chroot, capabilities */
 	uid_t uid;
 	gid_t gid;

@@ -195,7 +195,7 @@ static void differ(const struct comparison *c, bool really, const char *format, 
 
 static void compare_identity(const struct comparison *c, const struct proc_facts *f, const struct proc_expect *x)
 {
-	bool may_change = x->child && x->row->capabilities;
+	bool may_change = x->child && x->capabilities;
 	for (int i = 0; i < 4; i++) {
 		bool wrong = may_change ? f->uid[i] == 0 && x->as_root : f->uid[i] != x->uid;
 		if (wrong) {
@@ -209,7 +209,7 @@ static void compare_identity(const struct comparison *c, const struct proc_facts
 
 static void compare_rights(const struct comparison *c, const struct proc_facts *f, const struct proc_expect *x)
 {
-	uint64_t want = x->as_root ? x->row->capabilities : 0;
+	uint64_t want = x->as_root ? x->capabilities : 0;
 	differ(c, (f->cap_effective | f->cap_permitted | f->cap_ambient) & ~want, "has capabilities %#" PRIx64 ", the table says %#" PRIx64,
 		f->cap_effective | f->cap_permitted | f->cap_ambient, want);
 	differ(c, !x->child && want & ~f->cap_effective, "lacks capabilities %#" PRIx64, want & ~f->cap_effective);

@@ -47,6 +47,8 @@ struct filter {
 /* The program for the lists (each NULL-ended) together.  0; E_REFUSED for a call that no program may have; E_NOT_FOUND for one that libseccomp
  * does not know; E_TOO_LONG, E_SYS. */
 MUST_CHECK int filter_build(struct filter *f, const char *const *const *lists, size_t count, struct err *e);
+/* The program for rows that run programs of the host: all calls but those that no program may have (these fail with EPERM), execve allowed.  0 or E_SYS. */
+MUST_CHECK int filter_build_open(struct filter *f, struct err *e);
 /* From now on, for this process and its children.  Needs no-new-privileges.  Async-signal-safe.  0 or E_SYS. */
 MUST_CHECK int filter_apply(const struct filter *f, struct err *e);
 /* Installs the handler that names the refused call; filter_build()'s filters keep it from being replaced.  0 or E_SYS. */

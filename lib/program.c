@@ -139,6 +139,9 @@ static void allow(struct landlock *l, const char *rule)
 static void prepare_landlock(struct landlock *l)
 {
 	struct err e;
+	*l = (struct landlock){.fd = -1};
+	if (self.row->runs_programs)
+		return; /* its programs may use what their user may */
 	must(landlock_begin(l, self.row->tcp_connect, &e), &e);
 	if (self.row->root == ROOT_QUEUE)
 		allow(l, "w:STATE/queue");
@@ -171,15 +174,15 @@ void program_confine(void)
 	gid_t gid = 0;
 	bool as_root = geteuid() == 0;
 	const char *const *lists[] = {graph_common_syscalls, self.row->syscalls};
-	must(filter_build(&self.filter, lists, 2, &e), &e);
+	must(self.row->runs_programs ? filter_build_open(&self.filter, &e) : filter_build(&self.filter, lists, 2, &e), &e);
 	if (as_root)
 		must(confine_user(&uid, &gid, graph_user(self.row, user), &e), &e);
 	prepare_landlock(&l);
 	must(confine_limits(self.row, as_root, &e), &e);
 	enter_root(as_root);
 	if (as_root)
-		must(confine_identity(uid, gid, self.row->capabilities, &e), &e);
-	must(confine_process(self.row->makes_code, &e), &e);
+		must(confine_identity(uid, gid, graph_capabilities(self.row, &self.control), &e), &e);
+	must(confine_process(self.row->makes_code || self.row->runs_programs, &e), &e);
 	must(landlock_enforce(&l, &e), &e);
 	must(filter_apply(&self.filter, &e), &e);
 }

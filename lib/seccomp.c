@@ -181,6 +181,24 @@ int filter_build(struct filter *f, const char *const *const *lists, size_t count
 	return rc;
 }
 
+/* For programs that we do not know: what no program may have fails as if it were not allowed, all else goes. */
+int filter_build_open(struct filter *f, struct err *e)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	struct scmp_arg_cmp namespaces = {0, SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER};
+	if (!ctx)
+		return err_set(e, E_SYS, "seccomp_init failed");
+	int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	if (rc == 0)
+		rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, &namespaces);
+	for (const char *const *name = forbidden; rc == 0 && *name; name++)
+		if (!same(*name, "execve") && !same(*name, "execveat") && seccomp_syscall_resolve_name(*name) != __NR_SCMP_ERROR)
+			rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), seccomp_syscall_resolve_name(*name), 0);
+	rc = rc < 0 ? err_set(e, E_SYS, "seccomp rule: %s", strerror(-rc)) : export_code(f, ctx, e);
+	seccomp_release(ctx);
+	return rc;
+}
+
 int filter_apply(const struct filter *f, struct err *e)
 {
 	struct sock_fprog prog = {f->n, (struct sock_filter *)(uintptr_t)f->code};

@@ -2,7 +2,6 @@
 #include "lib/fields.h"
 #include "lib/io.h"
 #include "skim/respond.h"
-#include "smtpd-outside/listen.h"
 
 const char *const respond_state_names[RESPOND_STATES] = {"held", "stopped", "locked"};
 static const char letters[] = "hsl";
@@ -83,9 +82,4 @@ int respond_send(int sock, const struct respond_order *o, struct err *e)
 		return err_set(e, E_PEER, "an order is longer than %d octets", RESPOND_ORDER_MAX);
 	int rc = respond_order_decode(&back, buf_slice(&b), e);
 	return rc < 0 ? rc : pass_send(sock, buf_slice(&b), NULL, 0, deadline_in(0), e);
-}
-
-bool respond_wanted(const struct control *c)
-{
-	return control_present(c, C_respond) && listen_has_lane(c, LANE_SUBMISSION);
 }

@@ -110,6 +110,27 @@ int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd
 	return 0;
 }
 
+int door_take_blocks(struct door *d, int fd, struct err *e)
+{
+	d->block_orders = (struct watch){WATCH_BLOCKS, fd, false};
+	d->blocks = door_blocks_make();
+	return !d->blocks || (fd >= 0 && door_watch(d, &d->block_orders, EPOLLIN) < 0) ? err_sys(e, "set up") : 0;
+}
+
+static void take_block(struct door *d)
+{
+	char space[DOOR_BLOCK_OCTETS];
+	struct ip ip;
+	struct err e;
+	int64_t seconds;
+	int fds[PASS_FDS_MAX];
+	size_t n, count = 0;
+	int rc = pass_recv(d->block_orders.fd, space, sizeof space, &n, fds, &count, deadline_in(0), &e);
+	close_fds(fds, count);
+	if (rc == 0 && door_block_decode(&ip, &seconds, slice_make(space, n), &e) == 0)
+		door_blocks_set(d->blocks, &ip, seconds, d->now);
+}
+
 /* New settings count from the next look-up on; those who wait keep their place. */
 static void reload(struct door *d)
 {
@@ -159,6 +180,9 @@ static void dispatch(struct door *d, struct watch *w, uint32_t events)
 		break;
 	case WATCH_CALLER:
 		door_command_event(d, w);
+		break;
+	case WATCH_BLOCKS:
+		take_block(d);
 		break;
 	}
 }

@@ -11,6 +11,7 @@
 #include "lib/command.h"
 #include "lib/log.h"
 #include "smtpd-outside/dns_edge.h"
+#include "smtpd-outside/door_blocks.h"
 #include "smtpd-outside/handover.h"
 #include "smtpd-outside/limits.h"
 #include "smtpd-outside/listen.h"
@@ -18,7 +19,7 @@
 #include "smtpd-outside/tcprules.h"
 
 /* Every descriptor in the epoll set has one of these behind it, as the first member of what it belongs to. */
-enum watch_kind { WATCH_CLIENT, WATCH_LISTEN, WATCH_SMTPD, WATCH_LIFELINE, WATCH_COMMAND, WATCH_CALLER, WATCH_DNS };
+enum watch_kind { WATCH_CLIENT, WATCH_LISTEN, WATCH_SMTPD, WATCH_LIFELINE, WATCH_COMMAND, WATCH_CALLER, WATCH_DNS, WATCH_BLOCKS };
 struct watch {
 	enum watch_kind kind;
 	int fd;
@@ -101,6 +102,8 @@ struct door {
 	struct limits *limits;
 	struct rates *rates;         /* NULL until there is a limit */
 	struct door_dns dns;
+	struct watch block_orders;   /* .fd -1: nobody sends any */
+	struct door_blocks *blocks;
 	unsigned waiting, sessions;  /* clients that are no session yet; sessions */
 	unsigned clients_most;       /* both together, by the descriptors there are */
 	struct client *first, *last; /* those ready */
@@ -118,6 +121,8 @@ struct door {
 /* door.c: set up, the loop, stopping. */
 MUST_CHECK int door_open(struct door *d, const struct control *c, enum lane lane, int smtpd_fd, int dns_fd, int command_fd, int lifeline_fd, int first_listen_fd,
 	unsigned listen_count, struct err *e);
+/* After door_open(): FD is where postern-respond says whom to turn away; -1: nowhere.  0 or E_SYS. */
+MUST_CHECK int door_take_blocks(struct door *d, int fd, struct err *e);
 void door_run(struct door *d);
 /* 0 or E_SYS; EVENTS as for epoll_ctl. */
 MUST_CHECK int door_watch(struct door *d, struct watch *w, uint32_t events);

@@ -261,12 +261,24 @@ static void admit_named(struct door *d, struct client *c)
 	delay(d, c, rule, delay_of(d, rule, tls_first));
 }
 
+/* A stolen account was used from there. */
+static bool blocked(struct door *d, struct client *c)
+{
+	if (!door_blocks_has(d->blocks, &c->ip, d->now))
+		return false;
+	client_log(d, c, EV_door_refused, "reason", "blocked for a time: a stolen account was used from there");
+	door_client_refuse(d, c, "554 5.7.1 your address is blocked for a time; ask the postmaster");
+	return true;
+}
+
 /* Connections are counted before its name is known: by the rule for its address. */
 void door_client_admit(struct door *d, struct client *c)
 {
 	struct err why;
 	const struct tcprule *rule = door_client_rule(d, c);
 	bool want_host = tcprules_want_host(d->set.rules, &c->ip);
+	if (blocked(d, c))
+		return;
 	if (rule->deny && !want_host) {
 		deny(d, c);
 		return;

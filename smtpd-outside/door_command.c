@@ -39,6 +39,7 @@ static int row(struct door *d, struct command *command)
 	add(&b, "waiting", d->waiting);
 	add(&b, "concurrencywaiting", d->set.waiting);
 	add(&b, "addresses", (long long)limits_size(d->limits));
+	add(&b, "blocked", (long long)door_blocks_count(d->blocks, d->now));
 	int r = b.overflow ? E_SYS : command_row(command, &b);
 	buf_free(&b);
 	return r;

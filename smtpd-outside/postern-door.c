@@ -14,6 +14,8 @@ int main(int argc, char **argv)
 	if (door_open(&door, program_control(), program_lane(), program_port(PORT_SESSION), program_port(PORT_DNS), program_port(PORT_COMMAND), program_lifeline(), program_port(PORT_LISTEN),
 		program_listen_count(), &e) < 0)
 		program_fatal(&e);
+	if (door_take_blocks(&door, program_port(PORT_IN), &e) < 0)
+		program_fatal(&e);
 	program_ready();
 	door_run(&door);
 	return 0;

@@ -2,7 +2,7 @@
  * Input: control files that were read and checked. */
 #include "lib/control.h"
 #include "scanner-bridge/scanpolicy.h"
-#include "skim/respond.h"
+#include "skim/respond_plan.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/tcprules_line.h"
 #include "supervise/graph.h"
@@ -23,6 +23,8 @@ bool graph_wanted(const struct graph_row *row, enum lane lane, const struct cont
 		return control_present(c, C_scanners) || control_present(c, C_banned);
 	case P_RESPOND:
 		return respond_wanted(c);
+	case P_HOOK:
+		return respond_wanted(c) && plan_names(c, STEP_TICKET_PROGRAM);
 	case P_QUARANTINE:
 		return scanpolicy_quarantines(c);
 	case P_DNS:
@@ -66,7 +68,7 @@ static bool next_stage(struct edge *edge, const struct graph_row *row, enum lane
 static const enum program leads_to[PORT_COUNT] = {
 	[PORT_TLS] = P_TLS, [PORT_DIRECTORY] = P_DIRECTORY, [PORT_SCANWORKER] = P_SCANWORKER, [PORT_QUEUE] = P_QUEUE, [PORT_ROUTE] = P_ROUTE,
 	[PORT_LOCAL] = P_LOCAL, [PORT_LMTP] = P_LMTP, [PORT_REMOTE] = P_REMOTE, [PORT_QMQPC] = P_QMQPC,
-	[PORT_RESPOND] = P_RESPOND, [PORT_QUARANTINE] = P_QUARANTINE, [PORT_DNS] = P_DNS,
+	[PORT_RESPOND] = P_RESPOND, [PORT_HOOK] = P_HOOK, [PORT_QUARANTINE] = P_QUARANTINE, [PORT_DNS] = P_DNS,
 };
 
 /* Only the lane of submission tells skim anything, and programs that serve all lanes. */
@@ -84,5 +86,7 @@ bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, 
 		return receiver(edge, lane == LANE_CLUSTER ? P_QMQPD : P_SMTPD, lane, c);
 	if (port == PORT_SKIM)
 		return leads_to_skim(edge, lane, c);
+	if (port == PORT_DOOR_OUTSIDE || port == PORT_DOOR_SUBMISSION)
+		return receiver(edge, P_DOOR, port == PORT_DOOR_OUTSIDE ? LANE_OUTSIDE : LANE_SUBMISSION, c);
 	return leads_to[port] != P_SUPERVISE && receiver(edge, leads_to[port], lane, c);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/slice.h"
+#include "skim/respond_plan.h"
 
 #define CAP(c) (1ul << (c))
 #define MIB (1ul << 20)
@@ -44,7 +45,7 @@ const struct graph_row graph[] = {
 	{
 		.program = P_DOOR, .name = "door", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION) | BIT(LANE_CLUSTER), .workers = 1, .keeps_state = true,
 		.drains = true,
-		.ports = {PORT_SESSION, PORT_DNS, PORT_COMMAND, PORT_LISTEN},
+		.ports = {PORT_SESSION, PORT_DNS, PORT_COMMAND, PORT_IN, PORT_LISTEN},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "accept4"),
 		.files_most = 131072, .file_size_zero = true,
@@ -86,13 +87,22 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_RESPOND, .name = "respond", .lanes = BIT(LANE_NONE), .workers = 1,
-		.ports = {PORT_IN, PORT_QUEUE, PORT_COMMAND},
+		.ports = {PORT_IN, PORT_QUEUE, PORT_HOOK, PORT_DOOR_OUTSIDE, PORT_DOOR_SUBMISSION, PORT_COMMAND},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"w:STATE/respond", "r:/dev/urandom", "r:/etc/hosts", "r:/etc/resolv.conf", "r:/etc/nsswitch.conf", "r:/etc/host.conf", "r:/etc/gai.conf",
 			"r:/etc/services", "r:/etc/ssl", "r:/etc/gnutls", "r:/usr/lib"},
 		.syscalls = CALLS(ACCEPTS, CONNECTS, READS_FILES, WRITES_FILES),
+		.capabilities = CAP(CAP_NET_ADMIN), /* when control/respond names nftables */
 		.files_most = 256, .memory_most = 256 * MIB,
-		.why = "Takes the steps of control/respond against a stolen account and undoes them; alone holds the LDAP login that may write.  Keeps its journal in its own folder.",
+		.why = "Takes the steps of control/respond against a stolen account and undoes them; alone holds the LDAP login that may write, and, if there is an nftables step, the firewall.",
+	},
+	{
+		.program = P_HOOK, .name = "hook", .lanes = BIT(LANE_NONE), .workers = 1,
+		.ports = {PORT_IN},
+		.root = ROOT_HOST, .tcp_connect = true, .runs_programs = true,
+		.syscalls = CALLS(),
+		.files_most = 1024, .processes_most = 256,
+		.why = "Runs the programs that control/respond names, as a user that owns nothing of Postern's; alone may execute a file.",
 	},
 	{
 		.program = P_INJECT, .name = "inject", .lanes = BIT(LANE_NONE), .workers = 8, .open_to_all = true,
@@ -239,6 +249,11 @@ const char *graph_user(const struct graph_row *row, char space[64])
 	return space;
 }
 
+unsigned long graph_capabilities(const struct graph_row *row, const struct control *c)
+{
+	return row->program == P_RESPOND && !plan_names(c, STEP_NFTABLES) ? 0 : row->capabilities;
+}
+
 bool graph_has_port(const struct graph_row *row, enum port port)
 {
 	for (const enum port *p = row->ports; *p != PORT_END; p++)
@@ -259,6 +274,7 @@ const char *graph_port_name(enum port port)
 		[PORT_END] = "", [PORT_IN] = "in", [PORT_FEED] = "feed", [PORT_NEXT] = "next", [PORT_SESSION] = "session", [PORT_TLS] = "tls", [PORT_DIRECTORY] = "directory",
 		[PORT_SCANWORKER] = "scanworker", [PORT_QUEUE] = "queue", [PORT_ROUTE] = "route", [PORT_LOCAL] = "local",
 		[PORT_LMTP] = "lmtp", [PORT_REMOTE] = "remote", [PORT_QMQPC] = "qmqpc", [PORT_SKIM] = "skim", [PORT_RESPOND] = "respond",
+		[PORT_HOOK] = "hook", [PORT_DOOR_OUTSIDE] = "door-outside", [PORT_DOOR_SUBMISSION] = "door-submission",
 		[PORT_QUARANTINE] = "quarantine", [PORT_DNS] = "dns",
 		[PORT_SPACE] = "space", [PORT_COMMAND] = "command", [PORT_LISTEN] = "listen",
 	};

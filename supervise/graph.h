@@ -7,7 +7,7 @@
 
 enum program {
 	P_SUPERVISE, P_DOOR, P_SMTPD, P_TLS, P_DIRECTORY, P_FIXUP, P_SCAN, P_SCANWORKER, P_QUEUE, P_ROUTE, P_LOCAL,
-	P_LMTP, P_REMOTE, P_QMQPC, P_QMQPD, P_SKIM, P_RESPOND, P_QUARANTINE, P_INJECT, P_DNS,
+	P_LMTP, P_REMOTE, P_QMQPC, P_QMQPD, P_SKIM, P_RESPOND, P_HOOK, P_QUARANTINE, P_INJECT, P_DNS,
 	P_POSTERN, /* the operator's command: reads all control files, belongs to no line */
 	P_COUNT
 };
@@ -26,7 +26,8 @@ enum port {
 	PORT_NEXT,          /* the next stage of the line in this lane that has something to do; the queue at the end */
 	PORT_SESSION,       /* who speaks with the clients of this lane: smtpd, in the lane of the cluster qmqpd */
 	PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
-	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_QUARANTINE, PORT_DNS,
+	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_HOOK, PORT_QUARANTINE, PORT_DNS,
+	PORT_DOOR_OUTSIDE, PORT_DOOR_SUBMISSION, /* the doors of these lanes: blocks */
 	/* others */
 	PORT_SPACE,         /* no socket: a page that the queue writes and sessions read (lib/space.h) */
 	PORT_COMMAND,       /* listening SOCK_SEQPACKET STATE/run/NAME.sock for operators; where a row has several lanes, NAME-LANE.sock but for LANE_OUTSIDE */
@@ -54,6 +55,8 @@ struct graph_row {
 	                               paths from control files are added by program_allow_path() */
 	const char *const *syscalls;/* the seccomp allow-list, NULL-ended; graph_common_syscalls is added */
 	bool tcp_connect;           /* may open TCP connections (Landlock from Linux 6.7 on, besides seccomp) */
+	bool runs_programs;         /* may execute programs of the host, which inherit its confinement: all system calls but those that no program may have,
+	                               and all files that its user may read or write */
 	bool makes_code;            /* may map memory writable and executable: libraries with a JIT */
 	unsigned long capabilities; /* bits of <linux/capability.h> kept, 0 for most */
 	unsigned long files_most;   /* RLIMIT_NOFILE */
@@ -80,6 +83,8 @@ const char *graph_port_name(enum port port);
 /* Does this program have something to do in LANE, as the control files say?  (Scanners given, rewriting given, …) */
 struct control;
 bool graph_wanted(const struct graph_row *row, enum lane lane, const struct control *c);
+/* The capabilities that it keeps: those of the row which the control files give it a use for. */
+unsigned long graph_capabilities(const struct graph_row *row, const struct control *c);
 /* Where a sending port of ROW in LANE leads: the receiver has a group of workers in that lane, or else one for all lanes.  False: PORT is not a sending
  * port, or nothing that it could lead to is wanted (no certificate: PORT_TLS); the program then finds no descriptor there. */
 struct edge {

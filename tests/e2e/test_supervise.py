@@ -339,7 +339,7 @@ def test_privileges_of_the_running_suite(suite):
     suite.control("fixupdomains", "old.test:campus.test")
     suite.control("banned", "*.exe")
     suite.control("scanpolicy", "banned quarantine")
-    suite.control("respond", "held ticket mail helpdesk@campus.test")
+    suite.control("respond", "held ticket program /bin/true\nlocked nftables inet postern blocked4 - 30")
     suite.control("lmtproutes", "lmtp.test:127.0.0.1:24")
     suite.control("dnsbl", "bl.test")
     suite.control("servercert.pem", certificate(suite.folder))

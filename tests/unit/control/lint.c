@@ -147,6 +147,11 @@ static const struct {
 	{{"scanners", "clamav nowhere\n", 0}, "F scanners:1: ", 1, 0},
 	{{"banned", "*.exe\n/\n", 0}, "F banned:2: ", 1, 0},
 	{{"canonical", "a@b:c\n", 0}, "F canonical:1: ", 1, 0},
+	{{"respond", "held ticket mail a@example.edu\n", 0}, "W respond: has no effect: listen names no submission", 0, 1},
+	{{"respond", "held block 1\nlocked reboot\n", 0}, "F respond:2: \"reboot\" is no step", 1, 0},
+	{{"respond", "held block 1\nlocked password\n", 0}, "F respond:2: password changes an LDAP directory, and there is no ldapserver", 1, 1},
+	{{"respond", "held ticket program /no/such/program\n", 0}, "F respond:1: /no/such/program is no program", 1, 1},
+	{{"respondlogin", "cn=x\n", 0}, "F respondlogin: respondlogin and respondpassword are only of use together", 1, 0},
 	/* names and modes */
 	{{"directory.ldif", "dn: uid=a\nuid: a\nmail: a@example.edu\nuserPassword: x\nobjectClass: qmailUser\n\n", 0644}, "W directory.ldif: mode 0644", 0, 1},
 	{{"rcpthost", "x\n", 0}, "W rcpthost: unknown name and not used; is rcpthosts meant?", 0, 1},

@@ -31,7 +31,7 @@ static void on_difference(void *arg, const char *text)
 
 static int compare(struct told *t, const struct proc_facts *f, const struct graph_row *r, bool as_root, bool child)
 {
-	struct proc_expect x = {.row = r, .state = "/s", .as_root = as_root, .uid = 7, .gid = 8, .child = child};
+	struct proc_expect x = {.row = r, .state = "/s", .capabilities = r->capabilities, .as_root = as_root, .uid = 7, .gid = 8, .child = child};
 	*t = (struct told){0};
 	proc_compare(f, &x, on_difference, t);
 	return t->count;

@@ -15,6 +15,7 @@ static struct control with(unsigned bits)
 	for (unsigned i = 0; i < SWITCHES; i++)
 		c.value[switches[i]].present = (bits >> i) & 1;
 	c.value[C_scanpolicy].content = slice_str("banned quarantine\n");
+	c.value[C_respond].content = slice_str("held ticket program /usr/bin/true\nlocked nftables inet postern blocked4 - 30\n");
 	c.value[C_lmtproutes].present = c.value[C_dnsbl].present = bits & 1;
 	c.value[C_listen].content = slice_str("smtp 0.0.0.0:25\nsubmission 0.0.0.0:587\nsubmissions 0.0.0.0:465\nqmqp 0.0.0.0:628\n");
 	return c;
@@ -86,7 +87,8 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 	ck_assert_ptr_nonnull(to);
 	ck_assert(graph_has_port(to, PORT_IN));
 	ck_assert(graph_wanted(to, edge.lane, c));
-	ck_assert(edge.lane == lane || edge.lane == LANE_NONE || (port == PORT_SKIM && lane == LANE_NONE && graph_has_port(to, PORT_FEED)));
+	ck_assert(edge.lane == lane || edge.lane == LANE_NONE || (port == PORT_SKIM && lane == LANE_NONE && graph_has_port(to, PORT_FEED)) ||
+		port == PORT_DOOR_OUTSIDE || port == PORT_DOOR_SUBMISSION);
 	ck_assert_msg(to != row, "%s leads to itself", row->name);
 }
 
@@ -166,7 +168,8 @@ START_TEST(authority)
 	struct control c = with((1u << SWITCHES) - 1);
 	for (unsigned i = 0; i < graph_rows; i++) {
 		const struct graph_row *row = &graph[i];
-		ck_assert(row->capabilities == 0 || row->program == P_LOCAL);
+		ck_assert(row->capabilities == 0 || row->program == P_LOCAL || row->program == P_RESPOND);
+		ck_assert(!row->runs_programs || (row->program == P_HOOK && !graph_has_port(row, PORT_QUEUE)));
 		ck_assert(row->root != ROOT_QUEUE || row->program == P_QUEUE);
 		ck_assert(!graph_has_port(row, PORT_LISTEN) || row->program == P_DOOR);
 		for (int p = 0; row->ports[p] != PORT_END; p++)
@@ -174,6 +177,18 @@ START_TEST(authority)
 				if (row->lanes & BIT(lane) && graph_edge(&edge, row, lane, row->ports[p], &c) && edge.to == P_QUEUE)
 					ck_assert_msg(row->stage || row->program == P_QMQPD, "%s reaches the queue past the line", row->name);
 	}
+}
+END_TEST
+
+/* A right that the control files give no use for is not there. */
+START_TEST(capabilities)
+{
+	struct control c = with((1u << SWITCHES) - 1);
+	ck_assert_uint_ne(graph_capabilities(graph_of(P_RESPOND), &c), 0);
+	ck_assert_uint_eq(graph_capabilities(graph_of(P_LOCAL), &c), graph_of(P_LOCAL)->capabilities);
+	c.value[C_respond].content = slice_str("# locked nftables\nlocked password\nlocked ticket mail nftables@x.test\n");
+	ck_assert_uint_eq(graph_capabilities(graph_of(P_RESPOND), &c), 0);
+	ck_assert(!graph_wanted(graph_of(P_HOOK), LANE_NONE, &c));
 }
 END_TEST
 
@@ -216,5 +231,6 @@ UNIT_MAIN("graph",
 	tcase_add_loop_test(t, line, 0, 1 << SWITCHES);
 	tcase_add_loop_test(t, lanes, 0, 1 << SWITCHES);
 	tcase_add_test(t, authority);
+	tcase_add_test(t, capabilities);
 	tcase_add_loop_test(t, calls, 0, (int)graph_rows);
 	tcase_add_test(t, names);)
