@@ -11,6 +11,7 @@ import atexit
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -54,9 +55,15 @@ userPassword: {{SSHA}}unused
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to clients: one of theirs may be taken again before the server binds it."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def wait_for(what, seconds=20, why="it did not happen"):

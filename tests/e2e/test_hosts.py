@@ -1,6 +1,7 @@
 """A cluster: two hosts and an LDAP server, each in a network namespace of its own; mail goes to the host that the directory's mailHost names.
 Cut off, killed and started again under load: no acknowledged message is lost, none is there twice.  POSTERN_CUTS sets how often (default 6)."""
 import collections
+import contextlib
 import os
 import random
 import re
@@ -176,7 +177,8 @@ def crash(m):
 def kill_one(m):
     for name in ("qmqpc", "qmqpd", "queue", "local", "smtpd"):
         for pid in m.pids(name)[:1]:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(random.uniform(0, 0.2))
 
 
