@@ -1,4 +1,4 @@
-"""A real Dovecot that reads the Maildirs of a suite: users u1, u2, … with the password "pw"."""
+"""A real Dovecot on the Maildirs of a suite, by IMAP, POP3 and LMTP: every user has the password "pw"."""
 import os
 import shutil
 import socket
@@ -9,7 +9,7 @@ from conftest import free_port, wait_for
 CONF = """base_dir = {d}/run
 state_dir = {d}/state
 log_path = {d}/dovecot.log
-protocols = imap pop3
+protocols = imap pop3 lmtp
 listen = 127.0.0.1
 first_valid_uid = 1
 mail_location = maildir:~/Maildir
@@ -21,7 +21,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={user} gid={user} home={mail}/%n
+  args = uid={user} gid={user} home={mail}/%n allow_all_users=yes
 }}
 service imap-login {{
   inet_listener imap {{
@@ -31,6 +31,11 @@ service imap-login {{
 service pop3-login {{
   inet_listener pop3 {{
     port = {pop3}
+  }}
+}}
+service lmtp {{
+  unix_listener {d}/lmtp.sock {{
+    mode = 0666
   }}
 }}
 service anvil {{
@@ -52,7 +57,7 @@ WHY_NOT = "Dovecot runs as root" if os.geteuid() != 0 else None if PROGRAM else 
 class Dovecot:
     def __init__(self, folder, mail, user="postern-mail"):
         folder.mkdir()
-        self.imap, self.pop3 = free_port(), free_port()
+        self.imap, self.pop3, self.lmtp = free_port(), free_port(), folder / "lmtp.sock"
         self.conf, self.log = folder / "dovecot.conf", folder / "dovecot.log"
         self.conf.write_text(CONF.format(d=folder, mail=mail, user=user, imap=self.imap, pop3=self.pop3))
 
