@@ -28,14 +28,15 @@ static int take_settings(struct dns *d, const struct control *c, struct err *e)
 	d->lists = fresh;
 	memset(d->zone, 0, sizeof d->zone);
 	d->timeout_msec = control_number(c, C_dnsbltimeout) * 1000;
+	d->grey_sec = (unsigned)control_number(c, C_greylist);
 	dns_cache_free(d->cache);
 	d->cache = dns_cache_make();
 	return 0;
 }
 
-int dns_open(struct dns *d, const struct control *c, int in_fd, int lifeline_fd, struct err *e)
+int dns_open(struct dns *d, const struct control *c, struct greylist *greylist, int in_fd, int lifeline_fd, struct err *e)
 {
-	*d = (struct dns){.in_fd = in_fd, .lifeline_fd = lifeline_fd};
+	*d = (struct dns){.greylist = greylist, .in_fd = in_fd, .lifeline_fd = lifeline_fd};
 	return take_settings(d, c, e);
 }
 

@@ -10,6 +10,7 @@
 #include "smtpd-outside/dns_cache.h"
 #include "smtpd-outside/dns_edge.h"
 #include "smtpd-outside/dnsbl.h"
+#include "smtpd-outside/greylist.h"
 
 #define DNS_DOORS_MAX 8          /* connections of doors */
 #define DNS_JOBS_MAX 50000       /* questions under way */
@@ -53,6 +54,8 @@ struct dns {
 	struct dns_zone zone[DNSBL_ZONES_MAX];
 	struct dns_cache *cache;
 	int64_t timeout_msec;
+	struct greylist *greylist; /* NULL: no file, nobody waits */
+	unsigned grey_sec;       /* 0: off */
 	int in_fd, lifeline_fd;
 	int door[DNS_DOORS_MAX];
 	unsigned doors;
@@ -62,7 +65,7 @@ struct dns {
 };
 
 /* dns.c: settings out of C; then the loop until told to stop.  0, E_SYNTAX, E_SYS. */
-MUST_CHECK int dns_open(struct dns *d, const struct control *c, int in_fd, int lifeline_fd, struct err *e);
+MUST_CHECK int dns_open(struct dns *d, const struct control *c, struct greylist *greylist, int in_fd, int lifeline_fd, struct err *e);
 void dns_run(struct dns *d);
 /* Send an answer to a door; one that does not read is closed. */
 void dns_send(struct dns *d, int door_fd, const struct dns_answer *a);

@@ -48,7 +48,7 @@ int dns_answer_decode(struct dns_answer *a, struct slice text)
 	long long number, score, failed, reply, grey;
 	if (netstring_take_number(&number, &text, 0, DNS_NUMBER_MAX) < 0 || netstring_take_number(&score, &text, -most, most) < 0 ||
 	    netstring_take_number(&failed, &text, 0, DNSBL_ZONES_MAX) < 0 || netstring_take_number(&reply, &text, 0, 999) < 0 || !is_reply(reply) ||
-	    netstring_take_number(&grey, &text, 0, 86400) < 0)
+	    netstring_take_number(&grey, &text, 0, 3600) < 0)
 		return E_PEER;
 	if (netstring_take(&a->text, &text, DNS_TEXT_MAX) < 0 || !slice_printable(a->text) || netstring_take(&a->host, &text, DNS_HOST_MAX) < 0 ||
 	    (a->host.n && addr_check_domain(a->host, false) < 0) || text.n)

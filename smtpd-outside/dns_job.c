@@ -85,6 +85,13 @@ static struct dns_answer answer_of(const struct dns *d, const struct dns_job *j)
 	};
 }
 
+/* Who is neither refused nor known to an allow list may have to come back. */
+static void greylist(struct dns *d, const struct dns_question *q, struct dns_answer *a)
+{
+	if (q->want & DNS_GREY && d->greylist && d->grey_sec && a->reply == 0 && a->score >= 0)
+		a->grey_sec = greylist_call(d->greylist, &q->client, (uint32_t)(clock_wall_usec() / 1000000), d->grey_sec);
+}
+
 static void end(struct dns *d, struct dns_job *j)
 {
 	struct dns_answer a = answer_of(d, j);
@@ -93,6 +100,7 @@ static void end(struct dns *d, struct dns_job *j)
 	cancel(d, &j->text_query);
 	cancel(d, &j->host_query);
 	remember(d, j, &a);
+	greylist(d, &j->q, &a);
 	if (j->door_fd >= 0)
 		dns_send(d, j->door_fd, &a);
 	take_out(d, j);
@@ -291,6 +299,7 @@ static bool from_cache(struct dns *d, int door_fd, const struct dns_question *q)
 	if (!(q->want & DNS_LISTS) || q->want & DNS_HOST || !d->cache || !dns_cache_get(&got, d->cache, &q->client, clock_msec()))
 		return false;
 	struct dns_answer a = {.number = q->number, .score = got.score, .reply = got.reply, .text = slice_str(got.text), .host = slice_str("")};
+	greylist(d, q, &a);
 	dns_send(d, door_fd, &a);
 	return true;
 }

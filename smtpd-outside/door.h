@@ -43,9 +43,10 @@ struct client {
 	bool tolerated;              /* may talk before the greeting */
 	bool greeted;                /* the greet delay is over */
 	bool asked, unsent;          /* postern-dns is asked; the question waits to be sent */
-	bool answered;               /* what it said is in the next four */
+	bool answered;               /* what it said is in the next five */
 	uint8_t want;                /* bits of dns_want */
 	uint8_t failed;              /* lists that gave no answer */
+	uint16_t grey_sec;           /* it should come back then; 0: not */
 	uint16_t reply;              /* of the lists' refusal; 0: none */
 	uint16_t client_port, local_port;
 	unsigned listener;           /* number in door->listener */
@@ -66,7 +67,7 @@ struct door_settings {
 	struct tcprules *rules; /* NULL: no such file */
 	long long incoming, waiting, maxperip, maxpernet, greetdelay, dnsbltimeout;
 	struct rate_limits rates;
-	bool lists, failclosed; /* control/dnsbl is there; dnsblfailclosed */
+	bool lists, failclosed, greylist; /* control/dnsbl is there; dnsblfailclosed; greylist is on */
 	char greeting[256];
 };
 /* Read them out of C.  0, or with OUT untouched E_SYNTAX naming file, line and reason; E_SYS. */

@@ -189,22 +189,27 @@ const struct tcprule *door_client_rule(const struct door *d, const struct client
 	return tcprules_find(d->set.rules, &c->ip, slice_str(c->host ? c->host : ""));
 }
 
-/* Are DNS lists asked about it?  Not about the campus's own hosts, nor where a rule has spoken. */
-static bool lists_count(const struct door *d, const struct tcprule *rule)
+/* What postern-dns decides about it.  Not of the campus's own hosts, nor where a rule has spoken. */
+static unsigned dns_decides(const struct door *d, const struct tcprule *rule)
 {
-	return d->lane == LANE_OUTSIDE && d->set.lists && !rule->rblsmtpd.p && !rule->relay && rule->dnsblskip != 1;
+	if (d->lane != LANE_OUTSIDE || rule->rblsmtpd.p || rule->relay)
+		return 0;
+	return (d->set.lists && rule->dnsblskip != 1 ? DNS_LISTS : 0) | (d->set.greylist && rule->greylist != 0 ? DNS_GREY : 0);
 }
 
-/* What the lists said refuses it; it is gone then, or talks to the door. */
-static bool lists_refuse(struct door *d, struct client *c, const struct tcprule *rule)
+/* What the lists or the greylist said refuses it; it is gone then, or talks to the door. */
+static bool dns_refuses(struct door *d, struct client *c, const struct tcprule *rule)
 {
+	char text[80];
 	bool closed = rule->dnsblfailclosed >= 0 ? rule->dnsblfailclosed == 1 : d->set.failclosed;
-	if (!c->answered || !lists_count(d, rule))
-		return false;
-	if (c->reply)
+	unsigned decides = c->answered ? dns_decides(d, rule) : 0;
+	snprintf(text, sizeof text, "your network is not known here yet, try again in %u seconds", c->grey_sec);
+	if (decides & DNS_LISTS && c->reply)
 		door_talk_refuse(d, c, c->reply, slice_str(c->refusal ? c->refusal : "refused"));
-	else if (c->failed && closed)
+	else if (decides & DNS_LISTS && c->failed && closed)
 		door_talk_refuse(d, c, 451, slice_str("the DNS lists that decide on your address do not answer, try again"));
+	else if (decides & DNS_GREY && c->grey_sec)
+		door_talk_refuse(d, c, 451, slice_str(text));
 	else
 		return false;
 	return true;
@@ -250,12 +255,12 @@ static void admit_named(struct door *d, struct client *c)
 		door_talk_begin(d, c, rule->rblsmtpd);
 		return;
 	}
-	if (lists_refuse(d, c, rule))
+	if (dns_refuses(d, c, rule))
 		return;
-	if (!c->answered && lists_count(d, rule) && !door_dns_ask(d, c, DNS_LISTS)) {
+	if (!c->answered && dns_decides(d, rule) && !door_dns_ask(d, c, dns_decides(d, rule))) {
 		c->answered = true;
 		c->failed = 1;
-		if (lists_refuse(d, c, rule))
+		if (dns_refuses(d, c, rule))
 			return;
 	}
 	delay(d, c, rule, delay_of(d, rule, tls_first));
@@ -287,7 +292,7 @@ void door_client_admit(struct door *d, struct client *c)
 		over(d, c, &why);
 		return;
 	}
-	if (!want_host || !door_dns_ask(d, c, lists_count(d, rule) ? DNS_HOST | DNS_LISTS : DNS_HOST)) {
+	if (!want_host || !door_dns_ask(d, c, DNS_HOST | dns_decides(d, rule))) {
 		admit_named(d, c);
 		return;
 	}
@@ -312,7 +317,8 @@ static bool over_named_limit(struct door *d, struct client *c)
 
 void door_client_answered(struct door *d, struct client *c, const struct dns_answer *a)
 {
-	c->answered = (c->want & DNS_LISTS) != 0;
+	c->answered = (c->want & (DNS_LISTS | DNS_GREY)) != 0;
+	c->grey_sec = a ? (uint16_t)a->grey_sec : 0;
 	c->failed = a ? (uint8_t)a->failed : 1;
 	c->reply = a ? (uint16_t)a->reply : 0;
 	if (a && a->reply)
@@ -322,7 +328,7 @@ void door_client_answered(struct door *d, struct client *c, const struct dns_ans
 	if (c->state == CLIENT_NAME) {
 		if (!over_named_limit(d, c))
 			admit_named(d, c);
-	} else if (!lists_refuse(d, c, door_client_rule(d, c)) && c->greeted) {
+	} else if (!dns_refuses(d, c, door_client_rule(d, c)) && c->greeted) {
 		door_ready(d, c);
 	}
 }

@@ -35,6 +35,7 @@ int door_settings_read(struct door_settings *out, const struct control *c, enum 
 		.incoming = control_number(c, C_concurrencyincoming),
 		.waiting = control_number(c, C_concurrencywaiting),
 		.dnsbltimeout = control_number(c, C_dnsbltimeout),
+		.greylist = control_number(c, C_greylist) > 0,
 		.lists = control_present(c, C_dnsbl),
 		.failclosed = control_number(c, C_dnsblfailclosed) == 1,
 		.maxperip = control_number(c, C_maxperip),

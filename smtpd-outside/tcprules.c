@@ -41,7 +41,7 @@ struct tcprules {
 	bool has_fallback;
 };
 
-static const struct tcprule allow_all = {.greetdelay_sec = -1, .drop_pre_greet = -1, .maxperip = -1, .maxpernet = -1, .dnsblskip = -1,
+static const struct tcprule allow_all = {.greetdelay_sec = -1, .drop_pre_greet = -1, .maxperip = -1, .maxpernet = -1, .dnsblskip = -1, .greylist = -1,
 	.dnsblfailclosed = -1};
 
 static bool grow(void *array, size_t *room, size_t need, size_t size)

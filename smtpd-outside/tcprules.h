@@ -18,6 +18,7 @@ struct tcprule {
 	int drop_pre_greet;       /* DROP_PRE_GREET, DROPRUSHGREET: 0 or 1 */
 	int maxperip, maxpernet;  /* MAXPERIP, MAXPERNET: 0 no limit */
 	int dnsblskip;            /* DNSBLSKIP: 1 no list is asked */
+	int greylist;             /* GREYLIST: 0 not for this client */
 	int dnsblfailclosed;      /* DNSBLFAILCLOSED: 0 or 1 */
 	bool relay;               /* RELAYCLIENT is set */
 	bool rates;               /* some of its variables are those of rates.h */

@@ -235,6 +235,7 @@ static const struct known knowns[] = {
 	{"MAXPERIP", offsetof(struct tcprule, maxperip), 0, 20000, -1},
 	{"MAXPERNET", offsetof(struct tcprule, maxpernet), 0, 20000, -1},
 	{"DNSBLSKIP", offsetof(struct tcprule, dnsblskip), 0, 1, 1},
+	{"GREYLIST", offsetof(struct tcprule, greylist), 0, 1, -1},
 	{"DNSBLFAILCLOSED", offsetof(struct tcprule, dnsblfailclosed), 0, 1, 1},
 };
 
@@ -319,7 +320,7 @@ static const struct {
 	{"TARPITCOUNT", NULL}, {"TARPITDELAY", NULL}, {"VALIDRCPTTO_LIMIT", NULL}, {"VALIDRCPTTO_LOG", NULL}, {"NOBADHELO", NULL},
 	{"VALIDRCPTTO_CDB", "is not heeded: the table is control/validrcptto.cdb"},
 	{"GREETDELAY", NULL}, {"DROP_PRE_GREET", NULL}, {"MAXPERIP", NULL}, {"MAXPERNET", NULL}, {"RBLSMTPD", NULL},
-	{"DNSBLSKIP", NULL}, {"DNSBLFAILCLOSED", NULL},
+	{"DNSBLSKIP", NULL}, {"GREYLIST", NULL}, {"DNSBLFAILCLOSED", NULL},
 	{"SMTPD_GREETDELAY", "is taken as GREETDELAY: a silent wait"},
 	{"DROPRUSHGREET", "is taken as DROP_PRE_GREET"},
 };

@@ -28,7 +28,7 @@ bool graph_wanted(const struct graph_row *row, enum lane lane, const struct cont
 	case P_QUARANTINE:
 		return scanpolicy_quarantines(c);
 	case P_DNS:
-		return control_present(c, C_dnsbl) || tcprules_lines_name(control_blob(c, C_tcp_smtp)) ||
+		return control_present(c, C_dnsbl) || control_number(c, C_greylist) > 0 || tcprules_lines_name(control_blob(c, C_tcp_smtp)) ||
 			tcprules_lines_name(control_blob(c, C_tcp_submission)) || tcprules_lines_name(control_blob(c, C_tcp_qmqp));
 	case P_TLS:
 		return control_present(c, C_servercert);

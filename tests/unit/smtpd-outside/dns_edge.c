@@ -45,7 +45,7 @@ static const struct {
 	{"1:7,1:0,1:0,3:550,1:0,3:a\nb,0:,", E_PEER, "a line end in the text"},
 	{"1:7,1:0,1:0,3:550,1:0,1:x,3:a b,", E_PEER, "no name"},
 	{"1:7,1:0,2:33,3:550,1:0,1:x,0:,", E_PEER, "more lists than there may be"},
-	{"1:7,1:0,1:0,1:0,5:86401,0:,0:,", E_PEER, "longer than a day"},
+	{"1:7,1:0,1:0,1:0,4:3601,0:,0:,", E_PEER, "longer than an hour"},
 	{"1:7,1:0,1:0,1:0,1:0,0:,0:,0:,", E_PEER, "one field more"},
 	{"1:7,1:0,1:0,1:0,1:0,0:,", E_PEER, "one less"},
 };
