@@ -56,6 +56,11 @@ all: $(PROGRAMS) $(GENERATED_MAN) $(FRONT_ENDS)
 $(FRONT_ENDS): $(BUILD)/bin/postern-sendmail
 	@ln -sf postern-sendmail $@
 
+# The filter for an existing qmail.
+all: $(BUILD)/bin/qmail-skim
+$(BUILD)/bin/qmail-skim: $(BUILD)/bin/postern-skim
+	@ln -sf postern-skim $@
+
 $(BUILD)/man/postern-%.5: $(BUILD)/bin/postern
 	@mkdir -p $(@D)
 	@$< manpage $* >$@

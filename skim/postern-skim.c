@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lib/program.h"
+#include "skim/filter.h"
 #include "skim/guard.h"
 
 struct settings {
@@ -82,6 +83,8 @@ int main(int argc, char **argv)
 {
 	static char file[4096];
 	struct err e;
+	if (filter_named(argc, argv))
+		return filter_run(argc, argv);
 	program_start(P_SKIM, argc, argv);
 	if (read_settings(&current, program_control(), &e) < 0)
 		program_fatal(&e);
