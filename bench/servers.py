@@ -52,8 +52,11 @@ class Server:
         return None
 
     def stop(self):
-        """Whatever of the server is left goes too."""
-        self.process.terminate()
+        """Whatever of the server is left goes too.  strace takes no signal; it ends when the server does."""
+        if self.trace:
+            subprocess.run(["pkill", "-TERM", "-P", str(self.process.pid)], check=False)
+        else:
+            self.process.terminate()
         try:
             self.process.wait(60)
         except subprocess.TimeoutExpired:
