@@ -225,7 +225,7 @@ static const struct {
 	{C_messagesperip, check_rate, NULL}, {C_messagespernet, check_rate, NULL},
 	{C_recipientsperip, check_rate, NULL}, {C_recipientspernet, check_rate, NULL},
 	{C_errorsperip, check_rate, NULL}, {C_errorspernet, check_rate, NULL},
-	{C_authfailsperip, check_rate, NULL}, {C_authfailspernet, check_rate, NULL},
+	{C_authfailsperip, check_rate, NULL}, {C_authfailspernet, check_rate, NULL}, {C_authfailsperaccount, check_rate, NULL},
 	{C_dnsbl, check_dnsbl, check_dnsbl_all},
 	{C_helohost, check_host, NULL},
 	{C_bouncefrom, check_local_part, NULL},

@@ -5,15 +5,18 @@
  * password is logged. */
 #include "directory/answer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "directory/candidates.h"
+#include "directory/guesses.h"
 #include "fixup/rules.h"
 #include "lib/addr.h"
 #include "lib/fields.h"
 #include "lib/log.h"
 #include "lib/program.h"
 #include "skim/feed.h"
+#include "smtpd-outside/rates.h"
 
 #define LOGIN_MAX 512
 
@@ -41,13 +44,18 @@ struct request {
 static const struct control *control;
 static const struct backend *backend;
 static struct rules rules; /* fixup's, so that an old address is found before the message is rewritten */
+static struct guesses *guesses;
 static size_t waiting;
 
 int answer_start(const struct control *c, const struct backend *b, struct err *e)
 {
+	struct rate_limit limit;
 	control = c;
 	backend = b;
-	return rules_read(&rules, c, e);
+	if (rate_parse(&limit, control_word(c, C_authfailsperaccount), e) < 0)
+		return control_fault(e, c, C_authfailsperaccount, 1, "%s", e->text);
+	guesses = guesses_make(limit.most, limit.sec);
+	return guesses ? rules_read(&rules, c, e) : err_sys(e, "memory for wrong passwords");
 }
 
 size_t answer_waiting(void)
@@ -178,11 +186,21 @@ static void tell_skim(const struct request *r)
 			.service = slice_str("submission"), .class = slice_str(t->class), .outcome = right ? FEED_RIGHT : t->exists ? FEED_WRONG : FEED_NOBODY});
 }
 
+static void count_guess(const struct request *r)
+{
+	struct slice user = slice_str(r->told.user), ip = slice_str(r->told.ip);
+	if (r->check.verdict == DIRECTORY_NO)
+		guesses_wrong(guesses, user, ip, slice_str(r->check.password), clock_msec());
+	else if (r->check.verdict == DIRECTORY_YES)
+		guesses_right(guesses, user, ip, clock_msec());
+}
+
 static void check_done(struct work *w)
 {
 	struct request *r = (struct request *)((char *)w - offsetof(struct request, check));
 	backend->finish_check(&r->check);
 	tell_skim(r);
+	count_guess(r);
 	if (r->check.verdict == DIRECTORY_YES && !r->answer.overflow)
 		end(r, buf_slice(&r->answer));
 	else if (r->check.verdict == DIRECTORY_NO)
@@ -208,6 +226,19 @@ static void note_user(struct request *r, const struct directory_entry *entry)
 		(void)!slice_copy(t->class, sizeof t->class, slice_str(entry->user_class));
 }
 
+/* True: this account is not tried from there for now, and the client was told. */
+static bool guessed_too_often(struct request *r)
+{
+	char text[DIRECTORY_TEXT_MAX];
+	int64_t msec = guesses_wait(guesses, slice_str(r->told.user), slice_str(r->told.ip), clock_msec());
+	if (!msec)
+		return false;
+	snprintf(text, sizeof text, "too many wrong passwords for this account from your network; again in %lld s", (long long)(msec + 999) / 1000);
+	LOG(EV_directory_guesses, NULL, F_STR("user", r->told.user), F_STR("ip", r->told.ip), F_NUM("seconds", (msec + 999) / 1000));
+	end_with(r, DIRECTORY_TEMPORARY, text, NULL);
+	return true;
+}
+
 static void start_check(struct request *r, const struct found *f)
 {
 	bool usable = f->exists && f->entry && f->verdict != DIRECTORY_NO && f->verdict != DIRECTORY_TEMPORARY;
@@ -215,6 +246,8 @@ static void start_check(struct request *r, const struct found *f)
 	if (usable)
 		prepare_yes(r, f->entry);
 	note_user(r, usable ? f->entry : NULL);
+	if (guessed_too_often(r))
+		return;
 	r->check.work.done = check_done;
 	r->check.deadline = r->lookup.deadline;
 	backend->prepare_check(&r->check, usable ? f : &nothing);

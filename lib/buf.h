@@ -11,6 +11,8 @@ struct buf {
 	bool overflow;
 };
 #define BUF_INIT(limit) ((struct buf){NULL, 0, 0, (limit), false})
+/* An empty buffer over an array of the caller's, without malloc; not to be freed. */
+#define BUF_OVER(space) ((struct buf){(space), 0, sizeof(space), sizeof(space), false})
 
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_slice(struct buf *b, struct slice s);

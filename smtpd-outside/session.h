@@ -88,8 +88,6 @@ struct session {
 
 /* session.c: the whole session, up to closing.  The caller fills in all up to .local_ip, and .io.fd and .io.in. */
 void session_run(struct session *s);
-/* An empty buffer over SPACE: replies are made without malloc, whose pages an idle session would then own. */
-#define BUF_OVER(space) ((struct buf){(space), 0, sizeof(space), sizeof(space), false})
 /* A reply.  DETAIL is what stands for the table's "*". */
 void session_reply(struct session *s, enum reply which, struct slice detail);
 /* A reply that refuses: it is logged, and a code from 500 on counts as an error. */

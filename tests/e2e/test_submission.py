@@ -493,3 +493,25 @@ def test_password_leaves_no_trace_in_memory(alone):
                     assert w not in data, (line, w)
         c.close()
         wait_for(lambda: not d.children())
+
+
+def login(suite, source, password):
+    with smtplib.SMTP("127.0.0.1", suite.s587, local_hostname="client.test", timeout=30, source_address=(source, 0)) as s:
+        s.starttls(context=TLS)
+        s.ehlo()
+        return s.docmd("AUTH PLAIN " + plain("u1", password))[0]
+
+
+def test_guesses_stop_who_guesses_and_not_the_owner(site):
+    """A limit for the account and the network together; a network that the owner has logged in from is not limited."""
+    site.control("authfailsperaccount", "2/3600")
+    site.start()
+    assert login(site, "127.0.7.1", SECRET) == 235
+    for guess in ("a", "b"):
+        assert login(site, "127.0.5.1", guess) == 535
+    assert login(site, "127.0.5.9", SECRET) == 454  # not tried, so a right guess tells nothing
+    assert login(site, "127.0.6.1", SECRET) == 235
+    for guess in ("c", "d", "e"):
+        assert login(site, "127.0.7.1", guess) == 535
+    assert login(site, "127.0.7.1", SECRET) == 235
+    assert "directory-guesses" in site.log()
