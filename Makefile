@@ -46,7 +46,7 @@ CRASH    := $(BUILD)/tests/crash/power
 .SECONDEXPANSION:
 
 # Manual pages made from the tables of the code.
-GENERATED_MAN := $(BUILD)/man/postern-control.5 $(BUILD)/man/postern-log.5
+GENERATED_MAN := $(BUILD)/man/postern-control.5 $(BUILD)/man/postern-log.5 $(BUILD)/man/postern-replies.5
 
 # The front ends under their usual names are links to one program.
 FRONT_ENDS := $(addprefix $(BUILD)/bin/,sendmail qmail-queue qmail-inject mailq)

@@ -42,6 +42,7 @@ int cmd_defaults(const struct options *o);
 void manpage_text(FILE *out, const char *text);
 /* postern-log(5), from lib/events.def. */
 void manpage_log(FILE *out);
+void manpage_replies(FILE *out);
 
 /* Say TEXT on standard error, "postern VERB: TEXT". */
 int cmd_fail(const struct options *o, int exit_code, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -20,6 +20,7 @@
 #include "smtpd-outside/dnsbl.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/rates.h"
+#include "smtpd-outside/sendas.h"
 #include "smtpd-outside/tcprules.h"
 #include "smtpd-outside/tls_cert.h"
 #include "smtpd-outside/validrcptto.h"
@@ -130,6 +131,19 @@ static int check_bad_host(const struct control *c, struct slice text, struct err
 	return badlist_parse_line(&out, text, true, e);
 }
 
+static int check_sendas(const struct control *c, struct slice text, struct err *e)
+{
+	(void)c;
+	return sendas_parse_line(text, e);
+}
+
+static int check_sendasothers(const struct control *c, struct slice text, struct err *e)
+{
+	bool refuse;
+	(void)c;
+	return sendas_parse_others(&refuse, text, e);
+}
+
 static int check_rate(const struct control *c, struct slice text, struct err *e)
 {
 	struct rate_limit out;
@@ -221,6 +235,7 @@ static const struct {
 	{C_smtproutes, check_smtproutes, NULL},
 	{C_lmtproutes, check_lmtproutes, NULL},
 	{C_resolver, check_resolver, NULL},
+	{C_sendas, check_sendas, NULL}, {C_sendasothers, check_sendasothers, NULL},
 	{C_connectionsperip, check_rate, NULL}, {C_connectionspernet, check_rate, NULL},
 	{C_messagesperip, check_rate, NULL}, {C_messagespernet, check_rate, NULL},
 	{C_recipientsperip, check_rate, NULL}, {C_recipientspernet, check_rate, NULL},

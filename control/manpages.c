@@ -103,6 +103,7 @@ static const struct {
 } pages[] = {
 	{"control", page_control},
 	{"log", manpage_log},
+	{"replies", manpage_replies},
 };
 
 int cmd_manpage(const struct options *o)

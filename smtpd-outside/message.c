@@ -160,6 +160,11 @@ static void finish_header(struct message *m)
 		message_refuse(m, REPLY_hops);
 	if (m->header.text.overflow)
 		message_refuse(m, REPLY_header_too_large);
+	if (m->refused)
+		return;
+	session_compare(m->s, data_header_header(&m->header));
+	if (m->s->claims.from && m->s->set.refuse_others)
+		message_refuse(m, REPLY_from_not_yours);
 }
 
 void message_answer_refused(struct message *m)

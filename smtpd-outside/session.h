@@ -47,6 +47,12 @@ struct session_io {
 	char *in;            /* SESSION_IN_OCTETS */
 };
 
+/* Which addresses of the message in hand are not those of the account that logged in.  All false without one. */
+struct session_claims {
+	bool sender; /* of the envelope; the null sender is everybody's */
+	bool from;   /* the From field has such an address, or cannot be read */
+};
+
 struct session {
 	struct session_io io;
 	struct smtpd_settings set;
@@ -70,6 +76,7 @@ struct session {
 	char sender[ADDRESS_MAX + 1];
 	char envid[ENVID_MAX + 1], ret; /* RFC 3461, as in struct envelope */
 	bool eightbit, smtputf8, require_tls;
+	struct session_claims claims;
 	struct message *message;    /* of which a chunk came */
 	struct buf rcpt_text;
 	struct session_recipient *rcpt;
@@ -150,12 +157,10 @@ void session_complete(struct session *s, struct addr *a);
 void session_no_line(struct session *s, int r);
 void session_line_too_long(struct session *s, enum reply which);
 
-/* Which addresses of the message in hand are not those of the account that logged in; logged, never refused.  All false without one. */
-struct session_claims {
-	bool sender; /* of the envelope; the null sender is everybody's */
-	bool from;   /* the From field of HEADER has such an address, or cannot be read */
-};
-void session_compare(struct session_claims *out, const struct session *s, struct slice header);
+/* session_claims.c: may who logged in use ADDRESS as its own? */
+bool session_owns(const struct session *s, struct slice address);
+/* Fills and logs .claims from the envelope and HEADER. */
+void session_compare(struct session *s, struct slice header);
 
 /* session_job.c: HEADER (with its blank line) and the body in BODY_FD (taken, not yet sealed) go to the next stage; the client gets its
  * answer.  OCTETS is the message's size as received. */

@@ -44,11 +44,9 @@ void session_received(struct buf *b, const struct session *s, int64_t wall_usec)
 
 static int make_head(const struct session *s, struct slice header, struct err *e)
 {
-	struct session_claims claims;
-	session_compare(&claims, s, header);
 	struct envelope env = {
 		.id = slice_str(s->id), .class = s->submission ? CLASS_SUBMISSION : CLASS_OUTSIDE, .user = slice_str(s->user ? s->user : ""),
-		.foreign_sender = claims.sender, .foreign_from = claims.from, .wall_usec = clock_wall_usec(), .sender = session_sender(s),
+		.foreign_sender = s->claims.sender, .foreign_from = s->claims.from, .wall_usec = clock_wall_usec(), .sender = session_sender(s),
 		.client_ip = slice_str(s->client_ip), .client_host = slice_str(s->client_host), .helo = slice_str(s->helo),
 		.tls = slice_str(s->tls), .eightbit = s->eightbit, .smtputf8 = s->smtputf8, .require_tls = s->require_tls,
 		.envid = slice_str(s->envid), .ret = s->ret, .rcpts = s->rcpts,

@@ -79,6 +79,8 @@ static void take_sender(struct session *s, struct smtpd_path *path)
 		refuse_size(s);
 	else if (slice_copy(s->sender, sizeof s->sender, b.overflow ? slice_make("", 1) : buf_slice(&b)))
 		session_refuse_path(s, PATH_TOO_LONG);
+	else if (s->user && s->set.refuse_others && s->sender[0] && !session_owns(s, session_sender(s)))
+		session_refuse(s, REPLY_sender_not_yours, session_sender(s));
 	else
 		begin_transaction(s, path);
 }

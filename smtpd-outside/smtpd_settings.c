@@ -25,8 +25,9 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 {
 	static struct smtpd_lists lists;
 	static struct validrcptto valid;
+	static struct sendas sendas;
 	*s = (struct smtpd_settings){
-		.lists = &lists, .valid = &valid,
+		.lists = &lists, .valid = &valid, .sendas = &sendas,
 		.tarpitcount = (unsigned)control_number(c, C_tarpitcount),
 		.tarpit_msec = control_number(c, C_tarpitdelay) * 1000,
 		.brtlimit = (unsigned)control_number(c, C_brtlimit),
@@ -43,7 +44,9 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 		.receiveduser = control_number(c, C_receiveduser),
 		.inflightbytes = control_number(c, C_inflightbytes),
 	};
-	int rc = read_lists(&lists, c, e);
+	int rc = sendas_read(&sendas, &s->refuse_others, c, e);
+	if (rc == 0)
+		rc = read_lists(&lists, c, e);
 	if (rc == 0)
 		rc = validrcptto_open(&valid, c, e);
 	return rc == 0 ? fixupdomains_parse(&s->rewritten, c, e) : rc;

@@ -6,6 +6,7 @@
 #include "smtpd-outside/allowance.h"
 #include "smtpd-outside/badlist.h"
 #include "smtpd-outside/handover.h"
+#include "smtpd-outside/sendas.h"
 #include "smtpd-outside/validrcptto.h"
 
 /* control/badhelo, badmailfrom, badrcptto and badmailto; of the others only who may not relay is held to. */
@@ -23,6 +24,8 @@ struct smtpd_settings {
 	bool nobadhelo, log_recipients; /* NOBADHELO, VALIDRCPTTO_LOG=2 */
 	const struct smtpd_lists *lists;
 	const struct validrcptto *valid;
+	const struct sendas *sendas;
+	bool refuse_others;            /* control/sendasothers: refuse */
 	bool receiveduser;             /* the Received field names the user */
 	struct allowance messages, recipients; /* of what the door counts over time */
 	bool tls;                      /* STARTTLS may be offered */

@@ -223,7 +223,7 @@ def test_defaults(folder):
 
 
 def test_manpages():
-    for name in ("control", "log"):
+    for name in ("control", "log", "replies"):
         page = postern("manpage", name)
         assert page.returncode == 0
         p = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=page.stdout, capture_output=True, text=True)

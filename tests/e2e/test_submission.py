@@ -515,3 +515,41 @@ def test_guesses_stop_who_guesses_and_not_the_owner(site):
         assert login(site, "127.0.7.1", guess) == 535
     assert login(site, "127.0.7.1", SECRET) == 235
     assert "directory-guesses" in site.log()
+
+
+OWN = [("u1@campus.test", "u1@campus.test"), ("u1@campus.test", "Office <office@campus.test>"), ("any@lists.test", "u1@campus.test"),
+       ("u1@campus.test", '"Me" (not u2@campus.test) <U1@CAMPUS.test>'), ("", "u1@campus.test")]
+OTHERS = [("u2@campus.test", "u1@campus.test", 553), ("u1@campus.test", "u2@campus.test", 550), ("u1@campus.test", "u1@campus.test, u2@campus.test", 550),
+          ("u1@campus.test", "u1@campus.test <u2@campus.test>", 550), ("any@lists.test.evil.test", "u1@campus.test", 553), ("u1@campus.test", "u1", 550)]
+
+
+def sent_as(s, envelope, header):
+    code = s.mail(envelope)[0]
+    if code != 250:
+        s.rset()
+        return code
+    assert s.rcpt("u2@campus.test")[0] == 250
+    return s.data(f"From: {header}\r\nSubject: x\r\n\r\nhello\r\n".encode())[0]
+
+
+def test_others_addresses_are_refused_where_the_site_wants_it(site):
+    site.control("sendas", "u1:office@campus.test\n*:@lists.test")
+    site.control("sendasothers", "refuse")
+    site.start()
+    s = submit(site)
+    s.login("u1", SECRET)
+    for envelope, header in OWN:
+        assert sent_as(s, envelope, header) == 250, (envelope, header)
+    for envelope, header, code in OTHERS:
+        assert sent_as(s, envelope, header) == code, (envelope, header)
+    s.close()
+
+
+def test_others_addresses_are_recorded_by_default(site):
+    site.start()
+    s = submit(site)
+    s.login("u1", SECRET)
+    for envelope, header, _ in OTHERS:
+        assert sent_as(s, envelope, header) == 250, (envelope, header)
+    s.close()
+    wait_for(lambda: site.log().count(" smtpd-foreign ") == len(OTHERS))
