@@ -38,7 +38,7 @@ PROGRAMS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $p))
 ARCHIVES := $(foreach f,$(FOLDERS),$(if $(filter $f/%,$(MODULES)),$(BUILD)/$f.a))
 UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*/*.c))
 FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
-CRASH    := $(BUILD)/tests/crash/power
+CRASH    := $(BUILD)/tests/crash/power $(BUILD)/tests/crash/calls
 
 .PHONY: all deps check unit unit-run san fuzz fuzz-replay e2e run demo bench soak crash crash-programs clean
 .DELETE_ON_ERROR:

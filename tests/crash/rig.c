@@ -357,7 +357,7 @@ void rig_open(struct rig *r, const char *state, const char *run)
 	struct rlimit files = {65536, 65536};
 	const char *bin = getenv("POSTERN_BIN");
 	setrlimit(RLIMIT_NOFILE, &files);
-	*r = (struct rig){.bin = bin ? bin : "build/bin", .local_count = RIG_LOCALS, .queue = -1, .route_pid = -1};
+	*r = (struct rig){.bin = bin ? bin : "build/bin", .local_count = RIG_LOCALS, .poll_usec = 2000, .queue = -1, .route_pid = -1};
 	snprintf(r->state, sizeof r->state, "%s", state);
 	snprintf(r->run, sizeof r->run, "%s", run);
 	snprintf(control, sizeof control, "%s/control", run);
@@ -426,18 +426,29 @@ static bool only_waiting(struct rig *r)
 	return true;
 }
 
+/* A bounce that is not yet durable is not listed, but counted. */
+static bool all_listed(struct rig *r)
+{
+	char status[4096];
+	unsigned listed = 0;
+	for (const char *p = listing; (p = strstr(p, "kind=message;")); p++)
+		listed++;
+	const char *count = rig_command(r, status, sizeof status, "status", NULL) == 0 ? strstr(status, "messages=") : NULL;
+	return count && strtoul(count + 9, NULL, 10) == listed;
+}
+
 bool rig_idle(struct rig *r, int msec)
 {
 	static char ignored[64 * 1024];
 	int64_t end = clock_msec() + msec, retry = clock_msec() + 1500;
-	while (!only_waiting(r)) {
+	while (!only_waiting(r) || !all_listed(r)) {
 		if (rig_queue_dead(r) || clock_msec() > end)
 			return false;
 		if (clock_msec() > retry) {
 			rig_command(r, ignored, sizeof ignored, "retry", "all");
 			retry = clock_msec() + 1500;
 		}
-		usleep(2000);
+		usleep(r->poll_usec);
 	}
 	return true;
 }

@@ -29,6 +29,7 @@ struct rig {
 	pid_t queue, route_pid, locals[RIG_LOCALS];
 	int line, local_line[RIG_LOCALS];
 	unsigned local_count;
+	unsigned poll_usec;         /* between two looks at the queue's list */
 	struct rig_ledger *ledger;
 	_Atomic uint64_t *position; /* of the disk; or NULL: everything that was acknowledged counts */
 };
