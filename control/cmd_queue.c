@@ -125,6 +125,10 @@ int cmd_queue(const struct options *o)
 		return queue_query(o, verb);
 	if (strcmp(verb, "verify") == 0)
 		return queue_verify(o);
+	if (strcmp(verb, "export") == 0)
+		return queue_export(o);
+	if (strcmp(verb, "import") == 0)
+		return queue_import(o);
 	if (strcmp(verb, "top") == 0)
 		return queue_top(o);
 	if (strcmp(verb, "status") == 0)

@@ -40,4 +40,7 @@ int queue_status(const struct options *o);
 int queue_query(const struct options *o, const char *verb);
 /* verify (cmd_queue_verify.c): reads a log offline. */
 int queue_verify(const struct options *o);
+/* export and import (cmd_queue_export.c). */
+int queue_export(const struct options *o);
+int queue_import(const struct options *o);
 #endif

@@ -22,7 +22,8 @@ static const struct subcommand {
 } subcommands[] = {
 	{"serve", "", "run the whole suite in the foreground", cmd_serve, 0, 0, false},
 	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
-	{"queue", "list|show|retry|hold|release|bounce|delete|top|status [ID|all|KEY=VALUE ...] [--dry-run] [--by WHAT], verify [FOLDER] [--bytes]", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
+	{"queue", "list|show|retry|hold|release|bounce|delete|top|status [ID|all|KEY=VALUE ...] [--dry-run] [--by WHAT], verify [FOLDER] [--bytes],\n"
+		"       export ID|all|KEY=VALUE ... >FILE, import <FILE", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
 	{"quarantine", "list|show|release|delete [ID|all|KEY=VALUE ...] [--dry-run] [--force]", "what the scan policy holds back; release or delete it",
 		cmd_quarantine, 0, CMD_ARGS_MAX, false},
 	{"skim", "list | show USER|CODE | flag USER [--lock] --why TEXT | clear USER | restore USER [--release|--delete|--keep] |\n"

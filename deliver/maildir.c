@@ -120,19 +120,19 @@ void maildir_name(struct maildir_message *msg, struct slice id, const char *numb
 }
 
 /* From AT on FD has just the octets of MSG that are the same in each copy. */
-static bool same(int fd, const struct maildir_message *msg, off_t at)
+static int same(int fd, const struct maildir_message *msg, off_t at, struct err *e)
 {
 	static char piece[65536];
-	struct err e;
 	for (size_t i = msg->own; i < MAILDIR_PARTS; i++)
 		for (struct slice s = msg->part[i]; s.n; ) {
 			size_t n = s.n < sizeof piece ? s.n : sizeof piece;
-			if (io_pread_all(fd, piece, n, at, &e) < 0 || memcmp(piece, s.p, n) != 0)
-				return false;
+			int rc = io_pread_all(fd, piece, n, at, e);
+			if (rc < 0 || memcmp(piece, s.p, n) != 0)
+				return rc < 0 ? E_SYS : 0;
 			s = slice_from(s, n);
 			at += (off_t)n;
 		}
-	return true;
+	return 1;
 }
 
 /* A copy of MSG that a power cut left unfinished: short, or zeros where the disk had not got to; a message has none.  What a user's program wrote is not that. */
@@ -158,21 +158,28 @@ static bool torn(int folder, const char *name, const struct maildir_message *msg
 	return yes;
 }
 
-static bool whole(int folder, const char *name, const struct maildir_message *msg)
+/* 1 yes, 0 no, or there is no such file any more; E_SYS: it cannot be told, and may be the only copy. */
+static int whole(int folder, const char *name, const struct maildir_message *msg, struct err *e)
 {
 	struct stat st;
 	int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	long long own = 0;
+	if (fd < 0 && (errno == ENOENT || errno == ELOOP))
+		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		close_fd(&fd);
+		return err_sys(e, "look at %.150s", name);
+	}
 	for (size_t i = 0; i < msg->own; i++)
 		own += (long long)msg->part[i].n;
-	bool yes = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (msg->own ? st.st_size >= msg->octets - own : st.st_size == msg->octets) &&
-		same(fd, msg, st.st_size - (msg->octets - own));
+	int yes = S_ISREG(st.st_mode) && (msg->own ? st.st_size >= msg->octets - own : st.st_size == msg->octets) ?
+		same(fd, msg, st.st_size - (msg->octets - own), e) : 0;
 	close_fd(&fd);
 	return yes;
 }
 
-/* Call VISIT with every name of the folder that begins with the message's stem, until it returns true. */
-typedef bool visit(int folder, const char *name, const struct maildir_message *msg);
+/* Call VISIT with every name of the folder that begins with the message's stem, until it returns something else than 0. */
+typedef int visit(int folder, const char *name, const struct maildir_message *msg, struct err *e);
 
 static int each(const struct maildir *m, int folder, const struct maildir_message *msg, visit *v, struct err *e)
 {
@@ -185,7 +192,7 @@ static int each(const struct maildir *m, int folder, const struct maildir_messag
 	const struct dirent *f;
 	for (long n = 0; !found && n < NAMES_MAX && (errno = 0, f = readdir(d)); n++)
 		if (strncmp(f->d_name, msg->name, msg->stem) == 0)
-			found = v(folder, f->d_name, msg);
+			found = v(folder, f->d_name, msg, e);
 	if (!found && errno)
 		found = err_sys(e, "list %.150s", m->path);
 	closedir(d);
@@ -193,29 +200,29 @@ static int each(const struct maildir *m, int folder, const struct maildir_messag
 }
 
 /* A torn copy in new/ is what a power cut left of an attempt that was never reported. */
-static bool visit_new(int folder, const char *name, const struct maildir_message *msg)
+static int visit_new(int folder, const char *name, const struct maildir_message *msg, struct err *e)
 {
-	if (whole(folder, name, msg))
-		return true;
-	unlinkat(folder, name, 0);
-	return false;
+	int yes = whole(folder, name, msg, e);
+	if (!yes)
+		unlinkat(folder, name, 0);
+	return yes;
 }
 
 /* A reader may have moved it before it was durable, so a torn copy can lie there too. */
-static bool visit_cur(int folder, const char *name, const struct maildir_message *msg)
+static int visit_cur(int folder, const char *name, const struct maildir_message *msg, struct err *e)
 {
-	if (whole(folder, name, msg))
-		return true;
-	if (torn(folder, name, msg))
+	int yes = whole(folder, name, msg, e);
+	if (!yes && torn(folder, name, msg))
 		unlinkat(folder, name, 0);
-	return false;
+	return yes;
 }
 
-static bool visit_tmp(int folder, const char *name, const struct maildir_message *msg)
+static int visit_tmp(int folder, const char *name, const struct maildir_message *msg, struct err *e)
 {
 	(void)msg;
+	(void)e;
 	unlinkat(folder, name, 0);
-	return false;
+	return 0;
 }
 
 int maildir_present(const struct maildir *m, const struct maildir_message *msg, struct err *e)

@@ -19,12 +19,12 @@ const char *client_state(void)
 	return state && *state ? state : STATE_DEFAULT;
 }
 
-static int dial(struct err *e)
+static int dial(const char *state, struct err *e)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/run/inject.sock", client_state());
+	int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/run/inject.sock", state);
 	if (n < 0 || (size_t)n >= sizeof sa.sun_path)
-		return err_set(e, E_NOT_FOUND, "%.100s: longer than the name of a state folder may be", client_state());
+		return err_set(e, E_NOT_FOUND, "%.100s: longer than the name of a state folder may be", state);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct timeval most = {CALL_MSEC / 1000, 0};
 	if (fd < 0)
@@ -39,11 +39,11 @@ static int dial(struct err *e)
 }
 
 /* One packet there, one back.  *N octets in SPACE. */
-static int call(size_t *n, char *space, size_t size, const char *verb, const int *fds, size_t count, struct err *e)
+static int call(size_t *n, const char *state, char *space, size_t size, const char *verb, const int *fds, size_t count, struct err *e)
 {
 	int answer_fds[PASS_FDS_MAX];
 	size_t answer_count;
-	int fd = dial(e);
+	int fd = dial(state, e);
 	if (fd < 0)
 		return fd;
 	int rc = pass_send(fd, slice_str(verb), fds, count, deadline_in(CALL_MSEC), e);
@@ -58,7 +58,7 @@ static int call(size_t *n, char *space, size_t size, const char *verb, const int
 int client_names(struct names *names, char space[REQUEST_PACKET_MAX], struct err *e)
 {
 	size_t n;
-	int rc = call(&n, space, REQUEST_PACKET_MAX, "names", NULL, 0, e);
+	int rc = call(&n, client_state(), space, REQUEST_PACKET_MAX, "names", NULL, 0, e);
 	return rc < 0 ? rc : names_decode(names, slice_make(space, n), e);
 }
 
@@ -97,10 +97,25 @@ void client_send(struct outcome *o, struct slice first, struct slice second, str
 	int fds[2] = {message_fd(first, second, &e), -1};
 	int rc = fds[0] < 0 ? fds[0] : (fds[1] = memfd_with("envelope", envelope, &e));
 	if (rc >= 0)
-		rc = call(&n, space, sizeof space, "send", fds, 2, &e);
+		rc = call(&n, client_state(), space, sizeof space, "send", fds, 2, &e);
 	if (rc == 0)
 		rc = read_answer(o, slice_make(space, n), &e);
 	close_fds(fds, 2);
+	if (rc < 0) {
+		o->why = (enum err_code)rc;
+		(void)!slice_copy(o->text, sizeof o->text, slice_str(e.text));
+	}
+}
+
+void client_import(struct outcome *o, const char *state, int head_fd, int body_fd)
+{
+	char space[ANSWER_MAX + 8];
+	struct err e = {0};
+	size_t n = 0;
+	*o = (struct outcome){0};
+	int rc = call(&n, state, space, sizeof space, "import", (const int[]){head_fd, body_fd}, 2, &e);
+	if (rc == 0)
+		rc = read_answer(o, slice_make(space, n), &e);
 	if (rc < 0) {
 		o->why = (enum err_code)rc;
 		(void)!slice_copy(o->text, sizeof o->text, slice_str(e.text));

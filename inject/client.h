@@ -16,4 +16,6 @@ const char *client_state(void);
 MUST_CHECK int client_names(struct names *n, char space[REQUEST_PACKET_MAX], struct err *e);
 /* Hand over a message of two pieces (the second may be empty) and its encoded envelope, and wait for the answer. */
 void client_send(struct outcome *o, struct slice first, struct slice second, struct slice envelope);
+/* The same for a message of another queue, head and body in sealed memfds; STATE is the suite's folder. */
+void client_import(struct outcome *o, const char *state, int head_fd, int body_fd);
 #endif

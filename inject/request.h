@@ -3,7 +3,9 @@
  *
  *	"names"                           answered by netstrings defaulthost, defaultdomain, idhost
  *	"send" with two sealed memfds     the message as it is, and the envelope: netstrings sender, recipient, recipient ...
- *	                                  answered by an SMTP reply without line end, "250 2.0.0 ok ID" */
+ *	                                  answered by an SMTP reply without line end, "250 2.0.0 ok ID"
+ *	"import" with two sealed memfds   head and body of postern-job(5), from root or the suite's user alone: as the queue of another host had it; the
+ *	                                  same answer */
 #ifndef POSTERN_INJECT_REQUEST_H
 #define POSTERN_INJECT_REQUEST_H
 #include "lib/arena.h"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "inject/message.h"
 #include "lib/header.h"
@@ -162,6 +163,36 @@ static void do_send(struct caller *c)
 	unmap(envelope);
 }
 
+/* A message of another host's queue, as that had it: head and body (postern-export(5)).  Who may speak for the suite may say what an envelope says. */
+static void do_import(struct caller *c)
+{
+	struct envelope env = {0};
+	struct slice head = {0}, header;
+	struct err e = {0};
+	struct job job = JOB_INIT;
+	size_t body;
+	int rc = c->uid != 0 && c->uid != geteuid() ? err_set(&e, E_REFUSED, "only root and the suite's user may import") :
+		c->count == 2 ? map(&head, c->fds[0], HEAD_MAX, &e) : err_set(&e, E_PEER, "import goes with two descriptors");
+	if (rc == 0)
+		rc = memfd_check(&body, c->fds[1], BODY_MAX, &e);
+	if (rc == 0)
+		rc = envelope_decode(&env, &header, head, &e);
+	if (rc == 0) {
+		(void)!slice_copy(c->id, sizeof c->id, env.id);
+		memcpy(job.id, c->id, sizeof job.id);
+		job.head_fd = c->fds[0];
+		job.body_fd = c->fds[1];
+		c->count = 0; /* the job's now */
+		LOG(EV_inject_handed, c->id, F_NUM("uid", c->uid), F_SLICE("sender", env.sender), F_NUM("octets", header.n + body), F_NUM("rcpts", env.rcpts),
+			F_SLICE("rcpt", env.rcpt[0].address));
+		hand_over(c, &job);
+	} else {
+		refuse(c, rc == E_REFUSED ? "550 5.7.1" : code_for(rc), &e);
+	}
+	envelope_free(&env);
+	unmap(head);
+}
+
 static void do_names(const struct caller *c)
 {
 	char space[REQUEST_PACKET_MAX];
@@ -179,10 +210,12 @@ static int read_request(struct caller *c, struct err *e)
 		return rc;
 	if (slice_eq_str(slice_make(verb, n), "send"))
 		do_send(c);
+	else if (slice_eq_str(slice_make(verb, n), "import"))
+		do_import(c);
 	else if (slice_eq_str(slice_make(verb, n), "names"))
 		do_names(c);
 	else
-		rc = err_set(e, E_PEER, "a request is send or names");
+		rc = err_set(e, E_PEER, "a request is send, import or names");
 	close_fds(c->fds, c->count);
 	return rc;
 }

@@ -31,6 +31,8 @@ struct caller {
 	char then;
 	/* top.c */
 	struct top *top;
+	/* export_verb.c */
+	struct export *export;
 };
 
 /* The end of the command: exit code and a text for people. */

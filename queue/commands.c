@@ -5,6 +5,7 @@
 
 #include "lib/netstring.h"
 #include "queue/caller.h"
+#include "queue/export.h"
 
 #define CALLERS_MOST 16
 
@@ -72,7 +73,7 @@ static const struct verb {
 	void (*run)(struct caller *c);
 } verbs[] = {
 	{"list", verb_list}, {"show", verb_show}, {"retry", verb_act}, {"hold", verb_act}, {"release", verb_act}, {"bounce", verb_act}, {"delete", verb_act},
-	{"status", verb_status}, {"top", verb_top},
+	{"status", verb_status}, {"top", verb_top}, {"export", verb_export},
 };
 
 static void run_verb(struct caller *c)
@@ -82,7 +83,7 @@ static void run_verb(struct caller *c)
 			verbs[i].run(c);
 			return;
 		}
-	caller_end(c, 100, "the verbs are list, show, retry, hold, release, bounce, delete, status, top");
+	caller_end(c, 100, "the verbs are list, show, retry, hold, release, bounce, delete, status, top, export");
 }
 
 static void caller_ready(struct watch *watch)
@@ -102,6 +103,7 @@ static void caller_ready(struct watch *watch)
 	if (!c->ended)
 		return;
 	top_free(c->top);
+	export_free(c->q, c->export);
 	callers--;
 	free(c);
 }

@@ -17,8 +17,21 @@
 #define MOVE_SLICE (1u << 20)
 #define LOCK_TRIES 50 /* of 100 ms: the instance before may just be ending */
 
+/* A queue that starts meanwhile waits, and says so if it takes too long. */
+static int lock_to_look(struct store *s, struct err *e)
+{
+	s->lock_fd = openat(s->seg.dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (s->lock_fd < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "the spool's lock");
+	if (flock(s->lock_fd, LOCK_SH | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? err_set(e, E_REFUSED, "postern-queue runs on this folder; stop the suite first") : err_sys(e, "the spool's lock");
+}
+
 static int lock_folder(struct store *s, struct err *e)
 {
+	if (s->o.look_only)
+		return lock_to_look(s, e);
 	s->lock_fd = openat(s->seg.dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd < 0)
 		return err_sys(e, "the spool's lock");
@@ -65,7 +78,7 @@ int store_open(struct store **out, int dir_fd, const struct store_options *o, st
 	if (!s)
 		return err_sys(e, "store");
 	*s = (struct store){
-		.o = *o, .seg = {.dir_fd = dir_fd, .sys = o->sys}, .lock_fd = -1, .batch = 1, .keep = BUF_INIT(KEEP_MAX),
+		.o = *o, .seg = {.dir_fd = dir_fd, .sys = o->sys, .look_only = o->look_only}, .lock_fd = -1, .batch = 1, .keep = BUF_INIT(KEEP_MAX),
 		.batch_octets = malloc(LOG_BUFFER), .window = malloc(SCAN_WINDOW)};
 	*out = s;
 	int rc = s->batch_octets && s->window ? lock_folder(s, e) : err_sys(e, "store");
@@ -73,14 +86,15 @@ int store_open(struct store **out, int dir_fd, const struct store_options *o, st
 		rc = segments_open(&s->seg, e);
 	if (rc == 0)
 		rc = log_scan(s, report, e);
-	if (rc == 0)
+	if (rc == 0 && !o->look_only)
 		rc = sync_all(s, e);
 	if (rc < 0) {
 		*out = NULL;
 		store_close(s);
 		return rc;
 	}
-	resume(s, report);
+	if (!o->look_only)
+		resume(s, report);
 	return 0;
 }
 

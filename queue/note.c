@@ -1,11 +1,13 @@
 /* Notes on a message: see note.h.  Read from the spool, whose checksums were right; a wrong value is refused all the same. */
 #include "queue/note.h"
 
+#define STATE_VERSION 2
+
 static const char then_letters[] = "rbd-";
 
 void note_state_put(struct buf *b, const struct note_state *s)
 {
-	netstring_add_str(b, "2");
+	netstring_add_number(b, STATE_VERSION);
 	netstring_add_number(b, s->attempts);
 	netstring_add_number(b, s->next_sec);
 	netstring_add_number(b, s->next_number);
@@ -21,7 +23,9 @@ void note_state_put(struct buf *b, const struct note_state *s)
 int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
 {
 	*f = (struct fields){.rest = payload};
-	long long version = fields_take_number(f, 1, 2);
+	long long version = fields_take_number(f, 1, INT32_MAX);
+	if (version > STATE_VERSION)
+		return E_REFUSED;
 	s->attempts = fields_take_number(f, 0, UINT16_MAX);
 	s->next_sec = fields_take_number(f, 0, UINT32_MAX);
 	s->next_number = fields_take_number(f, 1, NUMBERS_MAX);

@@ -32,7 +32,7 @@ struct note_recipient {
 };
 void note_state_put(struct buf *b, const struct note_state *s);
 void note_recipient_put(struct buf *b, const struct note_recipient *r);
-/* 0 with F behind the first part, or E_SYNTAX.  Slices borrow. */
+/* 0 with F behind the first part, or E_SYNTAX; E_REFUSED: of a later version.  Slices borrow. */
 MUST_CHECK int note_state_get(struct note_state *s, struct fields *f, struct slice payload);
 MUST_CHECK int note_recipient_get(struct note_recipient *r, struct fields *f);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
-#include "queue/queue.h"
+#include "queue/export.h"
 
 #define SPARES 2
 #define SNAPSHOT_MAX ((size_t)64 << 20)
@@ -63,12 +63,30 @@ static void found_message(struct queue *q, const struct store_found *f)
 	store_live(q->store, f->at, f->octets);
 }
 
+/* Who has had the message already cannot be known: to go on would deliver it twice. */
+static void unknown_state(struct message *m, const struct store_found *f, int rc)
+{
+	struct err e;
+	err_set(&e, (enum err_code)rc, "the state of message %.13s %s", f->id, rc == E_REFUSED ? "was written by a later version of postern-queue; start that one" :
+		"breaks its grammar; the message is held");
+	if (rc == E_REFUSED)
+		program_fatal(&e);
+	LOG(EV_fault, NULL, F_ERR(&e));
+	forget_replay(m);
+	m->state = f->at;
+	m->flags |= MESSAGE_HELD;
+	m->next_sec = 0;
+}
+
 static void found_state(struct message *m, const struct store_found *f)
 {
 	struct note_state s;
 	struct fields fields;
-	if (note_state_get(&s, &fields, f->payload) < 0)
+	int rc = note_state_get(&s, &fields, f->payload);
+	if (rc < 0) {
+		unknown_state(m, f, rc);
 		return;
+	}
 	forget_replay(m);
 	m->state = f->at;
 	m->attempts = (unsigned short)s.attempts;
@@ -219,6 +237,14 @@ static void log_damage(const struct store_report *r)
 			F_NUM("octets", r->damage[i].octets));
 }
 
+static int apply_notes(struct work *w, const struct replay *notes, struct err *e)
+{
+	int rc = 0;
+	for (const struct replay *r = notes; r && rc == 0; r = r->next)
+		rc = work_apply_note(w, r->kind, slice_make(r->payload, r->n), e);
+	return rc;
+}
+
 /* The notes after the last STATE become a STATE.  Where the message itself cannot be read, it waits and says so when its turn comes. */
 static void settle_notes(struct queue *q, struct message *m)
 {
@@ -226,9 +252,7 @@ static void settle_notes(struct queue *q, struct message *m)
 	struct replay *notes = m->replay;
 	m->replay = NULL;
 	struct work *w = work_load(q, m, false, &e);
-	int rc = w ? 0 : E_SYS;
-	for (struct replay *r = notes; r && rc == 0; r = r->next)
-		rc = work_apply_note(w, r->kind, slice_make(r->payload, r->n), &e);
+	int rc = w ? apply_notes(w, notes, &e) : E_SYS;
 	if (rc == 0) {
 		struct buf b = BUF_INIT(SNAPSHOT_MAX);
 		work_state(&b, w, m->next_sec);
@@ -275,4 +299,25 @@ int recover_open(struct queue *q, uint64_t segment_octets, struct err *e)
 	if (store_room(q->store, 1, &space) < 0)
 		LOG(EV_fault, NULL, F_ERR(&space));
 	return rc;
+}
+
+int recover_look(struct queue *q, struct err *e)
+{
+	struct store_options o = {.segment_octets = LOG_BLOCK, .sys = &store_sys_real, .look_only = true};
+	struct store_report report;
+	recover_handlers(&o.on, q);
+	return store_open(&q->store, q->dir_fd, &o, &report, e);
+}
+
+struct work *recover_work(struct queue *q, struct message *m, struct err *e)
+{
+	struct replay *notes = m->flags & MESSAGE_NOTES ? m->replay : NULL;
+	m->replay = NULL; /* shares its place with .work */
+	struct work *w = work_load(q, m, true, e);
+	if (w && apply_notes(w, notes, e) < 0) {
+		work_free(q, w);
+		w = NULL;
+	}
+	m->replay = notes;
+	return w;
 }

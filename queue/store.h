@@ -84,6 +84,7 @@ struct store_options {
 	unsigned spares_most;    /* dead segments kept for use again */
 	const struct store_sys *sys;
 	struct store_handlers on;
+	bool look_only;          /* read what is there; nothing can be added, nothing is changed */
 };
 
 /* What start-up found. */

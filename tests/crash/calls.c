@@ -2,7 +2,7 @@
  *
  * A first run, watched by strace, counts how often postern-queue or postern-local makes each call, from its start on a spool that an earlier one left when it was
  * killed, over sixteen messages of every kind, to its orderly stop.  Then the same is done again for each call and each of its occurrences (or MOST of them, evenly spread): killed there, or that call
- * fails with ENOSPC, EIO, EDQUOT and EMFILE, once and from then on.  What dies is started again, as the supervisor would.
+ * fails with ENOSPC, EIO, EDQUOT and EMFILE, once and, the first two, from then on.  What dies is started again, as the supervisor would.
  * Afterwards nothing acknowledged may be missing, halved or there twice; a queue that lives on takes mail again; and nothing is written or synced on a
  * descriptor after a write or sync of it failed.  One line of figures; exit 0, 1, or 77 without strace.  As root. */
 #include <errno.h>
@@ -28,8 +28,9 @@
 
 /* What can fail on the way to the disk. */
 static const char *const queue_calls[] = {"pwrite64", "pwritev", "write", "fdatasync", "fsync", "fallocate", "ftruncate", "openat", "unlinkat", "renameat", NULL};
-static const char *const local_calls[] = {"writev", "write", "openat2", "openat", "mkdirat", "renameat2", "linkat", "unlinkat", "syncfs", "close", "newfstatat", NULL};
+static const char *const local_calls[] = {"writev", "openat2", "openat", "mkdirat", "renameat2", "linkat", "unlinkat", "syncfs", NULL};
 static const char *const errors[] = {"ENOSPC", "EIO", "EDQUOT", "EMFILE"};
+#define LASTING 2 /* of them are also tried from the Nth call on */
 
 struct call {
 	char name[32];
@@ -75,19 +76,18 @@ static void spawn(const char *const *argv)
 
 /* Messages. */
 
-static bool dead(const struct rig *r, pid_t pid)
+static bool dead(pid_t pid)
 {
 	siginfo_t info = {0};
-	(void)r;
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
 }
 
 /* What died is started again, without a mishap. */
-static void revive_local(struct rig *r, struct total *t)
+static bool revive_local(struct rig *r, struct total *t)
 {
 	char text[16];
-	if (!dead(r, r->locals[0]))
-		return;
+	if (!dead(r->locals[0]))
+		return false;
 	waitpid(r->locals[0], NULL, 0);
 	close(r->local_line[0]);
 	r->trace_local = NULL;
@@ -95,6 +95,7 @@ static void revive_local(struct rig *r, struct total *t)
 	(void)!read(r->local_line[0], text, sizeof text);
 	if (t)
 		atomic_fetch_add(&t->died, 1);
+	return true;
 }
 
 static bool take(struct rig *r, int mine, unsigned mark, struct total *t)
@@ -120,11 +121,12 @@ static void send_all(struct rig *r, unsigned from, unsigned count, struct total 
 /* Wait for the deliveries, for as long as it makes sense. */
 static void settle(struct rig *r, struct total *t)
 {
+	static char ignored[4096];
 	/* Each look is a dozen calls more to be interrupted. */
 	r->poll_usec = 40000;
 	for (int i = 0; i < 30 && !rig_queue_dead(r); i++) {
-		if (opt.local)
-			revive_local(r, t);
+		if (opt.local && revive_local(r, t))
+			rig_command(r, ignored, sizeof ignored, "retry", "all");
 		if (rig_idle(r, 30))
 			break;
 	}
@@ -226,7 +228,8 @@ static void plan(void)
 				plan_one(call[i].name, at, NULL, false);
 			for (size_t k = 0; !opt.kill && k < sizeof errors / sizeof *errors; k++) {
 				plan_one(call[i].name, at, errors[k], false);
-				plan_one(call[i].name, at, errors[k], true);
+				if (k < LASTING)
+					plan_one(call[i].name, at, errors[k], true);
 			}
 		}
 	if (!opt.most || opt.most >= run_count)
@@ -298,11 +301,14 @@ static void look_at_trace(const char *path, const char *words, struct total *t)
 	fprintf(stderr, "%s: a descriptor was used again after its write or sync had failed\n", words);
 }
 
-static void tell(struct total *t, _Atomic unsigned *count, const char *words, const char *what)
+/* The folder with the spool, the Maildirs and the programs' log is kept. */
+static void tell(struct rig *r, _Atomic unsigned *count, const char *words, const char *what)
 {
-	(void)t;
+	char kept[64] = "/tmp/postern-calls-kept.XXXXXX";
+	const char *copy[] = {"cp", "-a", r->state, getenv("RIG_LOG"), kept, NULL};
 	atomic_fetch_add(count, 1);
-	fprintf(stderr, "%s %s: %s\n", opt.local ? "local" : "queue", words, what);
+	fprintf(stderr, "%s %s: %s; kept in %s\n", opt.local ? "local" : "queue", words, what, mkdtemp(kept) ? kept : "nothing");
+	spawn(copy);
 }
 
 static void one_run(struct rig *r, const struct run *x, struct total *t, const char *trace_path)
@@ -312,6 +318,8 @@ static void one_run(struct rig *r, const struct run *x, struct total *t, const c
 	for (unsigned i = FIRST; i < FIRST + MESSAGES + 1; i++)
 		atomic_store(&r->ledger->acked_at[i], 0);
 	copy_template(r->state);
+	if (truncate(getenv("RIG_LOG"), 0) < 0 && errno != ENOENT)
+		die("log");
 	mishap(r, x, t, words, trace_path);
 	if (!opt.local && x->error)
 		look_at_trace(trace_path, words, t);
@@ -319,14 +327,14 @@ static void one_run(struct rig *r, const struct run *x, struct total *t, const c
 		fprintf(stderr, "%s\n", words);
 	r->trace_file = NULL;
 	if (!rig_start(r) || !rig_idle(r, 15000))
-		tell(t, &t->stuck, words, "the queue does not get done after a new start");
+		tell(r, &t->stuck, words, "the queue does not get done after a new start");
 	rig_check(r, &got, FIRST + MESSAGES + 1, UINT64_MAX - 1);
 	if (got.lost)
-		tell(t, &t->lost, words, got.first);
+		tell(r, &t->lost, words, got.first);
 	if (got.half)
-		tell(t, &t->half, words, got.first);
+		tell(r, &t->half, words, got.first);
 	if (got.twice)
-		tell(t, &t->twice, words, got.first);
+		tell(r, &t->twice, words, got.first);
 	for (unsigned i = 0; i < FIRST + MESSAGES + 1; i++)
 		atomic_fetch_add(&t->acked, atomic_load(&r->ledger->acked_at[i]) > 0);
 	atomic_fetch_add(&t->runs, 1);
@@ -345,6 +353,9 @@ static void worker(struct rig *r, struct total *t, unsigned number)
 	snprintf(r->run, sizeof r->run, "%.60s/run%u", top, number);
 	snprintf(r->state, sizeof r->state, "%.60s/state%u", top, number);
 	snprintf(trace_path, sizeof trace_path, "%s/trace%u", top, number);
+	char log[128];
+	snprintf(log, sizeof log, "%s/log%u", top, number);
+	setenv("RIG_LOG", log, 1);
 	if (mkdir(r->run, 0755) < 0)
 		die(r->run);
 	for (unsigned i; (i = atomic_fetch_add(&t->next, 1)) < run_count; )

@@ -440,13 +440,13 @@ static bool all_listed(struct rig *r)
 bool rig_idle(struct rig *r, int msec)
 {
 	static char ignored[64 * 1024];
-	int64_t end = clock_msec() + msec, retry = clock_msec() + 1500;
+	int64_t end = clock_msec() + msec, retry = clock_msec() + 100;
 	while (!only_waiting(r) || !all_listed(r)) {
 		if (rig_queue_dead(r) || clock_msec() > end)
 			return false;
 		if (clock_msec() > retry) {
 			rig_command(r, ignored, sizeof ignored, "retry", "all");
-			retry = clock_msec() + 1500;
+			retry = clock_msec() + 500;
 		}
 		usleep(r->poll_usec);
 	}

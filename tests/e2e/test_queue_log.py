@@ -141,6 +141,70 @@ def test_another_format_version_is_refused(queue):
     assert after[path.name] == before[path.name], "it was written all the same"
 
 
+def export(suite, *what, check=0):
+    p = subprocess.run(suite.command("queue", "export", *what), capture_output=True, timeout=60)
+    assert p.returncode == check, p.stderr
+    return p.stdout
+
+
+def imported(suite, data, check=0):
+    p = subprocess.run(suite.command("queue", "import"), input=data, capture_output=True, timeout=60)
+    assert p.returncode == check, (p.returncode, p.stdout, p.stderr)
+    return p.stdout.decode() + p.stderr.decode()
+
+
+def test_export_and_import_of_a_running_queue(queue):
+    """Hold, export, delete, import, release: what waits moves with its id, hold and age; who had the message already gets no second copy."""
+    queue.start()
+    ids = waiting(queue, 3)
+    before = {m["id"]: m for m in listed(queue)}
+    queue.postern("queue", "hold", "all", "because=moving", check=0)
+    data = export(queue, "hold=moving")
+    assert data.startswith(b"16:postern-export 1,") and data.endswith(b"0:,1:3,") and data.count(b"the body\n") == 3
+    assert export(queue, ids[1]).endswith(b"0:,1:1,") and export(queue, "hold=other").endswith(b"0:,1:0,")
+    assert "in the queue already" in imported(queue, data)
+    queue.postern("queue", "delete", "hold=moving", check=0)
+    wait_for(lambda: listed(queue) == [])
+    said = imported(queue, data)
+    assert all(f"{id} 250 2.0.0 ok {id}" in said for id in ids) and "3 taken" in said
+    after = {m["id"]: m for m in listed(queue)}
+    assert set(after) == set(ids)
+    for id, m in after.items():
+        assert m["hold"] == "moving" and m["state"] == "held" and m["time"] == before[id]["time"] and m["sender"] == "far@far.test"
+        assert [r["address"] for r in m["recipients"]] == ["away@campus.test"]
+    queue.postern("queue", "release", "all", check=0)
+    wait_for(lambda: all(m["attempts"] == 1 and m["state"] == "waiting" for m in listed(queue)))
+    assert len(queue.mails("u1")) == 3
+
+
+def test_export_of_a_stopped_queue(queue):
+    """The spool is gone afterwards: all of it comes back from the file, a large message and one cut off by a kill among them."""
+    queue.start()
+    ids = waiting(queue, 2)
+    big = MESSAGE + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 30000
+    ids.append(queue.send("far@far.test", "away@campus.test", big)[1].split()[-1])
+    wait_for(lambda: len(listed(queue)) == 3 and all(m["attempts"] == 1 for m in listed(queue)))
+    queue.stop()
+    before = octets(queue.state / "queue")
+    data = export(queue, "all")
+    assert octets(queue.state / "queue") == before
+    assert export(queue, ids[0], "0000000000000", check=1).endswith(b"0:,1:1,")
+    for path in (queue.state / "queue").glob("segment.*"):
+        path.unlink()
+    queue.start()
+    assert listed(queue) == []
+    assert "cut off" in imported(queue, data[:len(data) // 2], check=1)
+    assert "as many messages as it says" in imported(queue, data[:-7] + b"0:,1:9,", check=1)
+    said = imported(queue, data)
+    assert "in the queue already" in said
+    wait_for(lambda: {m["id"] for m in listed(queue)} == set(ids) and all(m["attempts"] >= 1 for m in listed(queue)))
+    size = {m["id"]: m["size"] for m in listed(queue)}
+    assert size[ids[2]] > 30000 * 71
+    assert len(queue.mails("u1")) == 2
+    assert "no export" in imported(queue, b"5:hello,", check=1) and "no export" in imported(queue, b"", check=1)
+    assert queue.postern("queue", "export").returncode == 100
+
+
 def crc32c(data):
     crc = 0xffffffff
     for byte in data:

@@ -194,6 +194,9 @@ START_TEST(notes)
 	note_state_put(&b, &s);
 	note_recipient_put(&b, &r);
 	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
+	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:3,what comes then is not known")), E_REFUSED);
+	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:0,")), E_SYNTAX);
+	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
 	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.told && t.open == 1 && t.hold_until_sec == 5);
 	ck_assert(slice_eq_str(t.hold_reason, "why") && slice_eq_str(t.hold_owner, "u@x"));
 	ck_assert_int_eq(note_recipient_get(&u, &f), 0);
