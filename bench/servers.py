@@ -1,6 +1,6 @@
 """Servers under test: how each is set up, started, asked to hold or to deliver, and stopped.
 
-mode "accept": what is taken is kept and not delivered; mode "deliver": mail for USERS goes into Maildirs.  One recipient address a user; .held
+mode "accept": what is taken is kept and not delivered; mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered.  One recipient address a user; .held
 is an address that mode "accept" keeps.  Everything lies below DIR, which is on the disk under test."""
 import os
 import pathlib
@@ -32,6 +32,15 @@ def wait_port(port, seconds=30):
         except OSError:
             time.sleep(0.05)
     raise SystemExit(f"nothing answers on port {port}")
+
+
+def certificate():
+    """A key and a certificate, for mode "tls"."""
+    key, cert = DIR / "key.pem", DIR / "cert.pem"
+    if not cert.exists():
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-keyout", key,
+                        "-out", cert, "-subj", "/CN=mx.bench.test"], check=True, capture_output=True)
+    return key, cert
 
 
 class Server:
@@ -154,6 +163,11 @@ virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 virtual_minimum_uid = 100
 """)
+        if mode == "tls":
+            key, cert = certificate()
+            with open(etc / "main.cf", "a") as f:
+                f.write(f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {cert}\nsmtpd_tls_key_file = {key}\n"
+                        f"smtpd_tls_session_cache_database = btree:{data}/tls\n")
         (etc / "master.cf").write_text(f"""127.0.0.1:{self.port} inet n - n - 1200 smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -190,9 +204,12 @@ class Postern(Server):
             f"dn: uid={u},dc=local,dc=test\nobjectClass: qmailUser\nuid: {u}\nmail: {u}@local.test\n" for u in USERS)
         files = {"me": "mx.bench.test", "locals": "local.test", "listen": f"smtp 127.0.0.1:{self.port}", "directory.ldif": ldif,
                  "tcp.smtp": '127.:allow,RELAYCLIENT=""', "maxperip": "20000", "maxpernet": "20000", "concurrencyincoming": "2000",
-                 "concurrencylocal": "20", "smtproutes": ":127.0.0.1:1"}
+                 "concurrencylocal": "20", "smtproutes": ":127.0.0.1:1", "maxmessages": "1000000"}
+        if mode == "tls":
+            files["servercert.pem"] = "".join(f.read_text() for f in certificate())
         for name, text in files.items():
             (self.ctl / name).write_text(text + "\n")
+            (self.ctl / name).chmod(0o600)
         self.process = self.launch([ROOT / "build/bin/postern", "serve", "-c", self.ctl, "-s", self.state], stderr=open(self.dir / "stderr", "wb"))
         end = time.monotonic() + 30
         while not (self.state / "ready").exists():
