@@ -225,6 +225,7 @@ static void stop_listening(struct door *d)
 {
 	for (size_t i = 0; i < d->listeners; i++)
 		door_unwatch(d, &d->listener[i].watch);
+	door_unwatch(d, &d->block_orders); /* they are for who listens now */
 	d->accept_again = DEADLINE_NEVER;
 }
 

@@ -1,16 +1,22 @@
 """postern-respond: every step taken and undone on a real directory, through failures, changes by others, and SIGKILL at every point."""
 import base64
+import json
 import os
 import pathlib
 import re
+import smtplib
+import ssl
 import subprocess
 import time
 
 import pytest
 
 from alone import netstrings
-from conftest import wait_for
+from conftest import free_port, wait_for
 from respond_alone import BASE, GROUPS, PEOPLE, STEPS, Responder, dump, make_slapd
+from skim_alone import mmdb  # noqa: F401 (fixture)
+from slapd import ADMIN, SECRET
+from test_supervise import certificate
 
 ANNA = f"dn: uid=anna,{PEOPLE}"
 
@@ -298,7 +304,6 @@ def test_program(make):
     r.ask("retry", "anna")
     r.wait_phase("acted")
     text, given = r.programs[0]
-    import json
     told = json.loads(given)
     assert text == b"ticket program /usr/local/bin/ticket --queue abuse"
     assert told["user"] == "anna" and told["code"] == "WJW-MWX" and told["addresses"] == ["192.0.2.7", "2001:db8::7"] and told["state"] == "stopped"
@@ -463,3 +468,101 @@ def test_nftables(folder):
 def setns(fd):
     import ctypes
     assert ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) == 0
+
+
+class From(smtplib.SMTP):
+    """A client whose connection begins with a PROXY header: it comes from ADDRESS."""
+    def __init__(self, address, port):
+        self.address = address
+        super().__init__("127.0.0.1", port, local_hostname="client.test", timeout=30)
+
+    def _get_socket(self, host, port, timeout):
+        s = super()._get_socket(host, port, timeout)
+        s.sendall(f"PROXY TCP4 {self.address} 127.0.0.1 40000 587\r\n".encode())
+        return s
+
+
+def submit(port, address, rcpts, header="From: Anna <anna.miller@campus.test>", user="anna", secret="second secret"):
+    with From(address, port) as s:
+        s.starttls(context=ssl._create_unverified_context())
+        s.login(user, secret)
+        s.mail("anna.miller@campus.test")
+        for r in rcpts:
+            assert s.rcpt(r)[0] == 250
+        return s.data((header + "\r\nTo: many@far.test\r\nSubject: your mailbox\r\n\r\nhttp://login.example.test/now\r\n").encode())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as root each program has its own user")
+def test_from_theft_to_restore(suite, ldap, mmdb):  # noqa: F811
+    """The whole suite: a stolen account sends from another continent; one command gives everything back."""
+    ldap.modify(f"""dn: uid=helpdesk,{PEOPLE}
+changetype: add
+objectClass: inetOrgPerson
+objectClass: qmailUser
+cn: Helpdesk
+sn: Helpdesk
+uid: helpdesk
+mail: helpdesk@campus.test
+mailMessageStore: helpdesk
+""")
+    before = dump(ldap)
+    port = free_port()
+    hook, told = suite.folder / "ticket", suite.folder / "tickets"
+    told.mkdir()
+    told.chmod(0o1777)
+    hook.write_text(f"#!/bin/sh\ncat >{told}/$$.$1\nid -un\n")
+    hook.chmod(0o755)
+    suite.control("directory.ldif", None)
+    for name, text in {"ldapserver": f"ldap://127.0.0.1:{ldap.port}", "ldapbasedn": BASE, "ldapmessagestore": str(suite.state / "mail/"),
+                       "respondlogin": ADMIN, "respondpassword": SECRET, "geoip.mmdb": mmdb, "respond": STEPS + f"held ticket program {hook} a;b",
+                       "servercert.pem": certificate(suite.folder), "postmaster": "helpdesk@campus.test",
+                       "smtproutes": "far.test:127.0.0.1:1", "listen": f"smtp 127.0.0.1:{suite.port} proxy\nsubmission 127.0.0.1:{port} proxy"}.items():
+        suite.control(name, text)
+    for f in ("respondpassword", "servercert.pem"):
+        (suite.ctl / f).chmod(0o600)
+    assert not suite.postern("check").returncode, suite.postern("check").stderr
+    suite.start()
+    usual = [{"type": "login", "user": "anna", "ip": "10.1.0.1", "service": "imap", "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - d * 86400))}
+             for d in range(12, 0, -1)]
+    subprocess.run(suite.command("skim", "login"), input="".join(json.dumps(e) + "\n" for e in usual), text=True, check=True, capture_output=True)
+    assert submit(port, "10.1.0.1", ["bela@campus.test"])[0] == 250
+    wait_for(lambda: list((suite.state / "mail/bela/new").glob("*")))
+    many = [f"r{i}@far.test" for i in range(120)] + ["bela@campus.test"]
+    code, text = submit(port, "10.4.0.1", many, "From: IT Helpdesk <it@campus.test>\r\nReply-To: it@else.test")
+    assert code == 250, text
+    ident = text.decode().split()[-1]
+    who, = wait_for(lambda: suite.json("skim", "list"))
+    assert who["user"] == "anna" and who["state"] == "locked" and "Sydney" in who["why"]
+    wait_for(lambda: len(suite.events("respond-step")) == 7)
+    assert {e["result"] for e in suite.events("respond-step")} == {"done"}, suite.events("respond-step")
+    locked = dump(ldap)
+    assert all(p.startswith("{POSTERN-LOCKED}") for p in passwords(locked)) and f"member: uid=anna,{PEOPLE}" in locked[f"dn: cn=phished,{BASE}"]
+    held = [m for m in suite.json("queue", "list") if m["id"] == ident]
+    assert [m["hold"] for m in held] == ["skim"]
+    with pytest.raises(smtplib.SMTPAuthenticationError):
+        submit(port, "10.1.0.1", ["bela@campus.test"])
+    for p in (port, suite.port):
+        with pytest.raises(smtplib.SMTPConnectError) as refused:
+            From("10.4.0.1", p)
+        assert refused.value.smtp_code == 554 and b"blocked" in refused.value.smtp_error
+    ticket, = wait_for(lambda: list((suite.state / "mail/helpdesk/new").glob("*")))
+    assert f"[{who['code']}] account anna " in ticket.read_text() and "Sydney" in ticket.read_text()
+    (given,) = told.glob("*")
+    assert given.name.endswith(".a;b") and json.loads(given.read_text())["code"] == who["code"]
+    assert [e["note"] for e in suite.events("respond-step") if "program" in e["step"]] == ["exit 0: postern-hook"]
+    shown = suite.postern("skim", "show", "anna", check=0).stdout
+    assert "Sydney" in shown and "anna is locked" in shown and "password" in shown
+    assert not [(r["program"], p) for r in suite.json("privileges", check=None)["programs"] for p in r["processes"] if p["differences"]]
+    suite.reload()
+    wait_for(lambda: len(suite.events("started")) and len([e for e in suite.events("started") if e["program"] == "respond"]) == 2)
+    out = suite.postern("skim", "restore", "anna", "--release", check=0).stdout
+    assert dump(ldap) == before, out
+    wait_for(lambda: len(list((suite.state / "mail/bela/new").glob("*"))) == 2)
+    for p in (port, suite.port):
+        From("10.4.0.1", p).quit()
+    with From("10.1.0.1", port) as client:
+        client.starttls(context=ssl._create_unverified_context())
+        assert client.login("anna", "second secret")[0] == 235
+    assert [u["state"] for u in suite.json("skim", "list")] == ["recovering"]
+    assert suite.stop() == 0
+    assert not suite.events("syscall-refused")
