@@ -215,7 +215,7 @@ void result_encode(struct buf *b, const struct delivery_result *r)
 static bool result_valid(const struct delivery_result *r)
 {
 	char first = r->status == DELIVERY_DONE ? '2' : r->status == DELIVERY_FAILED ? '5' : '4';
-	return enhanced_valid(r->enhanced) && r->enhanced[0] == first && (r->relay == RELAY_NO || r->status == DELIVERY_DONE);
+	return enhanced_valid(r->enhanced) && r->enhanced[0] == first && (r->relay == RELAY_NO || r->status == (r->relay == RELAY_DOUBT ? DELIVERY_DEFERRED : DELIVERY_DONE));
 }
 
 int result_decode(struct delivery_result *r, struct slice *rest)
@@ -231,7 +231,7 @@ int result_decode(struct delivery_result *r, struct slice *rest)
 	fields_take_copy(&f, one.enhanced, sizeof one.enhanced);
 	one.host = fields_take_text(&f, DESTINATION_MAX);
 	one.text = fields_take_text(&f, DELIVERY_TEXT_MAX);
-	one.relay = (enum delivery_relay)fields_take_letter(&f, "-rn");
+	one.relay = (enum delivery_relay)fields_take_letter(&f, "-rnd");
 	if (!fields_done(&f) || !result_valid(&one))
 		return E_PEER;
 	*r = one;

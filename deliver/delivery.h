@@ -83,6 +83,7 @@ MUST_CHECK int delivery_decode(struct delivery *d, struct slice text, struct err
 enum delivery_relay {
 	RELAY_NO = '-',           /* the final step, or no success */
 	RELAY_PLAIN = 'r',        /* handed to a host that sends no notifications (RFC 3461 5.2.1 c): who asked for one gets it from the queue */
+	RELAY_DOUBT = 'd',        /* deferred without the far side's word: it may have the message */
 	RELAY_DSN = 'n',          /* handed to a host that knows what notifications were asked for and sends them */
 };
 enum delivery_mark {

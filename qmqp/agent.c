@@ -18,7 +18,7 @@ static void encode_results(struct buf *b, const struct delivery *d, const struct
 {
 	for (size_t i = 0; i < d->count; i++) {
 		struct delivery_result r = {.number = d->rcpt[i].number, .status = f->status, .text = slice_str(f->text), .host = d->rcpt[0].target.destination,
-			.relay = f->status == DELIVERY_DONE ? RELAY_PLAIN : RELAY_NO};
+			.relay = f->status == DELIVERY_DONE ? RELAY_PLAIN : f->doubt ? RELAY_DOUBT : RELAY_NO};
 		memcpy(r.enhanced, f->enhanced, sizeof r.enhanced);
 		result_encode(b, &r);
 	}

@@ -126,7 +126,7 @@ static size_t digits(size_t n)
 static void frame(struct buf *before, struct buf *after, const struct delivery *d, struct slice me, size_t octets)
 {
 	struct buf fields = BUF_INIT(1024);
-	origin_add(&fields, d->id, d->doubt || d->attempt > 1);
+	origin_add(&fields, d->id, d->doubt);
 	buf_add_str(&fields, MARK);
 	buf_add_slice(&fields, me);
 	buf_add_char(&fields, '\n');
@@ -183,18 +183,22 @@ bool qmqp_answer_parse(struct qmqp_fate *f, struct slice answer)
 	return true;
 }
 
-/* Once the last octet is out, the far side may have taken the message whatever happens: only its word counts. */
+/* Once the last octet is out, the far side may have taken the message whatever happens: only its word counts, and without it the outcome is in
+ * doubt. */
 static void read_answer(struct qmqp_fate *f, int fd, struct slice host, int64_t deadline)
 {
 	char space[ANSWER_OCTETS_MAX + 16];
 	size_t n = 0;
 	struct err e;
+	f->doubt = true;
 	for (;;) {
 		ssize_t got = io_read(fd, space + n, sizeof space - n, deadline, &e);
 		if (got < 0)
 			set_fate(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but did not answer: %s", SLICE_FMT(host), e.text);
-		else if (qmqp_answer_parse(f, slice_make(space, n += (size_t)got)))
+		else if (qmqp_answer_parse(f, slice_make(space, n += (size_t)got))) {
+			f->doubt = false;
 			return;
+		}
 		else if (got == 0 || n == sizeof space)
 			set_fate(f, DELIVERY_DEFERRED, "4.4.2", "%.*s took the message but gave no answer", SLICE_FMT(host));
 		else

@@ -8,6 +8,7 @@
 /* What became of a delivery: the same for all its recipients, as QMQP has one answer for a message. */
 struct qmqp_fate {
 	enum delivery_status status;
+	bool doubt;              /* deferred: the whole message went out and no answer came */
 	char enhanced[12];
 	char text[DELIVERY_TEXT_MAX + 1];
 };

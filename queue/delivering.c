@@ -52,7 +52,8 @@ static enum delivery_mark take_results(struct work *w, struct unit *u, struct sl
 			ours |= &w->rcpt[u->rcpt[i]] == r;
 		if (!ours || r->state != RCPT_SENT)
 			continue;
-		r->doubt = false;
+		/* Between hosts doubt stays until the message is through: a copy that is refused now says nothing of the one before. */
+		r->doubt = res.relay == RELAY_DOUBT || (r->doubt && u->channel->agent == AGENT_QMQP);
 		rcpt_result(r, res.status == DELIVERY_DONE ? RCPT_DONE : res.status == DELIVERY_FAILED ? RCPT_FAILED : RCPT_DEFERRED,
 			res.enhanced, res.host, res.text);
 		r->remote = u->channel->agent != AGENT_LOCAL;

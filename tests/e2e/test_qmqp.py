@@ -89,12 +89,13 @@ def test_a_host_that_is_down_defers(pair):
     two.wait_mail("u1")
     wait_for(lambda: one.json("queue", "list") == [])
     assert len(two.mails("u1")) == 1
+    assert two.events("qmqpd-handed")[0]["again"] == "0", "nothing was sent before"
 
 
 class LosesAnswers:
-    """Between two hosts: carries everything but the answers to the first COUNT messages."""
-    def __init__(self, to, count):
-        self.to, self.count, self.lost = to, count, []
+    """Between two hosts: carries everything but the answers to the first COUNT messages; then each of REFUSALS is an answer of its own."""
+    def __init__(self, to, count, refusals=()):
+        self.to, self.count, self.lost, self.refusals = to, count, [], list(refusals)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._run, daemon=True).start()
@@ -106,6 +107,9 @@ class LosesAnswers:
                 data = b""
                 while b":" not in data or len(data) < int(data.split(b":")[0]) + len(data.split(b":")[0]) + 2:
                     data += client.recv(65536)
+                if len(self.lost) == self.count and self.refusals:
+                    client.sendall(self.refusals.pop(0))
+                    continue
                 server.sendall(data)
                 answer = server.recv(1000)
                 if len(self.lost) < self.count:
@@ -140,6 +144,31 @@ def test_a_lost_answer_makes_no_second_copy(pair, read):
     assert sorted(m.count(b"Delivered-To: alias2@campus.test\n") for m in two.mails("u2")) == [0, 1], "each address once"
     assert one.send("a@far.test", "u1@campus.test", MESSAGE)[0] == 250
     assert len(two.wait_mail("u1", 2)) == 2, "another message with the same octets is another message"
+
+
+def test_doubt_lasts(pair):
+    """A lost answer, then a host that is busy and one that cannot be reached: the third copy is still one that may have come before."""
+    one, two = pair
+    way = LosesAnswers(two.qmqp, 1, [b"5:Zbusy,"])
+    one.control("qmqproutes", f"mx2.campus.test:127.0.0.1:{way.port}")
+    one.start(), two.start()
+    assert one.send("a@far.test", "u1@campus.test", MESSAGE)[0] == 250
+
+    def waits(n, reason):
+        wait_for(lambda: (q := one.json("queue", "list")) and q[0]["attempts"] == n and reason in (q[0]["recipients"][0]["reason"] or ""))
+    waits(1, "gave no answer")
+    one.postern("queue", "retry", "all", check=0)
+    waits(2, "busy")
+    for n, port in ((3, free_port()), (4, way.port)):
+        one.control("qmqproutes", f"mx2.campus.test:127.0.0.1:{port}")
+        one.reload()
+        wait_for(lambda: len(one.events("reloaded")) == n - 2)
+        one.postern("queue", "retry", "all", check=0)
+        if n == 3:
+            waits(3, "does not answer")
+    wait_for(lambda: one.json("queue", "list") == [] and two.json("queue", "list") == [])
+    assert [e["again"] for e in two.events("qmqpd-handed")] == ["0", "1"]
+    assert len(two.mails("u1")) == 1
 
 
 def test_loops_end(pair):
