@@ -40,6 +40,9 @@ static bool hop(struct judging *j, const struct login *last)
 	int64_t sec = j->now - last->time;
 	if (sec > config_number(c, N_hook_interval) || (last->kinds & OUR) || last->country == j->place.country)
 		return false;
+	/* where the user was on three days before, or an operator cleared it, it is no hop */
+	if (user_place_days(j->u, j->place.country, j->place.asn, j->now) >= USUAL_DAYS)
+		return false;
 	return config_safe_country(c, last->country) && !config_safe_country(c, j->place.country);
 }
 

@@ -6,7 +6,6 @@
 
 #include "skim/config_value.h"
 
-#define USUAL_DAYS 3 /* on so many days a place was used: then it is usual (rules_login.c) */
 #define WEEK (7 * DAY)
 
 struct user *desk_find(const struct engine *g, struct slice key)

@@ -14,6 +14,7 @@
 #define HOSTS_MAX 8
 #define REPLIES_MAX 4
 #define DAY 86400
+#define USUAL_DAYS 3    /* a place used on so many days before is usual */
 
 struct login {
 	int64_t time, first; /* last and first use */

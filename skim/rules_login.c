@@ -3,7 +3,6 @@
 
 #define OUR (1u << NET_TRUSTED | 1u << NET_WEBMAIL)
 #define FLEXIBLE (1u << NET_HOSTING | 1u << NET_MOBILE) /* networks whose place says little */
-#define USUAL_DAYS 3
 
 static struct place place_of(const struct login *l)
 {
