@@ -39,6 +39,7 @@ static const struct {
 	{"travel", NULL, value_travel},
 	{"urls", NULL, value_url},
 	{"authorised", NULL, value_authorised},
+	{"canary", NULL, value_canary},
 };
 
 /* Networks of large hosting providers and of anonymising services, by their registered numbers; [hosting] adds to them. */
@@ -151,6 +152,7 @@ void config_free(struct skim_config *c)
 	free(c->travels.at);
 	free(c->bad_hosts.at);
 	free(c->authorised.at);
+	free(c->canaries.at);
 	*c = (struct skim_config){0};
 }
 

@@ -128,6 +128,7 @@ struct skim_config {
 	CONFIG_LIST(struct travel) travels;
 	CONFIG_LIST(struct slice) bad_hosts;
 	CONFIG_LIST(struct authorised) authorised;
+	CONFIG_LIST(struct slice) canaries;     /* accounts that nobody owns; whoever logs in there is a thief */
 	const struct control *control;          /* locals, me */
 	struct arena memory;
 };
@@ -148,6 +149,7 @@ bool config_safe_user(const struct skim_config *c, struct slice user);
 bool config_travels(const struct skim_config *c, struct slice user, country cc, int64_t now);
 /* Bits of 1 << net_kind for an address or the number of a network (0: unknown). */
 unsigned config_net(const struct skim_config *c, const struct ip *ip, uint32_t asn);
+bool config_canary(const struct skim_config *c, struct slice user);
 bool config_bad_host(const struct skim_config *c, struct slice host);
 bool config_authorised(const struct skim_config *c, struct slice user, struct slice address);
 /* DOMAIN is one of this site's (locals; without that file the domain in me). */

@@ -126,3 +126,11 @@ bool config_local_domain(const struct skim_config *c, struct slice domain)
 		return control_has_domain(c->control, C_locals, domain);
 	return domain.n && slice_case_eq(domain, control_word(c->control, C_me));
 }
+
+bool config_canary(const struct skim_config *c, struct slice user)
+{
+	for (size_t i = 0; i < c->canaries.n; i++)
+		if (slice_case_eq(c->canaries.at[i], user))
+			return true;
+	return false;
+}

@@ -228,3 +228,21 @@ int value_authorised(struct config_reader *r, struct err *e)
 	}
 	return 0;
 }
+
+/* [canary] user = NAME[, NAME] */
+int value_canary(struct config_reader *r, struct err *e)
+{
+	struct slice list = r->in->value, one;
+	if (!slice_case_eq_str(r->in->key, "user"))
+		return err_set(e, E_SYNTAX, "[canary] has the key user");
+	while (slice_cut(&one, &list, ',')) {
+		one = slice_trim(one);
+		if (one.n == 0 || one.n > ADDRESS_MAX)
+			return err_set(e, E_SYNTAX, "user names the canary accounts, separated by commas");
+		struct slice *to = CONFIG_ADD(r->out->canaries, e);
+		if (!to)
+			return E_TOO_LONG;
+		*to = one;
+	}
+	return 0;
+}

@@ -126,6 +126,10 @@ country history_home(struct history *h, country cc); /* counts one login from CC
 /* Notes a failed (or successful) login; how many users were tried and failed from there in the hour. */
 unsigned history_spray(struct history *h, const struct ip *ip, const struct user *u, struct slice name, bool failed, int64_t now);
 
+/* A canary account was used from IP; true: not within the hour before. */
+bool history_canary_note(struct history *h, const struct ip *ip, int64_t now);
+bool history_canary_used(struct history *h, const struct ip *ip, int64_t since);
+
 /* Notes that U wrote to ADDRESS; was it the first time?  A table of so many pairs for all users; what falls out of it is new again. */
 bool history_new_recipient(struct history *h, const struct user *u, struct slice address);
 /* Keeping: what was changed since it was taken the last time (skim/skimdb.h). */

@@ -6,6 +6,7 @@
 #define HOSTS_TABLE 16384
 #define PLACES_TABLE 16384
 #define SPRAY_TABLE 16384
+#define CANARY_TABLE 64
 #define PAIRS_TABLE (1u << 20)
 
 struct shared { /* who used a thing: the first few, by hash */
@@ -25,6 +26,10 @@ struct common {
 	uint32_t logins_from[65536];
 	struct spray spray[SPRAY_TABLE];
 	uint32_t pair[PAIRS_TABLE]; /* who wrote to whom */
+	struct canary_use {
+		struct ip ip;
+		int64_t time;
+	} canary[CANARY_TABLE];
 };
 #define COMMON_PAGES ((sizeof(struct common) + HISTORY_PAGE - 1) / HISTORY_PAGE + 8)
 

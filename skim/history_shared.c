@@ -15,6 +15,7 @@ static const struct region {
 	{"from1", offsetof(struct common, logins_from), sizeof(uint32_t) * 65536},
 	{"spray1", offsetof(struct common, spray), sizeof(struct spray) * SPRAY_TABLE},
 	{"pair1", offsetof(struct common, pair), sizeof(uint32_t) * PAIRS_TABLE},
+	{"canary1", offsetof(struct common, canary), sizeof(struct canary_use) * CANARY_TABLE},
 };
 #define REGIONS (sizeof regions / sizeof *regions)
 
@@ -209,4 +210,33 @@ bool history_new_recipient(struct history *h, const struct user *u, struct slice
 	if (fresh)
 		wrote(h, pair, sizeof *pair);
 	return fresh;
+}
+
+/* The oldest goes; there are few. */
+bool history_canary_note(struct history *h, const struct ip *ip, int64_t now)
+{
+	struct canary_use *c = h->common->canary, *use = c;
+	look(h, c, sizeof h->common->canary);
+	for (size_t i = 0; i < CANARY_TABLE; i++) {
+		if (c[i].time && memcmp(&c[i].ip, ip, sizeof *ip) == 0) {
+			use = &c[i];
+			break;
+		}
+		if (c[i].time < use->time)
+			use = &c[i];
+	}
+	bool fresh = memcmp(&use->ip, ip, sizeof *ip) != 0 || now - use->time > 3600;
+	*use = (struct canary_use){*ip, now};
+	wrote(h, use, sizeof *use);
+	return fresh;
+}
+
+bool history_canary_used(struct history *h, const struct ip *ip, int64_t since)
+{
+	const struct canary_use *c = h->common->canary;
+	look(h, c, sizeof h->common->canary);
+	for (size_t i = 0; i < CANARY_TABLE; i++)
+		if (c[i].time && c[i].time >= since && memcmp(&c[i].ip, ip, sizeof *ip) == 0)
+			return true;
+	return false;
 }

@@ -98,6 +98,20 @@ static void recipients(struct skim_event *ev, const struct envelope *env, struct
 	ev->rcpts = env->rcpts;
 }
 
+/* What program it was: its own word, else how it names its host. */
+static void client(struct job_event *je, const struct job *job)
+{
+	struct slice helo = job->env.helo;
+	field(&je->client, job->header, "User-Agent");
+	if (je->client.n == 0) {
+		buf_free(&je->client);
+		field(&je->client, job->header, "X-Mailer");
+	}
+	if (je->client.n == 0 && helo.n)
+		buf_add_str(&je->client, helo.p[0] == '[' ? "helo literal" : slice_find(helo, '.') < helo.n ? "helo domain" : "helo name");
+	je->ev.client = slice_upto(buf_slice(&je->client), EVENT_FIELD_MAX);
+}
+
 static int map_body(struct job_event *je, const struct job *job, struct err *e)
 {
 	if (job->body_octets == 0)
@@ -147,6 +161,7 @@ int job_event_make(struct job_event *je, const struct job *job, struct history *
 	struct slice host = first_link_host(slice_upto(ev->body, LOOK_OCTETS));
 	if (slice_copy(je->host, sizeof je->host, host) == 0)
 		ev->url_host = slice_str(je->host);
+	client(je, job);
 	recipients(ev, env, h, cfg);
 	behind_webmail(ev, cfg);
 	return 0;
@@ -156,6 +171,7 @@ void job_event_free(struct job_event *je)
 {
 	buf_free(&je->from);
 	buf_free(&je->reply);
+	buf_free(&je->client);
 	if (je->body)
 		munmap(je->body, je->body_octets);
 }

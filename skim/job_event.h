@@ -8,7 +8,7 @@ struct job_event {
 	struct skim_event ev;
 	char hash[2][17];  /* of subject and body, as text */
 	char host[256];
-	struct buf from, reply;
+	struct buf from, reply, client;
 	void *body;        /* mapped */
 	size_t body_octets;
 };

@@ -231,8 +231,10 @@ void engine_judge(struct decision *d, struct engine *g, const struct skim_event 
 	}
 	if (!j.u)
 		return;
-	if (j.has_ip)
+	if (j.has_ip) {
 		judge_login(&j);
+		judge_canary(&j);
+	}
 	if (ev->send)
 		judge_send(&j);
 	judge_checks(&j);

@@ -76,6 +76,7 @@ void judging_hit(struct judging *j, enum rule r, int points, const struct hit *w
 void judge_failure(struct judging *j);
 void judge_login(struct judging *j);
 void judge_send(struct judging *j);
+void judge_canary(struct judging *j);  /* X4 */
 void judge_checks(struct judging *j); /* qmail-skim.conf */
 void note_login(struct judging *j, bool good);
 void note_send(struct judging *j, bool good);

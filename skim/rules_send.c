@@ -88,6 +88,35 @@ static void novelty(struct judging *j, bool unusual)
 		judging_hit(j, R_S6, 0, &(struct hit){.a = j->ev->swept});
 }
 
+/* The name in front of the address, where it claims an office that people obey. */
+static struct slice claimed_name(struct slice from)
+{
+	static const char *const words[] = {"helpdesk", "help desk", "help-desk", "service desk", "servicedesk", "it support", "it-support", "it service",
+		"it-service", "it department", "technical support", "support team", "security team", "account team", "mail team", "webmail", "mailbox", "payroll",
+		"human resources", "administrator", "system admin", "postmaster", "rechenzentrum"};
+	struct slice name = slice_trim(slice_upto(from, slice_rfind(from, '<')));
+	if (name.n == from.n)
+		return slice_make("", 0);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		for (size_t at = 0; at + strlen(words[i]) <= name.n; at++)
+			if (slice_case_starts(slice_from(name, at), words[i]))
+				return name;
+	return slice_make("", 0);
+}
+
+static void claims(struct judging *j)
+{
+	struct slice name = claimed_name(slice_upto(j->ev->header_from, EVENT_FIELD_MAX));
+	struct hit h = {0};
+	if (name.n == 0 || j->hour.recipients < (uint32_t)config_number(j->g->cfg, N_replyto_least) ||
+		user_known_days(j->u->from, FROMS_MAX, history_hash(name), j->now))
+		return;
+	for (size_t i = 0, n = 0; i < name.n && n < CITY_MAX - 1; i++)
+		if ((unsigned char)name.p[i] >= 0x20 && (unsigned char)name.p[i] < 0x7f && name.p[i] != '"')
+			h.text[n++] = name.p[i];
+	judging_hit(j, R_F3, 0, &h);
+}
+
 static void names(struct judging *j)
 {
 	const struct skim_config *c = j->g->cfg;
@@ -161,6 +190,7 @@ void judge_send(struct judging *j)
 	judge_nonexistent(j);
 	novelty(j, unusual);
 	names(j);
+	claims(j);
 	links(j, unusual);
 	if (j->hour.bad >= config_number(j->g->cfg, N_verdicts))
 		judging_hit(j, R_C3, 0, &(struct hit){.a = j->hour.bad});
@@ -174,6 +204,9 @@ void note_send(struct judging *j, bool good)
 		return;
 	if (envelope.n)
 		user_note_known(j->u->from, FROMS_MAX, history_hash(envelope), j->now);
+	struct slice name = claimed_name(slice_upto(j->ev->header_from, EVENT_FIELD_MAX));
+	if (name.n)
+		user_note_known(j->u->from, FROMS_MAX, history_hash(name), j->now);
 	if (from.n)
 		user_note_known(j->u->from, FROMS_MAX, history_hash(from), j->now);
 	if (reply.n)

@@ -30,10 +30,12 @@ enum family { FAMILY_LOGIN, FAMILY_SENDING, FAMILY_CONTENT, FAMILY_REPORT, FAMIL
 	R(S7, "S7", SENDING, 25, 12, 0, "one message to very many") \
 	R(F1, "F1", CONTENT, 50, 24, 0, "sent under an address that is not the user's") \
 	R(F2, "F2", CONTENT, 20, 24, 0, "answers go to a new address elsewhere") \
+	R(F3, "F3", CONTENT, 15, 24, 0, "sent under a name that claims to be helpdesk, payroll or the like") \
 	R(C1, "C1", CONTENT, 20, 12, 0, "the same text with a link to many") \
 	R(C2, "C2", CONTENT, 15, 24, 0, "a link to a host new for everybody, or a listed one") \
 	R(C3, "C3", CONTENT, 30, 24, 0, "what was sent is spam or has a virus") \
 	R(X1, "X1", REPORT, 40, 72, 0, "people complain of the user's mail") \
+	R(X4, "X4", REPORT, 40, 168, 0, "from an address that used a canary account") \
 	/* the checks of qmail-skim.conf */ \
 	R(PHISHHOOK, "phishhook", LOGIN, 40, 24, 0, "phishhook") \
 	R(PHISHFROM, "phishfrom", CONTENT, 50, 24, 0, "phishfrom") \

@@ -117,6 +117,12 @@ static void send_words(struct buf *b, enum rule r, const struct hit *h)
 	case R_X1:
 		buf_add_format(b, "%ld %s complained of mail from this user within a week", h->a, h->a == 1 ? "person" : "people");
 		break;
+	case R_X4:
+		buf_add_str(b, h->a ? "this is a canary account, which nobody may use" : "used from an address that also used a canary account");
+		break;
+	case R_F3:
+		buf_add_format(b, "sent under the name \"%s\"", h->text);
+		break;
 	case R_C3:
 		buf_add_format(b, "%ld messages with spam or a virus within an hour", h->a);
 		break;

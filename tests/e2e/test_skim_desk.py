@@ -214,3 +214,12 @@ def test_what_respond_did_is_shown_and_undone_by_clear(responding):
     assert "told the helpdesk" in responding.ask("show", "anna", json_out=False)
     responding.ask("clear", "anna")
     assert responding.asked[-1] == ["restore", "anna"] and states(responding) == {}
+
+
+def test_programs_that_send_are_known_by_name(skim):
+    for n in range(12):
+        skim.send("anna", ["a@b.test"], header=f"User-Agent: Thunderbird {n}\n", wall=(time.time() - (20 - n) * 86400) * 1e6)
+        skim.next()
+    skim.send("anna", ["a@b.test"], header="X-Mailer: PHPMailer 6.1\n")
+    skim.next()
+    assert "L10" in skim.ask("show", "anna")["rules"]
