@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
-#include "queue/queue.h"
+#include "queue/priority.h"
 #include "queue/report.h"
 #include "queue/schedule.h"
 #include "skim/feed.h"
@@ -22,6 +22,8 @@ void attempt_start(struct queue *q, struct work *w)
 	for (uint32_t i = 0; i < w->rcpts && w->m->flags & MESSAGE_DOUBT; i++)
 		w->rcpt[i].doubt |= w->rcpt[i].state == RCPT_OPEN;
 	w->m->work = w;
+	if (!w->counted)
+		priority_begin(q, w);
 	if (w->m->attempts < UINT16_MAX)
 		w->m->attempts++;
 	q->works++;
@@ -56,14 +58,19 @@ static void start_due(struct queue *q, struct message *m)
 	attempt_start(q, w);
 }
 
+bool attempt_may_load(const struct queue *q)
+{
+	return q->works < WORKS_MOST / 4 * 3 && (q->works == 0 || q->hand_octets < q->set.memory / 4 * 3);
+}
+
 /* New messages and those whose time has come take turns. */
 void attempt_due(struct queue *q)
 {
 	uint32_t now = (uint32_t)queue_now_sec();
 	for (int i = 0; i < LOADS_A_ROUND && q->works < WORKS_MOST; i++) {
 		struct message *m = index_first(&q->index);
-		struct work *w = work_pop(&q->fresh);
-		bool due = m && m->next_sec <= now && (q->works == 0 || q->hand_octets < q->set.memory);
+		struct work *w = work_lists_pop(&q->fresh);
+		bool due = m && m->next_sec <= now && attempt_may_load(q);
 		if (w)
 			attempt_start(q, w);
 		if (due)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
-#include "queue/queue.h"
+#include "queue/priority.h"
 
 static void refuse(struct queue *q, struct work *w, const char *reply, const char *why)
 {
@@ -91,6 +91,15 @@ void intake_ready(struct watch *watch)
 	}
 }
 
+/* Mass mail leaves a quarter of the places and of the memory to others. */
+static bool has_hand(struct queue *q, struct work *w, uint64_t octets)
+{
+	priority_begin(q, w);
+	unsigned places = w->bulk ? HAND_MOST / 4 * 3 : HAND_MOST;
+	uint64_t memory = w->bulk ? q->set.memory / 4 * 3 : q->set.memory;
+	return q->hands < places && q->hand_octets + octets <= memory;
+}
+
 /* Keep the memfds for the first delivery while the budget lasts; else it is read back when its turn comes. */
 static void keep_or_wait(struct queue *q, struct work *w)
 {
@@ -102,11 +111,11 @@ static void keep_or_wait(struct queue *q, struct work *w)
 		LOG(EV_queue_held, w->job.id, F_SLICE("reason", env->hold_reason), F_SLICE("owner", env->hold_owner));
 		if (env->hold_until_sec)
 			index_wait(&q->index, w->m, (uint32_t)env->hold_until_sec);
-	} else if (q->hands < HAND_MOST && q->hand_octets + octets <= q->set.memory && work_recipients(w, &e) == 0) {
+	} else if (has_hand(q, w, octets) && work_recipients(w, &e) == 0) {
 		w->in_hand = true;
 		q->hands++;
 		q->hand_octets += octets;
-		work_push(&q->fresh, w);
+		work_lists_push(&q->fresh, w);
 		return;
 	} else {
 		index_wait(&q->index, w->m, (uint32_t)queue_now_sec());

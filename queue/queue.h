@@ -13,7 +13,7 @@
 #define BATCH_MOST 256            /* jobs taken in before a commit */
 #define BATCH_OCTETS (8u << 20)   /* and their octets */
 #define HAND_MOST 4000            /* messages kept with their memfds for the first delivery */
-#define WORKS_MOST 8000           /* attempts going on at once */
+#define WORKS_MOST 8000           /* attempts going on at once; mass mail and retries leave a quarter of both to others' first attempts */
 #define ASKS_MOST 96              /* route questions waiting for their answers: fewer than a socket holds */
 #define CHANNELS 4                /* Maildirs, LMTP, SMTP, QMQP */
 #define RESULT_MSEC 50            /* notes that nobody waits for are made durable after this */
@@ -63,9 +63,15 @@ struct work {
 	bool delete_then, bounce_then;
 	char *because;          /* an operator's words, owned: hold_reason or, with .bounce_then, what the sender is told */
 	uint32_t done_here;     /* delivered in this attempt */
+	bool bulk, counted;     /* mass mail; among .crowd of its sender (priority.h) */
+	uint16_t crowd;
 };
 struct work_list {
 	struct work *first, **last;
+};
+struct work_lists { /* priority.h */
+	struct work_list persons, bulk;
+	unsigned passed;
 };
 void work_push(struct work_list *l, struct work *w);
 struct work *work_pop(struct work_list *l);
@@ -85,7 +91,8 @@ struct queue {
 	} set;
 	/* intake */
 	struct work_list batch;      /* added, not yet durable */
-	struct work_list fresh;      /* durable, with their memfds, to be started */
+	struct work_lists fresh;     /* durable, with their memfds, to be started */
+	unsigned bulk;               /* mass mail among what is in hand (priority.h) */
 	unsigned hands, works;
 	uint64_t hand_octets;
 	struct space {
@@ -96,7 +103,7 @@ struct queue {
 		struct space_page *page; /* where sessions read it */
 	} space;
 	/* delivery: queue/channel.h */
-	struct work_list to_ask;     /* have recipients to be routed; take turns */
+	struct work_lists to_ask;    /* have recipients to be routed; take turns */
 	struct work_list expanded;   /* wait for a commit */
 	struct work_list ended;      /* all recipients decided */
 	unsigned asks;
@@ -141,6 +148,8 @@ void rcpt_result(struct work_rcpt *r, enum rcpt_state state, const char *enhance
 void rcpt_text(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, const char *text);
 /* attempt.c: starts what is due, ends what is decided. */
 void attempt_start(struct queue *q, struct work *w);
+/* There is room for a message that has to be read back; else the next ends first. */
+bool attempt_may_load(const struct queue *q);
 void attempt_due(struct queue *q);
 void attempt_end_all(struct queue *q);
 /* Give the message up now: STATE as it is, or nothing left. */

@@ -8,6 +8,7 @@
 
 #include "queue/call.h"
 #include "queue/dispatch.h"
+#include "queue/priority.h"
 
 #define ROUTE_MSEC 60000
 
@@ -19,7 +20,7 @@ void dispatch_next(struct queue *q, struct work *w)
 		return;
 	if (w->cursor < w->rcpts && !w->cancelled && !q->stopping) {
 		w->listed = true;
-		work_push(&q->to_ask, w);
+		work_lists_push(&q->to_ask, w);
 	} else if (!w->sent) {
 		w->listed = true;
 		work_push(&q->ended, w);
@@ -73,6 +74,7 @@ static void expand(struct queue *q, struct work *w, uint32_t at, struct slice ta
 		rcpt_text(&w->rcpt[at], RCPT_DEFERRED, "4.3.0", "this address expands to more than the queue can hold");
 	} else {
 		queue_note(q, w->m, RECORD_EXPAND, buf_slice(&b), true);
+		priority_grown(q, w);
 		if (!w->expanded)
 			work_push(&q->expanded, w);
 		w->expanded = true;
@@ -165,7 +167,7 @@ static bool ask_next(struct queue *q, struct work *w)
 void routing_go_on(struct queue *q)
 {
 	struct work *w;
-	while (q->asks < ASKS_MOST && (w = work_pop(&q->to_ask))) {
+	while (q->asks < ASKS_MOST && (w = work_lists_pop(&q->to_ask))) {
 		bool room = true;
 		/* What needs no question costs no turn. */
 		do
@@ -173,7 +175,7 @@ void routing_go_on(struct queue *q)
 		while (room && w->rcpt[w->cursor - 1].state != RCPT_ASKED && w->cursor < w->rcpts && w->cursor - w->window < DELIVERY_RECIPIENTS_MAX);
 		bool more = w->cursor < w->rcpts && w->cursor - w->window < DELIVERY_RECIPIENTS_MAX;
 		if (more || !room) {
-			work_push(&q->to_ask, w);
+			work_lists_push(&q->to_ask, w);
 			if (!room)
 				return;
 			continue;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "queue/queue.h"
+#include "queue/priority.h"
 
 #define STOP_MSEC 10000
 #define IDLE_MSEC 1000
@@ -76,14 +76,14 @@ static int sleep_msec(const struct queue *q, bool busy)
 {
 	const struct message *m = index_first(&q->index);
 	int64_t most = IDLE_MSEC;
-	if (busy || q->fresh.first || q->urgent)
+	if (busy || (work_lists_any(&q->fresh) && q->works < WORKS_MOST) || q->urgent)
 		return 0;
 	if (q->commit_at)
 		most = deadline_left(q->commit_at);
 	int64_t pause = dispatch_pause(q);
 	if (pause && deadline_left(pause) < most)
 		most = deadline_left(pause);
-	if (m) {
+	if (m && attempt_may_load(q)) {
 		int64_t due = (int64_t)m->next_sec * 1000 - clock_wall_usec() / 1000;
 		most = due < most ? (due > 0 ? due : 0) : most;
 	}

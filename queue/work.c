@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "queue/queue.h"
+#include "queue/priority.h"
 
 #define COPY (128u * 1024)
 #define STATE_MAX ((size_t)64 << 20)
@@ -324,6 +324,7 @@ void work_free(struct queue *q, struct work *w)
 		q->hands--;
 		q->hand_octets -= w->job.head_octets + w->job.body_octets;
 	}
+	priority_end(q, w);
 	job_close(&w->job);
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		struct work_rcpt *r = &w->rcpt[i];

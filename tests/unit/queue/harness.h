@@ -29,6 +29,7 @@
 /* Seen by all processes. */
 struct shared {
 	unsigned char acked[MESSAGES_MOST], delivered[MESSAGES_MOST], twice[MESSAGES_MOST];
+	unsigned usec_each; /* that the small local takes for a recipient */
 	unsigned attempted, answers, refused, deliveries, doubtful, damaged;
 	char recipients[64][ADDRESS_MAX + 1]; /* of the last deliveries, for small tests */
 	unsigned recipients_seen;
@@ -128,6 +129,8 @@ static inline void answer_local(struct shared *s, struct question *q)
 	if (q->count != 2 || delivery_decode(&d, q->text, &e) < 0)
 		abort();
 	long long mark = mark_of(q->fds[0]);
+	if (s->usec_each)
+		usleep((useconds_t)(s->usec_each * d.count));
 	record_delivery(s, &d, mark);
 	for (size_t i = 0; i < d.count; i++) {
 		struct slice to = d.rcpt[i].target.address;
@@ -402,7 +405,7 @@ static inline void job_make(struct job *job, const char *sender, const char *con
 {
 	struct err e;
 	char header[200];
-	struct recipient r[32];
+	static struct recipient r[RECIPIENTS_MAX];
 	for (size_t i = 0; i < count; i++)
 		r[i] = (struct recipient){.address = slice_str(rcpts[i])};
 	*job = JOB_INIT;

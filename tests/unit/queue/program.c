@@ -356,6 +356,65 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+/* Mass mail first, then one message of somebody else: it does not wait.  The small local takes 1 ms for a recipient, one after the other. */
+static int64_t one_after(struct harness *h, long long mark)
+{
+	char text[ANSWER_MAX + 1];
+	int64_t began = clock_msec();
+	ck_assert_int_eq(send_one(h, "prof@far.test", (const char *[]){"u@here.test"}, 1, mark, text), 250);
+	while (!h->shared->delivered[mark] && clock_msec() - began < 60000)
+		usleep(1000);
+	return clock_msec() - began;
+}
+
+START_TEST(mass_mail_yields)
+{
+	static char name[RECIPIENTS_MAX][24];
+	static const char *to[RECIPIENTS_MAX];
+	const char *set = getenv("MASS");
+	unsigned count = set ? (unsigned)atoi(set) : 3000;
+	struct harness h;
+	struct job job;
+	struct err e;
+	char text[ANSWER_MAX + 1];
+	int code = 0, body = body_of(1000);
+	harness_quiet = true;
+	harness_open(&h, NULL);
+	h.shared->usec_each = 1000;
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(name[i], sizeof name[i], "m%u@here.test", i);
+		to[i] = name[i];
+	}
+	if (_i == 0) {
+		job_make(&job, "list@far.test", to, count, 1, body);
+		int mine = job_offer(&h, &job);
+		ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
+		ck_assert_int_eq(code, 250);
+		close(mine);
+	} else {
+		for (unsigned i = 0; i < count; i++) {
+			job_make(&job, "list@far.test", &to[i], 1, 100 + i, body);
+			int mine = job_offer(&h, &job);
+			ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
+			close(mine);
+		}
+	}
+	usleep(200000);
+	int64_t msec = one_after(&h, 2);
+	unsigned before = h.shared->deliveries;
+	printf("%u %s first: one message of somebody else delivered after %lld ms, %u deliveries before it\n", count, _i ? "messages of one sender" : "recipients of one message",
+		(long long)msec, before);
+	ck_assert_int_lt(msec, 1000);
+	/* and the mass goes on */
+	for (int i = 0; i < 200 && h.shared->deliveries < before + 3; i++)
+		usleep(10000);
+	ck_assert_uint_ge(h.shared->deliveries, before + 3);
+	close(body);
+	queue_end(&h, SIGKILL);
+	harness_close(&h);
+}
+END_TEST
+
 /* Held by a stage of the line on somebody's account: found by the owner, by the sender, and released. */
 START_TEST(held_by_owner)
 {
@@ -815,6 +874,6 @@ END_TEST
 
 UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
 	tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 1); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
 	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_test(t, measured);
 })
