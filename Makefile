@@ -49,7 +49,7 @@ CRASH    := $(BUILD)/tests/crash/power $(BUILD)/tests/crash/calls
 GENERATED_MAN := $(BUILD)/man/postern-control.5 $(BUILD)/man/postern-log.5 $(BUILD)/man/postern-replies.5
 
 # The front ends under their usual names are links to one program.
-FRONT_ENDS := $(addprefix $(BUILD)/bin/,sendmail qmail-queue qmail-inject mailq)
+FRONT_ENDS := $(addprefix $(BUILD)/bin/,sendmail qmail-queue qmail-inject mailq qmail-qstat qmail-qread)
 
 all: $(PROGRAMS) $(GENERATED_MAN) $(FRONT_ENDS)
 

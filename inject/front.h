@@ -1,4 +1,4 @@
-/* The front ends: sendmail, qmail-queue, qmail-inject, mailq.  Each runs as whoever calls it, with no rights of its own. */
+/* The front ends: sendmail, qmail-queue, qmail-inject, mailq, qmail-qstat, qmail-qread.  Each runs as whoever calls it, with no rights of its own. */
 #ifndef POSTERN_INJECT_FRONT_H
 #define POSTERN_INJECT_FRONT_H
 #include "inject/client.h"
@@ -9,6 +9,8 @@ int front_sendmail(int argc, char **argv);
 int front_qmail_queue(int argc, char **argv);
 int front_qmail_inject(int argc, char **argv);
 int front_mailq(int argc, char **argv);
+int front_qstat(int argc, char **argv);
+int front_qread(int argc, char **argv);
 
 /* A message on its way from the caller's standard input to postern-inject. */
 struct draft {

@@ -1,5 +1,5 @@
-/* sendmail, qmail-queue, qmail-inject, mailq: one program, named by its links.  Runs as whoever calls it, set-uid nowhere; all it can do is speak to
- * STATE/run/inject.sock, where the kernel says who it is. */
+/* sendmail, qmail-queue, qmail-inject, mailq, qmail-qstat, qmail-qread: one program, named by its links.  Runs as whoever calls it, set-uid nowhere; all it can do is speak to
+ * STATE/run/inject.sock (the last three to queue.sock), where the kernel says who it is. */
 #include <signal.h>
 
 #include "inject/front.h"
@@ -8,7 +8,7 @@ static const struct name {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } names[] = {
-	{"qmail-queue", front_qmail_queue}, {"qmail-inject", front_qmail_inject}, {"mailq", front_mailq}, {"sendmail", front_sendmail},
+	{"qmail-queue", front_qmail_queue}, {"qmail-inject", front_qmail_inject}, {"mailq", front_mailq}, {"qmail-qstat", front_qstat}, {"qmail-qread", front_qread}, {"sendmail", front_sendmail},
 };
 
 int main(int argc, char **argv)

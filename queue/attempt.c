@@ -35,6 +35,10 @@ static void unreadable(struct queue *q, struct message *m, const struct err *e)
 {
 	char id[ID_LEN + 1] = {0};
 	memcpy(id, m->id, ID_LEN);
+	if (m->flags & MESSAGE_UNPLACED) { /* the disk does not take its last STATE: see queue_alarm */
+		index_wait(&q->index, m, (uint32_t)(queue_now_sec() + SOON_SEC));
+		return;
+	}
 	LOG(EV_queue_unreadable, id, F_ERR(e));
 	index_wait(&q->index, m, (uint32_t)(queue_now_sec() + UNREADABLE_SEC));
 }
@@ -167,6 +171,7 @@ static void commit_ending(struct queue *q, struct work *w, bool finished, int64_
 		report_record(&group[1], &b);
 	if (store_add(q->store, group, report ? 2 : 1, false, &e) < 0)
 		LOG(EV_fault, w->job.id, F_ERR(&e));
+	w->m->flags |= finished ? 0 : MESSAGE_UNPLACED;
 	queue_added(q, false);
 	buf_free(&state);
 	if (report)

@@ -29,6 +29,8 @@ struct caller {
 	struct slice because;
 	int64_t until_sec;
 	char then;
+	/* listing.c */
+	bool every_rcpt;
 	/* top.c */
 	struct top *top;
 	/* export_verb.c */

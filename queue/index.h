@@ -12,6 +12,7 @@ enum message_flag {
 	MESSAGE_DOUBT = 4,       /* an attempt may have got through without its record (restart) */
 	MESSAGE_LAST_BOUNCE = 8, /* if it fails, nobody is told */
 	MESSAGE_NOTES = 16,      /* start-up: results after the last STATE */
+	MESSAGE_UNPLACED = 32,   /* a STATE was added that is not durable yet: .state is that before */
 };
 
 struct work;

@@ -88,7 +88,7 @@ static void list_more(struct caller *c)
 	struct work *w;
 	bool own, end = false, ok = true;
 	for (int i = 0; i < ROWS_A_ROUND && ok && caller_can_take(c) && walk_next(c, true, &w, &own, &end); i++) {
-		ok = send_message(c, w, !own, LISTED_RCPTS, false);
+		ok = send_message(c, w, !own, c->every_rcpt ? UINT32_MAX : LISTED_RCPTS, c->every_rcpt);
 		if (own)
 			work_free(c->q, w);
 	}
@@ -99,9 +99,16 @@ static void list_more(struct caller *c)
 		walk_progress(c);
 }
 
+static int take_list(struct caller *c, struct slice arg, struct err *e)
+{
+	(void)e;
+	c->every_rcpt = slice_eq_str(arg, "recipients=all");
+	return c->every_rcpt;
+}
+
 void verb_list(struct caller *c)
 {
-	if (!walk_arguments(c, NULL))
+	if (!walk_arguments(c, take_list))
 		return;
 	walk_begin(c);
 	caller_later(c, list_more);

@@ -22,11 +22,12 @@ static void add(struct queue *q, const struct store_record *r, bool urgent)
 	pending_since(q, urgent);
 }
 
-void queue_note(struct queue *q, const struct message *m, enum record_kind kind, struct slice payload, bool urgent)
+void queue_note(struct queue *q, struct message *m, enum record_kind kind, struct slice payload, bool urgent)
 {
 	char id[ID_LEN + 1] = {0};
 	memcpy(id, m->id, ID_LEN);
 	add(q, &(struct store_record){.kind = kind, .id = id, .target = m->at.seq, .piece[0] = {.p = payload.p, .n = payload.n}, .pieces = 1}, urgent);
+	m->flags |= kind == RECORD_STATE ? MESSAGE_UNPLACED : 0;
 }
 
 void queue_finish(struct queue *q, struct message *m, bool urgent)

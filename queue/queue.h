@@ -170,7 +170,7 @@ void dispatch_expanded(struct queue *q);
 /* The work has nothing under way: the next window of recipients, or its end. */
 void dispatch_next(struct queue *q, struct work *w);
 /* notes.c: records to the store. */
-void queue_note(struct queue *q, const struct message *m, enum record_kind kind, struct slice payload, bool urgent);
+void queue_note(struct queue *q, struct message *m, enum record_kind kind, struct slice payload, bool urgent);
 /* Forget M: FINISH; its space is dead. */
 void queue_finish(struct queue *q, struct message *m, bool urgent);
 /* The same after its FINISH was added in a group. */

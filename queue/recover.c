@@ -143,6 +143,7 @@ static void placed(void *ctx, const struct store_found *f)
 		return;
 	if (f->kind == RECORD_STATE) {
 		m->state = f->at;
+		m->flags &= (unsigned char)~MESSAGE_UNPLACED;
 		return;
 	}
 	if (m->at.seq)

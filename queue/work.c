@@ -297,8 +297,20 @@ static int load_state(struct work *w, struct queue *q, struct err *e)
 	return rc;
 }
 
+/* What was noted of M in this process must be there to be read: a stale STATE would make recipients that are done open again. */
+static bool settled(struct queue *q, struct message *m, struct err *e)
+{
+	if (m->flags & MESSAGE_UNPLACED)
+		queue_commit(q);
+	if (m->flags & MESSAGE_UNPLACED)
+		err_set(e, E_SYS, "its last state could not be stored yet");
+	return !(m->flags & MESSAGE_UNPLACED);
+}
+
 struct work *work_load(struct queue *q, struct message *m, bool body, struct err *e)
 {
+	if (!settled(q, m, e))
+		return NULL;
 	struct work *w = calloc(1, sizeof *w);
 	if (!w) {
 		err_sys(e, "work");

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import BIN, wait_for
+from conftest import BIN, free_port, wait_for
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 AS_NOBODY = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"] if os.geteuid() == 0 else []
@@ -210,6 +210,37 @@ def test_mailq(line):
         assert p.returncode == 0, p.stderr
         if AS_NOBODY: # the queue is not everybody's to read
             assert run(line, name, *args).returncode not in (0, 70)
+
+
+def test_qstat_and_qread(suite):
+    """Octet for octet as qmail prints them."""
+    suite.control("rcpthosts", "far.test")
+    suite.control("smtproutes", f"far.test:127.0.0.1:{free_port()}")  # where nothing listens
+    line = suite.start()
+
+    def out(name):
+        p = run(line, name, user=False)
+        assert p.returncode == 0, p.stderr
+        return p.stdout
+    before = out("qmail-qread")
+    assert re.fullmatch(rb"messages in queue: \d+\nmessages in queue but not yet preprocessed: \d+\n", out("qmail-qstat"))
+    held = line.json("queue", "list")
+    code, text = line.send("far@far.test", ["u1@campus.test", "waits@far.test"], b"Subject: x\r\n\r\nhello\r\n")
+    assert code == 250
+    id = text.split()[-1]
+    wait_for(lambda: [m for m in line.json("queue", "list", f"id={id}") if m["attempts"] == 1 and m["state"] == "waiting"])
+    m = line.json("queue", "show", id)
+    t = time.gmtime(m["time"])
+    stamp = time.strftime(f"{t.tm_mday} %b %Y %H:%M:%S GMT", t)
+    text = out("qmail-qread").replace(before, b"", 1).decode()
+    assert text == f"{stamp}  #{id}  {m['size']}  <far@far.test> \n  done\tremote\tu1@campus.test\n\tremote\twaits@far.test\n" or \
+        text == f"{stamp}  #{id}  {m['size']}  <far@far.test> \n  done\tlocal\tu1@campus.test\n\tremote\twaits@far.test\n"
+    assert out("qmail-qstat").startswith(b"messages in queue: %d\n" % (len(held) + 1))
+    line.postern("queue", "delete", id, check=0)
+    if AS_NOBODY:  # the queue is not everybody's to read
+        assert run(line, "qmail-qread").returncode == 111
+    p = subprocess.run([str(BIN / "qmail-qstat")], capture_output=True, env={"POSTERN_STATE": "/nonexistent"})
+    assert p.returncode == 111 and p.stderr
 
 
 def test_hostile_callers(line):
