@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define SWEEP_MSEC 60000
+#define PASS 8
+#define LOCAL_RCPTS 4 /* recipients of mass mail under way to Maildirs, for each delivery of the limit: a full delivery for each worker */
 
 static char lower(char c)
 {
@@ -56,7 +58,7 @@ struct destination *channel_destination(struct channel *c, struct slice name)
 		return NULL;
 	for (size_t i = 0; i < name.n; i++)
 		d->name[i] = lower(name.p[i]);
-	d->last = &d->first;
+	d->last = d->persons = &d->first;
 	d->proven = c->agent == AGENT_LOCAL;
 	d->window = WINDOW_FIRST;
 	d->next = *head;
@@ -73,35 +75,84 @@ static unsigned cap(const struct channel *c, const struct destination *d)
 	return d->failures || !d->proven ? 1 : d->window < most ? d->window : most;
 }
 
+/* Every PASS-th that goes before mass mail lets one of it pass. */
+static bool passes(unsigned *passed)
+{
+	return ++*passed % PASS == 0;
+}
+
+/* Those who have mail of persons before the others. */
 static void list(struct channel *c, struct destination *d)
 {
 	struct turns *t = &c->turns[d->proven];
 	if (d->listed || !d->first || d->in_flight >= cap(c, d))
 		return;
 	if (!t->first)
-		t->last = &t->first;
+		t->last = t->persons = &t->first;
 	d->listed = true;
 	d->listed_proven = d->proven;
-	d->next_turn = NULL;
-	*t->last = d;
-	t->last = &d->next_turn;
+	d->listed_bulk = d->first->bulk;
+	if (!d->listed_bulk && *t->persons && passes(&t->passed))
+		t->persons = &(*t->persons)->next_turn;
+	struct destination **at = d->listed_bulk ? t->last : t->persons;
+	d->next_turn = *at;
+	*at = d;
+	if (at == t->last)
+		t->last = &d->next_turn;
+	if (!d->listed_bulk)
+		t->persons = &d->next_turn;
 }
 
 static void unlist(struct turns *t)
 {
 	struct destination *d = t->first;
+	if (t->persons == &d->next_turn)
+		t->persons = &t->first;
 	t->first = d->next_turn;
+	if (!t->first)
+		t->last = t->persons = &t->first;
 	d->listed = false;
+}
+
+/* Mail of a person came for a destination that waits behind such. */
+static void list_again(struct channel *c, struct destination *d)
+{
+	struct turns *t = &c->turns[d->listed_proven];
+	struct destination **at = &t->first;
+	while (*at && *at != d)
+		at = &(*at)->next_turn;
+	if (!*at)
+		return;
+	*at = d->next_turn;
+	if (t->last == &d->next_turn)
+		t->last = at;
+	if (t->persons == &d->next_turn)
+		t->persons = at;
+	d->listed = false;
+	list(c, d);
+}
+
+static void insert(struct destination *d, struct unit *u)
+{
+	if (!u->bulk && *d->persons && passes(&d->passed))
+		d->persons = &(*d->persons)->next;
+	struct unit **at = u->bulk ? d->last : d->persons;
+	u->next = *at;
+	*at = u;
+	if (at == d->last)
+		d->last = &u->next;
+	if (!u->bulk)
+		d->persons = &u->next;
 }
 
 void channel_add(struct channel *c, struct destination *to, struct unit *u)
 {
-	u->next = NULL;
 	u->channel = c;
 	u->to = to;
 	u->unanswered = false;
-	*to->last = u;
-	to->last = &u->next;
+	insert(to, u);
+	if (to->listed && to->listed_bulk && !to->first->bulk)
+		list_again(c, to);
 	list(c, to);
 }
 
@@ -118,9 +169,19 @@ static struct destination *first_of(const struct channel *c, struct turns *t)
 	return t->first;
 }
 
+/* D, unless it has mass mail alone and that has enough. */
+static struct destination *unless_enough(const struct channel *c, struct destination *d)
+{
+	if (!d || !d->first->bulk || channel_closed(d))
+		return d;
+	if (c->agent == AGENT_LOCAL)
+		return c->bulk_rcpts && c->bulk_rcpts + d->first->n > LOCAL_RCPTS * (size_t)c->limit ? NULL : d;
+	return c->busy[false] + c->busy[true] >= c->limit - c->limit / 4 ? NULL : d;
+}
+
 struct destination *channel_turn(struct channel *c)
 {
-	struct destination *other = first_of(c, &c->turns[false]), *proven = first_of(c, &c->turns[true]);
+	struct destination *other = unless_enough(c, first_of(c, &c->turns[false])), *proven = unless_enough(c, first_of(c, &c->turns[true]));
 	unsigned share = c->limit - c->limit / 4;
 	if (c->busy[false] + c->busy[true] >= c->limit)
 		return NULL;
@@ -128,7 +189,8 @@ struct destination *channel_turn(struct channel *c)
 		other = NULL;
 	else if (other && c->busy[true] >= share)
 		proven = NULL;
-	c->last_proven = proven && (!other || !c->last_proven);
+	bool differ = other && proven && other->first->bulk != proven->first->bulk;
+	c->last_proven = differ && !passes(&c->passed) ? !proven->first->bulk : proven && (!other || !c->last_proven);
 	return c->last_proven ? proven : other;
 }
 
@@ -151,10 +213,13 @@ struct unit *channel_take(struct channel *c, struct destination *d, bool sent)
 	struct unit *u = d->first;
 	if (d->listed && t->first == d)
 		unlist(t);
+	if (d->persons == &u->next)
+		d->persons = &d->first;
 	d->first = u->next;
 	if (!d->first)
-		d->last = &d->first;
+		d->last = d->persons = &d->first;
 	if (sent) {
+		c->bulk_rcpts += u->bulk ? u->n : 0;
 		d->in_flight++;
 		c->in_flight++;
 		u->proven = d->proven;
@@ -227,6 +292,7 @@ void channel_ended(struct channel *c, struct unit *u, enum reached reached, cons
 	struct destination *d = u->to;
 	channel_answered(c, u);
 	c->busy[u->proven]--;
+	c->bulk_rcpts -= u->bulk ? u->n : 0;
 	c->in_flight--;
 	d->in_flight--;
 	bool counts = d->with_failed == 0;

@@ -4,6 +4,9 @@
  * channel's limit.  Half of that when the far side says that it is too much, one where it could not be reached; from the second failure on it is closed
  * for a while, and what waits for it is deferred at once.
  *
+ * Mass mail (priority.h) waits behind everybody else's for the same destination, and destinations that have nothing else behind the others; one in eight passes all the
+ * same.  It leaves a quarter of the limit free, and of Maildirs it has only so many recipients under way as the workers need to be busy.
+ *
  * How the limit is shared: destinations take turns, those that were reached (proven) apart from the others, in turns with them.  The others may take three
  * quarters of the limit; so may the proven ones while others wait.  A delivery whose far side has not answered yet after a moment no longer counts, as
  * long as there is room for such (unanswered_most).  So dead destinations, however many, delay no other one for long.  Only the Maildirs count as
@@ -26,7 +29,10 @@ struct destination {
 	struct destination *next;       /* in its bucket */
 	struct destination *next_turn;
 	bool listed, listed_proven;     /* waits for its turn, in that list */
+	bool listed_bulk;               /* behind those who have mail of persons */
 	struct unit *first, **last;     /* waiting */
+	struct unit **persons;          /* where the next unit that is no mass mail goes: behind those before */
+	unsigned passed;                /* mass mail by others */
 	unsigned in_flight, failures;
 	bool proven;                    /* reached since it last failed */
 	unsigned window;                /* deliveries at once, where it is proven */
@@ -43,6 +49,7 @@ struct unit {
 	struct work *w;
 	struct channel *channel;
 	struct destination *to;
+	bool bulk;          /* mass mail */
 	bool proven;        /* counted so */
 	bool unanswered;    /* under way, and not counted in .busy */
 	size_t n, octets;
@@ -54,12 +61,15 @@ struct channel {
 	unsigned limit, in_flight;
 	unsigned busy[2];   /* of those under way: to others, to proven ones */
 	unsigned unanswered, unanswered_most;
+	size_t bulk_rcpts;  /* recipients of mass mail under way */
+	unsigned passed;
 	unsigned ready;     /* conversations that may go on: each keeps a worker */
 	int64_t msec;       /* the agent answers in this time, or its outcome is unknown */
 	int64_t pause_until; /* its socket was full */
 	int64_t look_at;    /* somebody waits for a place: look for unanswered deliveries then; 0: nobody */
 	struct turns {
-		struct destination *first, **last;
+		struct destination *first, **last, **persons;
+		unsigned passed;
 	} turns[2];         /* others, proven ones */
 	bool last_proven;   /* whose turn it was */
 	struct destination *bucket[DESTINATION_BUCKETS];

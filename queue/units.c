@@ -56,7 +56,7 @@ static struct unit *unit_for(struct unit **units, size_t *n, struct channel *c, 
 			return units[i];
 	struct unit *u = to ? calloc(1, sizeof *u) : NULL;
 	if (u) {
-		*u = (struct unit){.w = w, .channel = c, .to = to};
+		*u = (struct unit){.w = w, .channel = c, .to = to, .bulk = w->bulk};
 		units[(*n)++] = u;
 	}
 	return u;
