@@ -1,6 +1,6 @@
 """Servers under test: how each is set up, started, asked to hold or to deliver, and stopped.
 
-mode "accept": what is taken is kept and not delivered; mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered.  One recipient address a user; .held
+mode "accept": what is taken is kept and not delivered; mode "refuse": every client is barred (Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered.  One recipient address a user; .held
 is an address that mode "accept" keeps.  Everything lies below DIR, which is on the disk under test."""
 import os
 import pathlib
@@ -118,7 +118,7 @@ class Postfix(Server):
             for p in (mail / u, *(mail / u).iterdir()):
                 shutil.chown(p, "nobody", "nogroup")
         (etc / "vmailbox").write_text("".join(f"{u}@local.test {u}/\n" for u in USERS))
-        hold = "check_client_access static:HOLD" if mode == "accept" else ""
+        hold = {"accept": "check_client_access static:HOLD", "refuse": "check_client_access static:REJECT"}.get(mode, "")
         sbin = self.pkg / "usr/lib/postfix/sbin"
         (etc / "main.cf").write_text(f"""compatibility_level = 3.6
 queue_directory = {spool}
@@ -203,7 +203,7 @@ class Postern(Server):
         ldif = "version: 1\n\n" + "\n".join(
             f"dn: uid={u},dc=local,dc=test\nobjectClass: qmailUser\nuid: {u}\nmail: {u}@local.test\n" for u in USERS)
         files = {"me": "mx.bench.test", "locals": "local.test", "listen": f"smtp 127.0.0.1:{self.port}", "directory.ldif": ldif,
-                 "tcp.smtp": '127.:allow,RELAYCLIENT=""', "maxperip": "20000", "maxpernet": "20000", "concurrencyincoming": "2000",
+                 "tcp.smtp": ':allow,RBLSMTPD="-refused"' if mode == "refuse" else '127.:allow,RELAYCLIENT=""', "maxperip": "20000", "maxpernet": "20000", "concurrencyincoming": "2000",
                  "concurrencylocal": "20", "smtproutes": ":127.0.0.1:1", "maxmessages": "1000000"}
         if mode == "tls":
             files["servercert.pem"] = "".join(f.read_text() for f in certificate())

@@ -49,8 +49,7 @@ void door_client_close(struct door *d, struct client *c)
 	door_talk_end(d, c);
 	door_dns_forget(d, c);
 	door_timer_clear(d, c);
-	door_unwatch(d, &c->watch);
-	close_fd(&c->watch.fd);
+	close_fd(&c->watch.fd); /* the last reference: that takes it out of the epoll set too */
 	free(c->host);
 	free(c->refusal);
 	free(c);

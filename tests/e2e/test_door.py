@@ -43,13 +43,14 @@ class Door(Alone):
             kw.setdefault("lane", "submission")
         self.smtpd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.dns, dns = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.respond, blocks = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.command = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.command.bind(str(folder / "door.sock"))
         self.command.listen(5)
         self.kept = []  # nothing is closed by the garbage collector: that would end clients and sessions
         self.fixed = {"listen": "\n".join(lines)}
         self.address = self.listeners[0].getsockname()
-        super().__init__("door", folder, {**BASE, **self.fixed, **(files or {})}, [theirs, dns, self.command, *self.listeners], **kw)
+        super().__init__("door", folder, {**BASE, **self.fixed, **(files or {})}, [theirs, dns, self.command, blocks, *self.listeners], **kw)
 
     @staticmethod
     def _listener(what):
@@ -400,7 +401,7 @@ def test_as_many_clients_as_descriptors_allow(door):
 
 
 def test_out_of_descriptors(door):
-    d = door({"greetdelay": "2"}, preexec=few_descriptors(11))
+    d = door({"greetdelay": "2"}, preexec=few_descriptors(12))
     clients = [d.connect(f"127.0.0.{i + 1}") for i in range(20)]
     start = d.cpu_seconds()
     time.sleep(1)
