@@ -1,4 +1,4 @@
-/* postern skim flag, clear, restore, travel, report: acts on users.  postern-skim checks who asks and writes the audit line. */
+/* postern skim flag, clear, restore, retry, travel, report: acts on users.  postern-skim checks who asks and writes the audit line. */
 #include <jansson.h>
 #include <string.h>
 
@@ -171,6 +171,25 @@ static int clear(const struct options *o, const char *key)
 	return end_report(&r, "clear", n.user);
 }
 
+/* Steps of postern-respond that failed, or that the day's limit held back. */
+static int retry(const struct options *o, const char *key)
+{
+	static char text[COMMAND_MAX];
+	struct named n = {0};
+	struct report r = {o, NULL, 0};
+	struct slice args[] = {slice_str("retry"), slice_str(n.user)};
+	int code = name_of(&n, o, key);
+	if (code == 0 && !n.responds)
+		return cmd_fail(o, EXIT_FAULT, "postern-respond does not run: there is no control/respond");
+	if (code)
+		return cmd_fail(o, code, "nothing is known of %s", key);
+	r.steps = json_array();
+	args[1] = slice_str(n.user);
+	code = suite_ask(o, "respond", args, 2, NULL, NULL, text);
+	told(&r, "account", code, text[0] ? text : code ? "postern-respond did not answer" : "failed steps are tried again now; postern skim show tells how it went");
+	return end_report(&r, "retry", n.user);
+}
+
 static int travel(const struct options *o)
 {
 	bool none = o->args == 3 && strcmp(o->arg[2], "none") == 0;
@@ -197,6 +216,8 @@ int skim_act(const struct options *o, const char *verb)
 		return restore(o, o->arg[1]);
 	if (strcmp(verb, "clear") == 0)
 		return clear(o, o->arg[1]);
+	if (strcmp(verb, "retry") == 0)
+		return retry(o, o->arg[1]);
 	if (strcmp(verb, "report") == 0)
 		return one(o, verb, &o->arg[1], 1);
 	return EXIT_USAGE;

@@ -27,7 +27,7 @@ static const struct subcommand {
 	{"quarantine", "list|show|release|delete [ID|all|KEY=VALUE ...] [--dry-run] [--force]", "what the scan policy holds back; release or delete it",
 		cmd_quarantine, 0, CMD_ARGS_MAX, false},
 	{"skim", "list | show USER|CODE | flag USER [--lock] --why TEXT | clear USER | restore USER [--release|--delete|--keep] |\n"
-		"       travel USER COUNTRY,... until YYYY-MM-DD | travel USER none | report USER | login [FILE] | replay FILE|-",
+		"       retry USER | travel USER COUNTRY,... until YYYY-MM-DD | travel USER none | report USER | login [FILE] | replay FILE|-",
 		"stolen accounts: who is suspected and why, what is done about it, giving back", cmd_skim, 0, CMD_ARGS_MAX, false},
 	{"user", "ADDRESS", "what the directory says of an address and where its mail goes", cmd_user, 1, 1, false},
 	{"privileges", "", "what each program may do, and whether the running ones hold to it", run_privileges, 0, 0, false},

@@ -552,6 +552,8 @@ mailMessageStore: helpdesk
     assert [e["note"] for e in suite.events("respond-step") if "program" in e["step"]] == ["exit 0: postern-hook"]
     shown = suite.postern("skim", "show", "anna", check=0).stdout
     assert "Sydney" in shown and "anna is locked" in shown and "password" in shown
+    assert "tried again now" in suite.postern("skim", "retry", "anna", check=0).stdout
+    suite.postern("skim", "retry", "bela@nowhere", check=1)
     assert not [(r["program"], p) for r in suite.json("privileges", check=None)["programs"] for p in r["processes"] if p["differences"]]
     suite.reload()
     wait_for(lambda: len(suite.events("started")) and len([e for e in suite.events("started") if e["program"] == "respond"]) == 2)
