@@ -1,10 +1,12 @@
 """What other programs tell postern-skim: in the running suite (logins, unknown recipients, bounces, verdicts), and hostile datagrams to it alone."""
+import json
 import os
 import random
 import smtplib
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -38,7 +40,6 @@ def spray(suite, tries):
 
 def rules(suite, user):
     p = suite.postern("skim", "show", user, "--json")
-    import json
     return json.loads(p.stdout)["rules"] if p.returncode == 0 else []
 
 
@@ -154,3 +155,51 @@ def test_a_full_socket_blocks_nobody(skim):
     wait_for(lambda: skim.program.process.poll() is None and subprocess.run(
         [BIN / "postern", "skim", "show", f"user{sent - 1}", "-s", skim.folder / "state"], capture_output=True).returncode == 0)
     assert sent > 100
+
+
+def submit_one(suite, subject):
+    s = login(suite, "u1", SECRET, "127.0.5.5", stay=True)
+    code = s.mail("u1@campus.test")[0], s.rcpt("u2@campus.test")[0], s.data(f"From: u1@campus.test\r\nSubject: {subject}\r\n\r\nx\r\n".encode())
+    s.quit()
+    return code[2]
+
+
+def test_held_shown_and_given_back(site):
+    """The whole way: complaints hold the mail, the helpdesk sees it and a ticket, restore releases it; and the same with --delete."""
+    site.control("respond", "held ticket mail u5@campus.test")
+    site.start()
+    assert submit_one(site, "before")[0] == 250
+    site.wait_mail("u2")
+    site.postern("skim", "report", "u1", check=0)
+    assert [u["state"] for u in site.json("skim", "list")] == ["held"]
+    assert submit_one(site, "held")[0] == 250
+    got = wait_for(lambda: [g for g in [site.json("skim", "show", "u1")] if g["held"] and g["actions"]], why="not held, or nothing done")[0]
+    assert len(got["held"]) == 1 and got["held"][0]["sender"] == "u1@campus.test" and got["actions"][0]["name"].startswith("ticket")
+    assert "released by itself later" in site.postern("skim", "show", "u1").stdout
+    ticket = site.wait_mail("u5")[0]
+    assert got["code"].encode() in ticket and b"u1" in ticket
+    assert len(site.wait_mail("u2")) == 1
+    steps = site.json("skim", "restore", got["code"], "--release")["steps"]
+    assert [(s["step"], s["done"]) for s in steps] == [("account", True), ("suspicion", True), ("held mail", True)] and "1 message" in steps[2]["text"]
+    wait_for(lambda: len(site.wait_mail("u2")) == 2, why="not released")
+    assert [u["state"] for u in site.json("skim", "list")] == ["recovering"]
+    site.postern("skim", "flag", "u1", "--why", "again", check=0)
+    assert submit_one(site, "deleted")[0] == 250
+    wait_for(lambda: site.json("skim", "show", "u1")["held"])
+    steps = site.json("skim", "restore", "u1", "--delete")["steps"]
+    assert "1 message" in steps[2]["text"] and site.json("skim", "show", "u1")["held"] == []
+    assert submit_one(site, "after")[0] == 250
+    wait_for(lambda: len(site.wait_mail("u2")) == 3)
+    assert not any(b"Subject: deleted" in m for m in site.wait_mail("u2"))
+    assert "skim-command" in site.log()
+
+
+def test_the_list_outlives_a_kill_of_skim(site):
+    site.start()
+    site.postern("skim", "flag", "u1", "--lock", "--why", "stolen", check=0)
+    time.sleep(3)  # a batch every 2 s
+    before = [(u["user"], u["code"], u["state"]) for u in site.json("skim", "list")]
+    pid, = [p for p in site.pids() if b"postern-skim" in open(f"/proc/{p}/cmdline", "rb").read()]
+    os.kill(pid, 9)
+    wait_for(lambda: site.postern("skim", "list").returncode == 0 and [(u["user"], u["code"], u["state"]) for u in site.json("skim", "list")] == before, why="forgotten")
+    assert submit_one(site, "x")[0] == 550
