@@ -91,7 +91,9 @@ void session_mail(struct session *s)
 	enum path_fault fault = smtpd_path_parse(&path, VERB_MAIL, s->command.argument, false);
 	if (fault == PATH_OK && not_offered(s, &path))
 		fault = PATH_UNKNOWN;
-	if (s->submission && !s->user && !s->set.relay) {
+	if (s->set.force_tls && !s->tls[0]) {
+		session_refuse(s, REPLY_tls_needed, none);
+	} else if (s->submission && !s->user && !s->set.relay) {
 		session_refuse(s, s->tls[0] ? REPLY_auth_needed : REPLY_auth_needed_tls, none);
 	} else if (fault != PATH_OK) {
 		session_refuse_path(s, fault);

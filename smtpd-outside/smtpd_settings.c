@@ -77,18 +77,30 @@ static bool recipient_vars(struct smtpd_settings *s, const struct handover *h, s
 	return true;
 }
 
+/* JMS's names, and those of sagredo's qmail for the same. */
+static bool tls_vars(long long *deny, long long *force, const struct handover *h, struct err *e)
+{
+	return number_var(deny, h, "DISABLETLS", 1000, e) && number_var(deny, h, "DENY_TLS", 1000, e) && number_var(force, h, "FORCETLS", 1000, e) &&
+		number_var(force, h, "FORCE_TLS", 1000, e);
+}
+
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e)
 {
-	long long deny = 0;
+	long long deny = 0, force = 0;
 	struct slice suffix;
 	if (!number_var(&s->databytes, h, "DATABYTES", (long long)BODY_MAX, e) || !number_var(&s->maxrcpt, h, "MAXRCPT", RECIPIENTS_MAX, e) ||
-	    !number_var(&deny, h, "DENY_TLS", 1000, e) || !recipient_vars(s, h, e))
+	    !tls_vars(&deny, &force, h, e) || !recipient_vars(s, h, e))
 		return false;
 	if (!s->databytes) /* as in qmail: no limit but the hard one */
 		s->databytes = (long long)BODY_MAX;
 	if (!s->maxrcpt)
 		s->maxrcpt = RECIPIENTS_MAX;
 	s->tls = s->tls && !deny;
+	s->force_tls = force > 0;
+	if (s->force_tls && !s->tls) { /* as in qmail with the JMS patches: nobody is served in clear instead */
+		err_set(e, E_REFUSED, "tcp.smtp: FORCE_TLS is set, but STARTTLS is not available");
+		return false;
+	}
 	allowance_of(&s->messages, h, ALLOWANCE_MESSAGES);
 	allowance_of(&s->recipients, h, ALLOWANCE_RECIPIENTS);
 	s->relay = handover_var(h, "RELAYCLIENT", &suffix);

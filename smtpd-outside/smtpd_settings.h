@@ -29,6 +29,7 @@ struct smtpd_settings {
 	bool receiveduser;             /* the Received field names the user */
 	struct allowance messages, recipients; /* of what the door counts over time */
 	bool tls;                      /* STARTTLS may be offered */
+	bool force_tls;                /* no MAIL without it */
 	bool relay;                    /* RELAYCLIENT is set */
 	char relay_suffix[256];        /* its value */
 	struct map rewritten;          /* fixupdomains: what is local or relayed after the rewriting is so before it */

@@ -254,7 +254,7 @@ static const struct {
 	const char *name;
 	long long most;
 } session_numbers[] = {
-	{"DATABYTES", (long long)BODY_MAX}, {"MAXRCPT", RECIPIENTS_MAX}, {"DENY_TLS", 1000},
+	{"DATABYTES", (long long)BODY_MAX}, {"MAXRCPT", RECIPIENTS_MAX}, {"DENY_TLS", 1000}, {"DISABLETLS", 1000}, {"FORCE_TLS", 1000}, {"FORCETLS", 1000},
 };
 
 static int check_session_number(const struct handover_pair *pair, struct err *e)
@@ -323,6 +323,21 @@ static const struct {
 	{"DNSBLSKIP", NULL}, {"GREYLIST", NULL}, {"DNSBLFAILCLOSED", NULL},
 	{"SMTPD_GREETDELAY", "is taken as GREETDELAY: a silent wait"},
 	{"DROPRUSHGREET", "is taken as DROP_PRE_GREET"},
+	{"FORCE_TLS", NULL},
+	{"FORCETLS", "is taken as FORCE_TLS"},
+	{"DISABLETLS", "is taken as DENY_TLS"},
+	{"SSL", "is not heeded: TLS at once is a line submissions of control/listen"},
+	{"TLS_SERVER_CERT", "is not heeded: the certificate is control/servercert.pem"},
+	{"REQUIRE_AUTH", "is not heeded: AUTH belongs to ports 587 and 465, which require it"},
+	{"AUTHREQUIRED", "is not heeded: AUTH belongs to ports 587 and 465, which require it"},
+	{"SMTPAUTH", "is not heeded: AUTH belongs to ports 587 and 465, which require it"},
+	{"ALLOW_INSECURE_AUTH", "is not heeded: passwords are taken inside TLS alone"},
+	{"ALLOW_CRAM", "is not heeded: no password is kept in the form that CRAM-MD5 needs"},
+	{"AUTH_CDB", "is not heeded: passwords are checked by the directory"},
+	{"RCPTCHECK", "is not heeded, neither as a program's path nor as a flag: recipients are checked in the directory and in control/validrcptto.cdb"},
+	{"RBL", "is not heeded: lists are asked where control/dnsbl names them; DNSBLSKIP exempts"},
+	{"RBLONLYHEADER", "is not heeded: lists refuse; a weight below dnsblthreshold alone does nothing"},
+	{"MAXRCPTCOUNT", "is not heeded: it is called MAXRCPT"},
 };
 
 const char *tcprules_note(struct slice name)

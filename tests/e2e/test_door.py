@@ -729,3 +729,29 @@ def test_reload_leaves_sessions_and_waiting_clients_alone(suite):
         assert time.monotonic() - begin < 12
     waiting.close()
     assert suite.wait_mail("u2")
+
+
+def test_rules_about_tls(suite):
+    """DENY_TLS, FORCE_TLS and their aliases; both together serve nobody."""
+    suite.control("servercert.pem", make_cert(suite.folder, "one.test"))
+    suite.control("tcp.smtp", '127.0.0.2:allow,DENY_TLS="1"\n127.0.0.3:allow,DISABLETLS="1"\n127.0.0.4:allow,FORCE_TLS="1"\n127.0.0.5:allow,FORCETLS="1"\n'
+                  '127.0.0.6:allow,FORCE_TLS="1",DENY_TLS="1"\n:allow')
+    suite.start()
+
+    def session(n):
+        return smtplib.SMTP("127.0.0.1", suite.port, timeout=10, source_address=(f"127.0.0.{n}", 0))
+    for n, offered, code in ((1, True, 250), (2, False, 250), (3, False, 250), (4, True, 530), (5, True, 530)):
+        with session(n) as c:
+            c.ehlo("x.test")
+            assert c.has_extn("starttls") == offered and c.mail("a@far.test")[0] == code, n
+            if offered:
+                c.rset()
+                c.starttls(context=ssl._create_unverified_context())
+                c.ehlo("x.test")
+                assert c.mail("a@far.test")[0] == 250, n
+    with pytest.raises(smtplib.SMTPConnectError) as e:
+        session(6)
+    assert e.value.smtp_code == 421
+    wait_for(lambda: suite.events("smtpd-refused"))
+    got = suite.postern("check")
+    assert "FORCETLS is taken as FORCE_TLS" in got.stdout + got.stderr

@@ -293,6 +293,7 @@ static const struct {
 	{":allow,DATABYTES=\"10M\"", "no number, though the session heeds it"},
 	{":allow,MAXRCPT=\"20001\"", "over the limit"},
 	{":allow,DENY_TLS=\"\"", "no number"},
+	{":allow,FORCETLS=\"yes\"", "no number"},
 	{":allow,MAXPERIP=\"\"", "no number"},
 	{":allow,MAXPERIP=\"-1\"", "a negative limit"},
 };
@@ -337,7 +338,7 @@ START_TEST(warnings)
 	unsigned lines = 0;
 	int line;
 	const char *text = "1.2.3.4:allow\n1.2.3.4:deny\n=host:allow,DNSBLSKIP=\"1\"\n1.2.3.0/24:deny\n1.2.3.:deny\n10.1.0.0/8:deny\n:allow\n:deny\n"
-		"1.2.3.5:allow,RELAYCLIENT=\"\",FORCE_TLS=\"1\"\n1.2.3.6:allow,FORCE_TLS=\"2\"\n1.2.3.7:allow,SMTPD_GREETDELAY=\"2\"\n";
+		"1.2.3.5:allow,RELAYCLIENT=\"\",LOGREGEX=\"1\"\n1.2.3.6:allow,LOGREGEX=\"2\",FORCE_TLS=\"2\"\n1.2.3.7:allow,SMTPD_GREETDELAY=\"2\"\n";
 	ck_assert_int_eq(tcprules_parse(&t, &line, slice_str(text), note, &lines, &e), 0);
 	ck_assert_uint_eq(lines, 1u << 2 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11);
 	tcprules_free(t);
