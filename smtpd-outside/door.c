@@ -257,6 +257,7 @@ static void stop(struct door *d)
 	d->stopping = true;
 	stop_listening(d);
 	door_unwatch(d, &d->lifeline);
+	door_unwatch(d, &d->command); /* for the door that took over */
 	while (program_replaced() && d->waiting && clock_msec() < end + DRAIN_MSEC) {
 		wait_and_dispatch(d);
 		after_batch(d);
