@@ -91,10 +91,16 @@ static void fill(struct client_mail *m, const struct conversation *v, const stru
 	m->header = msg->header;
 	m->body = msg->body;
 	m->reply_fd = v->reply_fd;
+	m->smtputf8 = d->smtputf8;
+	m->ret = d->ret;
+	m->envid = d->envid;
 	m->count = d->count;
 	for (size_t i = 0; i < d->count; i++) {
 		m->rcpt[i].decided = m->rcpt[i].accepted = false;
+		m->rcpt[i].relay = RELAY_NO;
 		m->rcpt[i].address = d->rcpt[i].target.address;
+		m->rcpt[i].notify = d->rcpt[i].notify;
+		m->rcpt[i].orcpt = d->rcpt[i].orcpt;
 		if (d->rcpt[i].target.agent != self.set->agent || !slice_case_eq(d->rcpt[i].target.destination, destination))
 			client_decide(&m->rcpt[i], DELIVERY_DEFERRED, "4.3.0", "", "the queue put different destinations into one delivery");
 	}
@@ -104,6 +110,11 @@ static void deliver(const struct conversation *v, struct client_mail *m, const s
 {
 	struct places p = {.n = 0};
 	struct slice destination = d->rcpt[0].target.destination;
+	/* Neither are the names of mail hosts known for certain nor certificates verified here (RFC 8689 4.2.1). */
+	if (d->requiretls && self.set->agent == AGENT_REMOTE) {
+		client_decide_rest(m, DELIVERY_FAILED, "5.7.30", "", "the message may go on only by TLS with a verified certificate (REQUIRETLS), which is not possible here");
+		return;
+	}
 	if (again(m, d->id, destination))
 		return;
 	client_close(&self.client);
@@ -117,7 +128,8 @@ static void encode_results(struct buf *b, const struct client_mail *m, const str
 {
 	for (size_t i = 0; i < m->count; i++) {
 		const struct client_rcpt *r = &m->rcpt[i];
-		struct delivery_result out = {.number = d->rcpt[i].number, .status = r->status, .host = slice_str(r->host), .text = slice_str(r->text)};
+		struct delivery_result out = {.number = d->rcpt[i].number, .status = r->status, .host = slice_str(r->host), .text = slice_str(r->text),
+			.relay = r->relay};
 		memcpy(out.enhanced, r->enhanced, sizeof out.enhanced);
 		result_encode(b, &out);
 	}

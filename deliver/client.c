@@ -1,5 +1,5 @@
 /* Sessions and transactions of the client: see client.h.  RFC 5321, 2033 (LMTP), 2920 (pipelining), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3207
- * (STARTTLS).  Runs in postern-remote and postern-lmtp.
+ * (STARTTLS), 3461 (DSN).  Runs in postern-remote and postern-lmtp.
  *
  * A recipient fails for good only when the server said 5yz to MAIL, RCPT, DATA or the message itself; a greeting or EHLO with 5yz, a broken protocol and a
  * lost connection are temporary. */
@@ -61,6 +61,9 @@ static void decide_by(struct client *c, struct client_rcpt *rcpt, const struct r
 	enum delivery_status s = r->code < 300 ? DELIVERY_DONE : r->code >= 500 ? DELIVERY_FAILED : DELIVERY_DEFERRED;
 	snprintf(text, sizeof text, s == DELIVERY_DONE ? "%s%s" : "%s (in answer to %s)", r->text, s == DELIVERY_DONE ? "" : to);
 	client_decide(rcpt, s, r->enhanced, c->host, text);
+	/* What takes mail by LMTP has the mailbox. */
+	if (rcpt->status == DELIVERY_DONE)
+		rcpt->relay = c->set->lmtp ? RELAY_NO : c->features & CLIENT_DSN ? RELAY_DSN : RELAY_PLAIN;
 }
 
 /* The session broke: everybody who is not decided waits. */
@@ -78,7 +81,7 @@ static void keyword(struct client *c, struct slice text)
 		const char *name;
 		unsigned feature;
 	} known[] = {{"PIPELINING", CLIENT_PIPELINING}, {"SIZE", CLIENT_SIZE}, {"8BITMIME", CLIENT_8BITMIME}, {"STARTTLS", CLIENT_STARTTLS},
-		{"SMTPUTF8", CLIENT_SMTPUTF8}};
+		{"SMTPUTF8", CLIENT_SMTPUTF8}, {"DSN", CLIENT_DSN}};
 	struct slice word;
 	if (!slice_word(&word, &text))
 		return;
@@ -205,14 +208,38 @@ static void put_mail(struct client *c, struct buf *b, const struct client_mail *
 		buf_add_format(b, " SIZE=%zu", wire_octets(m->header) + wire_octets(m->body));
 	if (c->features & CLIENT_8BITMIME && (eight_bit(m->body) || eight_bit(m->header)))
 		buf_add_str(b, " BODY=8BITMIME");
+	if (c->features & CLIENT_DSN && m->ret)
+		buf_add_str(b, m->ret == 'F' ? " RET=FULL" : " RET=HDRS");
+	if (c->features & CLIENT_DSN && m->envid.n) {
+		buf_add_str(b, " ENVID=");
+		buf_add_slice(b, m->envid);
+	}
 	buf_add_str(b, utf8 ? " SMTPUTF8\r\n" : "\r\n");
+}
+
+static void put_rcpt(const struct client *c, struct buf *b, const struct client_rcpt *r)
+{
+	const char *join = " NOTIFY=";
+	buf_add_format(b, "RCPT TO:<%.*s>", SLICE_FMT(r->address));
+	for (const char *p = r->notify; c->features & CLIENT_DSN && p && *p; p++) {
+		buf_add_str(b, join);
+		buf_add_str(b, *p == 'S' ? "SUCCESS" : *p == 'F' ? "FAILURE" : *p == 'D' ? "DELAY" : "NEVER");
+		join = ",";
+	}
+	if (c->features & CLIENT_DSN && r->orcpt.n) {
+		buf_add_str(b, " ORCPT=");
+		buf_add_slice(b, r->orcpt);
+	}
+	buf_add_str(b, "\r\n");
 }
 
 /* What would break the protocol, or needs what the server lacks, is not sent. */
 static bool check_addresses(struct client *c, struct client_mail *m)
 {
 	struct addr a;
-	bool utf8 = eight_bit(m->sender), can = c->features & CLIENT_SMTPUTF8;
+	bool header = m->smtputf8 && eight_bit(m->header), utf8 = eight_bit(m->sender) || header, can = c->features & CLIENT_SMTPUTF8;
+	if (header && !can)
+		client_decide_rest(m, DELIVERY_FAILED, "5.6.7", c->host, "the server takes no header beyond ASCII, such as this message's");
 	if (m->sender.n && addr_parse_mailbox(&a, m->sender, true) < 0)
 		client_decide_rest(m, DELIVERY_FAILED, "5.1.7", "", "the sender is not an address");
 	if (utf8 && !can)
@@ -257,14 +284,14 @@ static int take_rcpt(struct client *c, struct client_rcpt *rcpt, struct err *e)
 }
 
 /* The next recipients that are to be asked for, at most MOST. */
-static size_t put_group(struct buf *b, struct client_mail *m, size_t asked[GROUP], size_t most)
+static size_t put_group(const struct client *c, struct buf *b, struct client_mail *m, size_t asked[GROUP], size_t most)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < m->count && n < most; i++) {
 		struct client_rcpt *r = &m->rcpt[i];
 		if (r->decided || r->asked)
 			continue;
-		buf_add_format(b, "RCPT TO:<%.*s>\r\n", SLICE_FMT(r->address));
+		put_rcpt(c, b, r);
 		r->asked = true;
 		asked[n++] = i;
 	}
@@ -279,14 +306,28 @@ static int take_group(struct client *c, struct client_mail *m, const size_t *ask
 	return rc;
 }
 
+static bool open_recipients(const struct client_mail *m)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (!m->rcpt[i].decided)
+			return true;
+	return false;
+}
+
 /* MAIL and the recipients.  The first group goes out with MAIL where the server pipelines. */
 static int envelope(struct client *c, struct client_mail *m, bool *heard, struct err *e)
 {
 	struct buf b = BUF_INIT(64 * 1024);
 	struct reply r = {0};
 	size_t asked[GROUP], n, most = c->features & CLIENT_PIPELINING ? GROUP : 1;
-	put_mail(c, &b, m, check_addresses(c, m));
-	n = most > 1 ? put_group(&b, m, asked, most) : 0;
+	bool utf8 = check_addresses(c, m);
+	if (!open_recipients(m)) {
+		c->dirty = false; /* nothing was begun */
+		*heard = true;
+		return 0;
+	}
+	put_mail(c, &b, m, utf8);
+	n = most > 1 ? put_group(c, &b, m, asked, most) : 0;
 	int rc = client_write(c, b.p, b.n, e);
 	if (rc == 0)
 		rc = take_mail(c, m, &r, e);
@@ -295,7 +336,7 @@ static int envelope(struct client *c, struct client_mail *m, bool *heard, struct
 		rc = take_group(c, m, asked, n, e);
 	while (rc == 0 && r.code < 300) {
 		buf_reset(&b);
-		if (!(n = put_group(&b, m, asked, most)))
+		if (!(n = put_group(c, &b, m, asked, most)))
 			break;
 		rc = client_write(c, b.p, b.n, e);
 		if (rc == 0)

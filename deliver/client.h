@@ -14,6 +14,7 @@
 
 enum client_feature {
 	CLIENT_PIPELINING = 1, CLIENT_SIZE = 2, CLIENT_8BITMIME = 4, CLIENT_STARTTLS = 8, CLIENT_SMTPUTF8 = 16, CLIENT_ESMTP = 32,
+	CLIENT_DSN = 64,
 };
 
 /* What is the same for every connection of a worker. */
@@ -43,9 +44,15 @@ struct client {
 struct client_mail {
 	struct slice sender, header, body;
 	int reply_fd;             /* the queue's end; nobody there: the message is not sent */
+	bool smtputf8;            /* a header with octets beyond ASCII goes only to servers that know SMTPUTF8 */
+	char ret;                 /* RFC 3461, told to servers that know DSN: as in struct delivery */
+	struct slice envid;
 	size_t count;
 	struct client_rcpt {
 		struct slice address;
+		const char *notify;
+		struct slice orcpt;
+		enum delivery_relay relay; /* of a success */
 		bool asked, accepted, decided;
 		enum delivery_status status;
 		char enhanced[12];

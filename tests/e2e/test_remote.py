@@ -52,11 +52,12 @@ class Agent(Program):
         theirs.close()
         return mine
 
-    def send_on(self, sock, rcpts, destination, fds=(), header=HEADER, body=b"hello\n", sender="a@near.test"):
+    def send_on(self, sock, rcpts, destination, fds=(), header=HEADER, body=b"hello\n", sender="a@near.test", utf8=0, tls=0, ret="-", envid="",
+                notify="", orcpt=""):
         """A delivery by SOCK: the agent's port, or a conversation that is ready for more."""
-        fields = ["0123456789abc", sender, 1, 0, len(header) + len(body), 0, 0, "-", "", len(rcpts)]
+        fields = ["0123456789abc", sender, 1, 0, len(header) + len(body), utf8, tls, ret, envid, len(rcpts)]
         for i, r in enumerate(rcpts):
-            fields += [i, netstrings(self.letter, r, destination, "", -1, -1, 0, 0, 0, "-", "", ""), r, "", ""]
+            fields += [i, netstrings(self.letter, r, destination, "", -1, -1, 0, 0, 0, "-", "", ""), r, notify, orcpt]
         both = [memfd(b"0:," + header), memfd(body)]
         sock.sendmsg([netstrings(*fields)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [*both, *fds]))])
         for fd in both:
@@ -315,6 +316,75 @@ def test_next_by_the_same_connection(remote):
     verbs = [x.split()[0].split(b":")[0] for x in server.sessions[0].lines]
     assert verbs == b"EHLO MAIL RCPT DATA MAIL RCPT RSET MAIL RCPT DATA QUIT".split()
     assert len(server.sessions) == 1 and [m[-9:] for m in server.messages] == [b"\r\nhello\r\n", b"\r\nthird\r\n"]
+
+
+def relayed(mine):
+    """The letter that tells whether the far side sends notifications, of the first recipient."""
+    got = [b"C"]
+    while got == [b"C"]:
+        got = split_netstrings(mine.recv(1 << 18))
+    return split_netstrings(got[0])[5].decode()
+
+
+def test_notifications_are_passed_on(remote):
+    """What the sender asked for goes to a server that knows DSN, and nothing of it to others; the result says which it was."""
+    asked = {"ret": "H", "envid": "QQ+3D1", "notify": "SD", "orcpt": "rfc822;x+40old.test"}
+    knows = Scripted({"EHLO": "250-far.test\r\n250-PIPELINING\r\n250 DSN\r\n"})
+    with remote(knows).send(["x@far.test"], "far.test", **asked) as mine:
+        assert relayed(mine) == "n"
+    assert knows.sessions[0].lines[1:3] == [b"MAIL FROM:<a@near.test> RET=HDRS ENVID=QQ+3D1\r\n",
+                                            b"RCPT TO:<x@far.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+40old.test\r\n"]
+    for notify, want in (("N", b" NOTIFY=NEVER"), ("F", b" NOTIFY=FAILURE"), ("", b"")):
+        knows = Scripted({"EHLO": "250-far.test\r\n250-PIPELINING\r\n250 DSN\r\n"})
+        with remote(knows).send(["x@far.test"], "far.test", notify=notify) as mine:
+            assert relayed(mine) == "n"
+        assert knows.sessions[0].lines[1:3] == [b"MAIL FROM:<a@near.test>\r\n", b"RCPT TO:<x@far.test>%s\r\n" % want]
+    plain = Scripted()
+    with remote(plain).send(["x@far.test"], "far.test", **asked) as mine:
+        assert relayed(mine) == "r"
+    assert plain.sessions[0].lines[1:3] == [b"MAIL FROM:<a@near.test>\r\n", b"RCPT TO:<x@far.test>\r\n"]
+    refuses = Scripted({"EHLO": "250-far.test\r\n250 DSN\r\n", "RCPT": "550 5.1.1 no\r\n"})
+    with remote(refuses).send(["x@far.test"], "far.test", **asked) as mine:
+        assert relayed(mine) == "-"
+
+
+def test_header_beyond_ascii(remote):
+    """With SMTPUTF8 it goes only where SMTPUTF8 is; without, as it always did."""
+    header = "Subject: Grüße\nFrom: a@near.test\n\n".encode()
+    for offer, utf8, want in (("250 SMTPUTF8", 1, ("K", " SMTPUTF8")), ("250 SIZE", 1, ("D", "")), ("250 SIZE", 0, ("K", "")), ("250 SMTPUTF8", 0, ("K", ""))):
+        server = Scripted({"EHLO": f"250-far.test\r\n{offer}\r\n"})
+        got = remote(server).deliver(["x@far.test"], "far.test", header=header, utf8=utf8)
+        assert got[0][0] == want[0] and (want[0] == "K" or got[0][1] == "5.6.7"), got
+        mail = server.sessions[0].lines[1:2]
+        assert mail == [] if want[0] == "D" else mail[0].endswith(b" SMTPUTF8\r\n") == bool(want[1]), mail
+
+
+def test_tls_that_cannot_be_had(remote):
+    """REQUIRETLS: nothing is sent, not even to a server with TLS, as nobody knows whose it is."""
+    server = Scripted({"EHLO": "250-far.test\r\n250 STARTTLS\r\n"})
+    assert remote(server).deliver(["x@far.test"], "far.test", tls=1)[0][:2] == ("D", "5.7.30")
+    assert not server.sessions
+
+
+@pytest.mark.parametrize("knows", [False, True])
+def test_who_tells_of_success(suite, knows):
+    """NOTIFY=SUCCESS to another host: a report "relayed" from here where it sends none itself, and none where it does."""
+    server = Scripted({"EHLO": "250-far.test\r\n250 DSN\r\n" if knows else "250 far.test\r\n"})
+    allow_relay(suite)
+    suite.control("smtproutes", f":127.0.0.1:{server.port}")
+    suite.start()
+    with suite.smtp() as s:
+        s.sendmail("u1@campus.test", ["x@far.test"], MESSAGE, ["RET=HDRS", "ENVID=e1"], ["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;x@far.test"])
+    wait_for(lambda: server.messages)
+    lines = b"".join(server.sessions[0].lines)
+    if knows:
+        assert b"RET=HDRS ENVID=e1" in lines and b"NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@far.test" in lines
+        wait_for(lambda: suite.json("queue", "list") == [])
+        time.sleep(0.5)
+        assert not suite.mails("u1")
+    else:
+        assert b"NOTIFY" not in lines and b"ENVID" not in lines
+        assert b"\nAction: relayed\n" in suite.wait_mail("u1")[0]
 
 
 def test_next_to_another_destination(remote):
