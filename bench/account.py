@@ -10,7 +10,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 def make_group():
     for top, usage in (("/sys/fs/cgroup/cpuacct", "cpuacct.usage"), ("/sys/fs/cgroup/unified", "cpu.stat"), ("/sys/fs/cgroup", "cpu.stat")):
-        group = pathlib.Path(top) / "postern-bench"
+        group = pathlib.Path(top) / os.path.basename(os.environ.get("BENCH_DIR", "postern-bench"))
         try:
             group.mkdir(exist_ok=True)
         except OSError:

@@ -1,7 +1,8 @@
 """Servers under test: how each is set up, started, asked to hold or to deliver, and stopped.
 
-mode "accept": what is taken is kept and not delivered; mode "refuse": every client is barred (Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered.  One recipient address a user; .held
-is an address that mode "accept" keeps.  Everything lies below DIR, which is on the disk under test."""
+mode "accept": what is taken is kept and not delivered; mode "refuse": every client is barred (Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered; mode "relay": mail for .held goes by SMTP to port .sink,
+and where the server can do that, mail for USERS by QMQP to port .qmqp_sink.  One recipient address a user; .held is an address that mode "accept" keeps.
+.qmqp is the port where QMQP is taken, in modes "accept" and "relay".  Everything lies below DIR, which is on the disk under test."""
 import os
 import pathlib
 import shutil
@@ -46,6 +47,7 @@ def certificate():
 class Server:
     held = "user@remote.test"
     sessions = 32  # at once
+    sink = qmqp_sink = 1
     trace = None   # command to start the server with, for counting its system calls
 
     def launch(self, command, **more):
@@ -104,7 +106,7 @@ class Postfix(Server):
         etc, spool, data, mail = (self.dir / x for x in ("etc", "spool", "data", "mail"))
         for d in (etc, spool, data, mail):
             d.mkdir(parents=True)
-        self.mail, self.port = mail, free_port()
+        self.mail, self.port, self.qmqp = mail, free_port(), free_port()
         for d in "active bounce corrupt defer deferred hold incoming private trace flush saved maildrop public pid".split():
             (spool / d).mkdir(mode=0o700)
             if d != "pid":
@@ -149,6 +151,9 @@ smtpd_client_event_limit_exceptions = static:all
 smtpd_recipient_restrictions = permit_mynetworks, reject
 smtpd_relay_restrictions =
 smtpd_client_restrictions = {hold}
+qmqpd_authorized_clients = 127.0.0.0/8
+header_checks = {"static:HOLD" if mode == "accept" else ""}
+relayhost = [127.0.0.1]:{self.sink}
 smtputf8_enable = no
 alias_maps =
 alias_database =
@@ -169,6 +174,8 @@ virtual_minimum_uid = 100
                 f.write(f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {cert}\nsmtpd_tls_key_file = {key}\n"
                         f"smtpd_tls_session_cache_database = btree:{data}/tls\n")
         (etc / "master.cf").write_text(f"""127.0.0.1:{self.port} inet n - n - 1200 smtpd
+127.0.0.1:{self.qmqp} inet n - n - 100 qmqpd
+smtp unix - - n - 100 smtp
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -198,13 +205,15 @@ class Postern(Server):
         self.dir = DIR / "postern"
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
-        self.ctl, self.state, self.port = self.dir / "control", self.dir / "state", free_port()
+        self.ctl, self.state, self.port, self.qmqp = self.dir / "control", self.dir / "state", free_port(), free_port()
         self.ctl.mkdir()
         ldif = "version: 1\n\n" + "\n".join(
-            f"dn: uid={u},dc=local,dc=test\nobjectClass: qmailUser\nuid: {u}\nmail: {u}@local.test\n" for u in USERS)
-        files = {"me": "mx.bench.test", "locals": "local.test", "listen": f"smtp 127.0.0.1:{self.port}", "directory.ldif": ldif,
+            f"dn: uid={u},dc=local,dc=test\nobjectClass: qmailUser\nuid: {u}\nmail: {u}@local.test\n" +
+            ("mailHost: far.bench.test\n" if mode == "relay" else "") for u in USERS)
+        files = {"me": "mx.bench.test", "locals": "local.test", "listen": f"smtp 127.0.0.1:{self.port}\nqmqp 127.0.0.1:{self.qmqp}", "directory.ldif": ldif,
                  "tcp.smtp": ':allow,RBLSMTPD="-refused"' if mode == "refuse" else '127.:allow,RELAYCLIENT=""', "maxperip": "20000", "maxpernet": "20000", "concurrencyincoming": "2000",
-                 "concurrencylocal": "20", "smtproutes": ":127.0.0.1:1", "maxmessages": "1000000"}
+                 "concurrencylocal": "20", "concurrencyremote": "100", "smtproutes": f":127.0.0.1:{self.sink}", "tcp.qmqp": "127.:allow",
+                 "qmqproutes": f"far.bench.test:127.0.0.1:{self.qmqp_sink}", "maxmessages": "1000000"}
         if mode == "tls":
             files["servercert.pem"] = "".join(f.read_text() for f in certificate())
         for name, text in files.items():
