@@ -34,7 +34,7 @@ static void deliver(struct conversation *v, struct buf *b, const struct delivery
 	struct qmqp_agent *a = v->ctx;
 	struct qmqp_fate f = {.status = DELIVERY_DEFERRED, .enhanced = "4.3.0", .text = "the queue put different hosts into one delivery"};
 	if (same_host(d) && d->requiretls)
-		f = (struct qmqp_fate){DELIVERY_FAILED, "5.7.30", "the message may go on only by TLS (REQUIRETLS), which QMQP does not have"};
+		f = (struct qmqp_fate){.status = DELIVERY_FAILED, .enhanced = "5.7.30", .text = "the message may go on only by TLS (REQUIRETLS), which QMQP does not have"};
 	else if (same_host(d))
 		qmqpc_deliver(&f, d, &(struct qmqp_content){.header = msg->header, .body = msg->body, .reply_fd = v->reply_fd, .connected = connected, .ctx = v}, &a->set);
 	LOG(EV_qmqpc_forwarded, d->id, F_SLICE("host", d->rcpt[0].target.destination), F_NUM("rcpts", d->count),
