@@ -40,7 +40,7 @@ UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*/*.c))
 FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
 CRASH    := $(BUILD)/tests/crash/power $(BUILD)/tests/crash/calls
 
-.PHONY: all deps check unit unit-run san fuzz fuzz-replay e2e run demo bench soak crash crash-programs clean
+.PHONY: all queue-scale deps check unit unit-run san fuzz fuzz-replay e2e run demo bench soak crash crash-programs clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SECONDEXPANSION:
@@ -124,6 +124,10 @@ run: deps
 demo: deps
 	@$(SUB) $(JOBS) all
 	@tests/demo/run --stop
+# How the queue starts with many messages waiting; SCALE=1000000 takes some minutes.
+queue-scale: deps
+	@$(SUB) $(JOBS) $(BUILD)/tests/unit/queue/program
+	@SCALE=$(or $(SCALE),100000) $(BUILD)/tests/unit/queue/program | grep -v '^20'
 # Postfix is unpacked, not installed; these are the libraries it wants.
 bench:
 	@tests/deps libdb5.3 libicu72 libnsl2 libsasl2-2 netbase

@@ -35,17 +35,17 @@ static bool first_delivered(struct harness *h)
 
 
 /* Rows of one command, flattened to "key=value;…\n". */
-static int command(struct harness *h, char *out, size_t size, const char *verb, const char *arg, const char *arg2)
+static int command_of(struct harness *h, char *out, size_t size, const struct slice *args, size_t count)
 {
 	static char space[COMMAND_MAX];
 	char path[96];
 	struct err e;
-	struct slice args[3] = {slice_str(verb), slice_str(arg), slice_str(arg2)}, row[64];
+	struct slice row[64];
 	struct buf b = {out, 0, size - 1, size - 1, false};
 	int fd, code = -1, rc = 0;
 	size_t n;
 	snprintf(path, sizeof path, "%s/queue.sock", h->spool);
-	if (command_call(&fd, path, args, arg2 ? 3 : arg ? 2 : 1, &e) < 0)
+	if (command_call(&fd, path, args, count, &e) < 0)
 		return -1;
 	while (rc == 0 && (rc = command_next(fd, space, row, 64, &n, &code, deadline_in(5000), &e)) == 0) {
 		for (size_t i = 0; i + 1 < n; i += 2)
@@ -55,6 +55,12 @@ static int command(struct harness *h, char *out, size_t size, const char *verb, 
 	close(fd);
 	out[b.n] = 0;
 	return rc == 1 ? code : -1;
+}
+
+static int command(struct harness *h, char *out, size_t size, const char *verb, const char *arg, const char *arg2)
+{
+	const struct slice args[3] = {slice_str(verb), slice_str(arg), slice_str(arg2)};
+	return command_of(h, out, size, args, arg2 ? 3 : arg ? 2 : 1);
 }
 
 static char rows[1 << 20];
@@ -381,6 +387,89 @@ START_TEST(many_at_once)
 		ck_assert_int_lt(slowest, 1000);
 	}
 	ck_assert(until(empty, &h));
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
+/* What happens at a hold's deadline, set by an operator or by a stage of the line; until then it survives a kill as it was. */
+static const struct hold_row {
+	const char *then;
+	char letter;
+	bool delivered, bounced;
+} hold_rows[] = {{"release", 'r', true, false}, {"bounce", 'b', false, true}, {"delete", 'd', false, false}, {"release", 0, true, false}};
+
+static bool is_held(struct harness *h)
+{
+	return command(h, rows, sizeof rows, "list", "state=held", NULL) == 0 && found(rows) == 1;
+}
+
+static int send_held(struct harness *h, const struct hold_row *r, const char *to, int64_t until)
+{
+	struct job job;
+	struct err e;
+	struct recipient rcpt = {.address = slice_str(to)};
+	char text[ANSWER_MAX + 1];
+	int code = 0, body = body_of(10);
+	job_make(&job, "sender@here.test", (const char *[]){to}, 1, 1, body);
+	struct envelope env = {.id = slice_str(job.id), .class = CLASS_SUBMISSION, .wall_usec = clock_wall_usec(), .sender = slice_str("sender@here.test"),
+		.user = slice_str("anna"), .hold_reason = slice_str("skim"), .hold_owner = slice_str("anna"), .hold_until_sec = until, .hold_then = r->letter,
+		.rcpt = &rcpt, .rcpts = 1};
+	close_fd(&job.head_fd);
+	job.head_fd = job_make_head(&env, &(struct slice){"Subject: 1\n\n", 12}, 1, &e);
+	int mine = job_offer(h, &job);
+	ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
+	close(mine);
+	close(body);
+	return code;
+}
+
+static bool tried_again(struct harness *h)
+{
+	return command(h, rows, sizeof rows, "list", NULL, NULL) == 0 && strstr(rows, "attempts=2;") && strstr(rows, "state=waiting;hold=;");
+}
+
+static void at_the_deadline(struct harness *h, const struct hold_row *r, const char *to)
+{
+	static char before[sizeof rows];
+	ck_assert(until(is_held, h));
+	memcpy(before, rows, sizeof rows);
+	queue_end(h, SIGKILL);
+	queue_start(h);
+	ck_assert(is_held(h));
+	ck_assert_str_eq(rows, before); /* reason, owner, deadline and what then, octet for octet */
+	ck_assert(!saw(h, to) && !saw(h, "sender@here.test"));
+	ck_assert(!r->bounced || until(sender_told, h)); /* a bounce is listed when it is durable */
+	ck_assert(until(empty, h));
+	ck_assert_msg(saw(h, to) == r->delivered && saw(h, "sender@here.test") == r->bounced, "%s", r->then);
+	memset(h->shared->recipients, 0, sizeof h->shared->recipients);
+}
+
+START_TEST(hold_deadline)
+{
+	const struct hold_row *r = &hold_rows[_i];
+	struct harness h;
+	char text[ANSWER_MAX + 1], verb[200];
+	harness_open(&h, NULL);
+	ck_assert_int_eq(send_held(&h, r, "u@here.test", clock_wall_usec() / 1000000 + 2), 250);
+	ck_assert(is_held(&h) && strstr(rows, "hold=skim;hold_owner=anna;hold_until=1"));
+	at_the_deadline(&h, r, "u@here.test");
+	/* by an operator, on a message that waits */
+	ck_assert_int_eq(send_one(&h, "sender@here.test", (const char *[]){"slow@here.test"}, 1, 2, text), 250);
+	ck_assert(until(attempt_over, &h));
+	static const char *const words[] = {"hold", "all", "until=2", "because=let me see"};
+	struct slice args[5];
+	for (int i = 0; i < 4; i++)
+		args[i] = slice_str(words[i]);
+	snprintf(verb, sizeof verb, "then=%s", r->then);
+	args[4] = slice_str(verb);
+	ck_assert_int_eq(command_of(&h, rows, sizeof rows, args, 5), 0);
+	ck_assert(is_held(&h) && strstr(rows, "hold=let me see;") && strstr(rows, r->then));
+	if (!r->delivered) { /* a slow one that is released just waits again */
+		at_the_deadline(&h, r, "slow@here.test");
+	} else {
+		ck_assert(until(tried_again, &h));
+	}
 	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
 	harness_close(&h);
 }
@@ -891,6 +980,66 @@ static void measure(unsigned count, unsigned window, bool hold)
 	free(mine);
 }
 
+/* make queue-scale: SCALE messages wait; the queue is killed and starts again: memory for each, and how long until the first of them is delivered. */
+static long long resident_octets(pid_t pid)
+{
+	char path[40], text[2048];
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	const char *at = strstr(text, "VmRSS:");
+	return at ? atoll(at + 6) * 1024 : 0;
+}
+
+static void restart_with(struct harness *h, bool killed)
+{
+	char text[ANSWER_MAX + 1];
+	memset(h->shared->delivered, 0, 100);
+	kill(h->route_pid, SIGSTOP);
+	ck_assert_int_eq(send_one(h, "a@far.test", (const char *[]){"u@here.test"}, 1, 7, text), 250);
+	if (killed)
+		queue_end(h, SIGKILL);
+	else
+		queue_end(h, SIGTERM);
+	kill(h->route_pid, SIGCONT);
+	usleep(100000);
+	ck_assert(!h->shared->delivered[7]);
+	int64_t began = clock_msec();
+	queue_start(h);
+	int64_t ready = clock_msec() - began;
+	while (!h->shared->delivered[7] && clock_msec() - began < 60000)
+		usleep(1000);
+	int64_t first = clock_msec() - began;
+	long long count = status_of(h, "messages"), octets = status_of(h, "index_octets");
+	printf("%lld messages wait, %s: ready after %.2f s, first delivery after %.2f s; index %.0f octets a message, %.0f MiB resident\n", count,
+		killed ? "killed" : "stopped in order", (double)ready / 1000, (double)first / 1000, (double)octets / (double)count,
+		(double)resident_octets(h->queue) / 1048576);
+	ck_assert_int_lt(first, 10000);
+	ck_assert_int_lt(octets / count, 200);
+}
+
+START_TEST(scaled)
+{
+	const char *set = getenv("SCALE");
+	unsigned count = set ? (unsigned)atoi(set) : 3000;
+	struct harness h;
+	harness_quiet = true;
+	harness_open(&h, NULL);
+	int64_t began = clock_msec();
+	fill(&h, count);
+	for (int i = 0; i < 100000 && (status_of(&h, "fresh") || status_of(&h, "delivering")); i++)
+		usleep(20000);
+	printf("%u messages taken in, tried and waiting after %.1f s\n", count, (double)(clock_msec() - began) / 1000);
+	restart_with(&h, true);
+	restart_with(&h, false);
+	ck_assert_int_eq(status_of(&h, "messages"), count);
+	queue_end(&h, SIGKILL);
+	harness_close(&h);
+}
+END_TEST
+
 START_TEST(measured)
 {
 	const char *set = getenv("MEASURE");
@@ -902,8 +1051,8 @@ START_TEST(measured)
 }
 END_TEST
 
-UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
+UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("SCALE")) { tcase_set_timeout(t, 3600); tcase_add_test(t, scaled); } else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
 	tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_test(t, steered_at_once); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
-	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_test(t, measured);
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_test(t, steered_at_once); tcase_add_loop_test(t, hold_deadline, 0, 4); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
+	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_test(t, measured); tcase_add_test(t, scaled);
 })
