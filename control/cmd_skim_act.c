@@ -140,12 +140,46 @@ static int of_skim(struct report *r, const char *verb, const char *user)
 	return code;
 }
 
+static void note_respond(void *arg, const struct row *r)
+{
+	*(bool *)arg |= slice_eq_str(row_get(r, "program"), "respond");
+}
+
+static void note_incident(void *arg, const struct row *r)
+{
+	if (slice_eq_str(row_get(r, "kind"), "incident"))
+		(void)!slice_copy(arg, 400, row_get(r, "user"));
+}
+
+/* Skim has forgotten the user, or its memory was lost; postern-respond has not.  False: it knows of nothing either. */
+static bool give_back_forgotten(const struct options *o, const char *key, int *code)
+{
+	static char text[COMMAND_MAX];
+	struct slice status = slice_str("status"), args[] = {slice_str("restore"), slice_str(key)};
+	struct report r = {o, NULL, 0};
+	char user[400] = "";
+	bool runs = false;
+	if (!suite_has(o, "supervise") || suite_ask(o, "supervise", &status, 1, note_respond, &runs, text) != 0 || !runs)
+		return false;
+	int rc = suite_ask(o, "respond", args, 2, note_incident, user, text);
+	if (!user[0])
+		return false;
+	r.steps = json_array();
+	told(&r, "account", rc, text[0] ? text : rc ? "postern-respond did not answer" : "given back");
+	if (rc == 0)
+		held_mail(&r, user, o->release ? "release" : o->delete ? "delete" : "keep");
+	*code = end_report(&r, "restore", user);
+	return true;
+}
+
 /* First what others did to the account, so that a failure there leaves it locked; then skim; then the mail. */
 static int restore(const struct options *o, const char *key)
 {
 	struct named n = {0};
 	struct report r = {o, NULL, 0};
 	int code = name_of(&n, o, key);
+	if (code == EXIT_FAULT && give_back_forgotten(o, key, &code))
+		return code;
 	if (code)
 		return one(o, "restore", &key, 1); /* says why, and leaves its line in the log */
 	r.steps = json_array();

@@ -80,10 +80,10 @@ static json_t *table_row(const struct graph_row *row, enum lane lane, const stru
 {
 	static const char *const roots[] = {[ROOT_EMPTY] = "empty", [ROOT_QUEUE] = "queue", [ROOT_HOST] = "host"};
 	char user[64];
-	return json_pack("{s:s s:s s:s s:i s:b s:s s:o s:o s:o s:b s:i s:i s:I s:I s:I s:b s:s s:o}",
+	return json_pack("{s:s s:s s:s s:i s:b s:s s:o s:o s:o s:b s:b s:i s:i s:I s:I s:I s:b s:s s:o}",
 		"program", row->name, "lane", graph_lane_name(lane), "user", graph_user(row, user), "workers", row->workers,
 		"started", graph_wanted(row, lane, c), "root", roots[row->root], "capabilities", capability_names(graph_capabilities(row, c)),
-		"sockets", port_names(row, lane, c), "paths", path_rules(row), "tcp_connect", row->tcp_connect,
+		"sockets", port_names(row, lane, c), "paths", path_rules(row), "tcp_connect", row->tcp_connect, "runs_programs", row->runs_programs,
 		"syscalls_common", count(graph_common_syscalls), "syscalls_own", count(row->syscalls),
 		"files_most", (json_int_t)row->files_most, "processes_most", (json_int_t)row->processes_most, "memory_most", (json_int_t)row->memory_most,
 		"may_write_files", !row->file_size_zero, "why", row->why, "processes", json_array());

@@ -53,7 +53,10 @@ static void print_program(json_t *p)
 	if (strcmp(string(p, "root"), "host") == 0)
 		print_list("paths (and those that its control files name):", json_object_get(p, "paths"));
 	print_list("capabilities:", json_object_get(p, "capabilities"));
-	printf("    system calls: %lld that all have, %lld of its own; may connect by TCP: %s\n", number(p, "syscalls_common"), number(p, "syscalls_own"),
+	if (json_is_true(json_object_get(p, "runs_programs")))
+		printf("    runs programs of the host: all system calls but those that no program may have, all paths that its user may use\n");
+	else
+		printf("    system calls: %lld that all have, %lld of its own; may connect by TCP: %s\n", number(p, "syscalls_common"), number(p, "syscalls_own"),
 		json_is_true(json_object_get(p, "tcp_connect")) ? "yes" : "no");
 	printf("    limits: %lld descriptors, %lld processes, files written: %s\n", number(p, "files_most"), number(p, "processes_most"),
 		json_is_true(json_object_get(p, "may_write_files")) ? "yes" : "none");

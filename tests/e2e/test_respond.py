@@ -493,8 +493,9 @@ def submit(port, address, rcpts, header="From: Anna <anna.miller@campus.test>", 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="as root each program has its own user")
-def test_from_theft_to_restore(suite, ldap, mmdb):  # noqa: F811
-    """The whole suite: a stolen account sends from another continent; one command gives everything back."""
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_from_theft_to_restore(suite, ldap, mmdb, forgotten):  # noqa: F811
+    """The whole suite: a stolen account sends from another continent; one command gives everything back, also when skim's memory was lost."""
     ldap.modify(f"""dn: uid=helpdesk,{PEOPLE}
 changetype: add
 objectClass: inetOrgPerson
@@ -557,7 +558,15 @@ mailMessageStore: helpdesk
     assert not [(r["program"], p) for r in suite.json("privileges", check=None)["programs"] for p in r["processes"] if p["differences"]]
     suite.reload()
     wait_for(lambda: len(suite.events("started")) and len([e for e in suite.events("started") if e["program"] == "respond"]) == 2)
+    if forgotten:
+        assert suite.stop() == 0
+        for f in (suite.state / "skim").iterdir():
+            f.unlink()
+        suite.start()
+        assert suite.json("skim", "list") == [] and dump(ldap) == locked
     out = suite.postern("skim", "restore", "anna", "--release", check=0).stdout
+    assert "given back" in out
+    suite.postern("skim", "restore", "nobody", check=1)
     assert dump(ldap) == before, out
     wait_for(lambda: len(list((suite.state / "mail/bela/new").glob("*"))) == 2)
     for p in (port, suite.port):
@@ -565,6 +574,6 @@ mailMessageStore: helpdesk
     with From("10.1.0.1", port) as client:
         client.starttls(context=ssl._create_unverified_context())
         assert client.login("anna", "second secret")[0] == 235
-    assert [u["state"] for u in suite.json("skim", "list")] == ["recovering"]
+    assert forgotten or [u["state"] for u in suite.json("skim", "list")] == ["recovering"]
     assert suite.stop() == 0
     assert not suite.events("syscall-refused")

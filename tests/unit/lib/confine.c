@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -122,6 +123,35 @@ START_TEST(violation_dies)
 {
 	int status = in_child(refused[_i].act);
 	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "%s: status %#x", refused[_i].what, (unsigned)status);
+}
+END_TEST
+
+/* What runs programs of the host: these run, and what no program may have fails without killing them. */
+static void open_filter(void)
+{
+	static struct filter f;
+	struct err e;
+	char *argv[] = {(char[]){"true"}, NULL}, *env[] = {NULL};
+	expect(filter_build_open(&f, &e) == 0);
+	expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	expect(filter_apply(&f, &e) == 0);
+	expect(syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0) < 0 && errno == EPERM);
+	expect(syscall(SYS_unshare, CLONE_NEWUSER) < 0 && errno == EPERM);
+	expect(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) < 0 && errno == EPERM);
+	expect(syscall(SYS_io_uring_setup, 1, 0) < 0 && errno == EPERM);
+	expect(syscall(SYS_bpf, 0, 0, 0) < 0 && errno == EPERM);
+	pid_t pid = fork();
+	int status;
+	if (pid == 0) {
+		execve("/bin/true", argv, env);
+		_exit(1);
+	}
+	expect(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+START_TEST(programs_run)
+{
+	ck_assert_int_eq(in_child(open_filter), 0);
 }
 END_TEST
 
@@ -314,6 +344,7 @@ END_TEST
 UNIT_MAIN("confine",
 	tcase_add_loop_test(t, violation_dies, 0, sizeof refused / sizeof *refused);
 	tcase_add_test(t, common_calls_work);
+	tcase_add_test(t, programs_run);
 	tcase_add_test(t, violation_is_named);
 	tcase_add_loop_test(t, forbidden_in_any_row, 0, sizeof never / sizeof *never);
 	tcase_add_test(t, unknown_call);
