@@ -196,27 +196,6 @@ static void text_answered(struct dns *d, struct dns_job *j, const struct ub_resu
 	make_text(d, j, slice_str(txt));
 }
 
-/* A name in a record's data (RFC 1035 3.1), lower case; libunbound has taken compression out. */
-static char *wire_name(struct slice data)
-{
-	char name[256];
-	size_t n = 0;
-	while (data.n && data.p[0]) {
-		size_t len = (unsigned char)data.p[0];
-		if (len > 63 || len + 1 >= data.n || n + len + 1 >= sizeof name)
-			return NULL;
-		if (n)
-			name[n++] = '.';
-		for (size_t i = 1; i <= len; i++)
-			name[n++] = data.p[i] >= 'A' && data.p[i] <= 'Z' ? (char)(data.p[i] | 0x20) : data.p[i];
-		data = slice_from(data, len + 1);
-	}
-	struct slice whole = slice_make(name, n);
-	if (data.n != 1 || n == 0 || n > DNS_HOST_MAX || addr_check_domain(whole, false) < 0 || name[0] == '[')
-		return NULL;
-	return strndup(name, n);
-}
-
 static void ask_forward(struct dns *d, struct dns_job *j)
 {
 	j->host_query.kind = ASK_FORWARD;
@@ -227,8 +206,9 @@ static void ask_forward(struct dns *d, struct dns_job *j)
 
 static void ptr_answered(struct dns *d, struct dns_job *j, const struct ub_result *r)
 {
+	char name[DNSBL_NAME_MAX];
 	for (int i = 0; r && r->havedata && r->data[i] && j->names < DNS_NAMES_MAX; i++)
-		if ((j->name[j->names] = wire_name(slice_make(r->data[i], (size_t)r->len[i]))))
+		if (dnsbl_host(name, slice_make(r->data[i], (size_t)r->len[i])) == 0 && (j->name[j->names] = strdup(name)))
 			j->names++;
 	ask_forward(d, j);
 }

@@ -275,3 +275,23 @@ int dnsbl_txt(char *out, size_t size, struct slice data)
 	out[n] = 0;
 	return 0;
 }
+
+int dnsbl_host(char out[DNSBL_NAME_MAX], struct slice data)
+{
+	size_t n = 0;
+	while (data.n && data.p[0]) {
+		size_t len = (unsigned char)data.p[0];
+		if (len > 63 || len + 1 >= data.n || n + len + 2 > DNSBL_NAME_MAX)
+			return E_SYNTAX;
+		if (n)
+			out[n++] = '.';
+		for (size_t i = 1; i <= len; i++)
+			out[n++] = data.p[i] >= 'A' && data.p[i] <= 'Z' ? (char)(data.p[i] | 0x20) : data.p[i];
+		data = slice_from(data, len + 1);
+	}
+	struct slice whole = slice_make(out, n);
+	if (data.n != 1 || n == 0 || addr_check_domain(whole, false) < 0 || out[0] == '[')
+		return E_SYNTAX;
+	out[n] = 0;
+	return 0;
+}

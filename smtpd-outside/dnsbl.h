@@ -63,4 +63,6 @@ const struct dnsbl_rule *dnsbl_speaker(const struct dnsbl_score *s, const struct
 void dnsbl_text(char *out, size_t size, const struct dnsbl_rule *rule, const char *zone, struct slice txt, const struct ip *client);
 /* The text of a TXT record's data (RFC 1035 3.3.14): its strings one after the other.  0 or E_SYNTAX. */
 MUST_CHECK int dnsbl_txt(char *out, size_t size, struct slice data);
+/* The host's name in a PTR record's data (RFC 1035 3.3.12; compression taken out): lower case, no dot at the end, a domain by addr_check_domain().  0 or E_SYNTAX. */
+MUST_CHECK int dnsbl_host(char out[DNSBL_NAME_MAX], struct slice data);
 #endif

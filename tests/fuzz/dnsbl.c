@@ -1,4 +1,4 @@
-/* Lines of control/dnsbl; and the same octets as a TXT record and as limits. */
+/* Lines of control/dnsbl; and the same octets as TXT and PTR records and as limits. */
 #include <stdint.h>
 #include <string.h>
 
@@ -17,6 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err e;
 	(void)!rate_parse(&limit, in, &e);
 	if (dnsbl_txt(text, sizeof text, in) == 0 && !slice_printable(slice_str(text)))
+		__builtin_trap();
+	if (dnsbl_host(name, in) == 0 && (!slice_printable(slice_str(name)) || strlen(name) > 255))
 		__builtin_trap();
 	if (dnsbl_parse_line(&rule, zone, in, &e) < 0)
 		return 0;

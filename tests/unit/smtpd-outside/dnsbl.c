@@ -160,7 +160,58 @@ START_TEST(texts)
 }
 END_TEST
 
+static const struct {
+	const char *data;
+	size_t n;
+	const char *name, *spec; /* NULL: none */
+} hosts[] = {
+	{"\2mx\4Some\3org\0", 13, "mx.some.org", "lower case"},
+	{"\4host\0", 6, "host", "one label"},
+	{"\0", 1, NULL, "the root"},
+	{"", 0, NULL, "nothing"},
+	{"\2mx\4some", 8, NULL, "no end"},
+	{"\2mx\0x", 5, NULL, "something behind the end"},
+	{"\2m\0\0", 4, NULL, "NUL in a label"},
+	{"\5a b.c\0", 7, NULL, "no host"},
+	{"\4[::]\0", 6, NULL, "no host"},
+	{"\3a.b\0", 5, "a.b", "a dot in a label makes two"},
+	{"\300\14", 2, NULL, "compression"},
+	{"\377", 1, NULL, "a length past the end"},
+};
+
+START_TEST(host)
+{
+	char out[DNSBL_NAME_MAX];
+	int rc = dnsbl_host(out, slice_make(hosts[_i].data, hosts[_i].n));
+	ck_assert_msg((rc == 0) == (hosts[_i].name != NULL), "%s", hosts[_i].spec);
+	if (rc == 0)
+		ck_assert_str_eq(out, hosts[_i].name);
+}
+END_TEST
+
+/* 255 octets with lengths and end are the most that a name has (RFC 1035 3.1). */
+START_TEST(long_host)
+{
+	char data[300], out[DNSBL_NAME_MAX];
+	size_t n = 0;
+	for (int i = 0; i < 4; i++, n += i < 4 ? 64 : 0) {
+		data[n] = i < 3 ? 63 : 61;
+		memset(data + n + 1, 'a', 63);
+	}
+	data[3 * 64 + 62] = 0;
+	ck_assert_int_eq(dnsbl_host(out, slice_make(data, 3 * 64 + 63)), 0);
+	ck_assert_uint_eq(strlen(out), 253);
+	memset(data, 1, sizeof data);
+	for (size_t i = 1; i < sizeof data; i += 2)
+		data[i] = 'a';
+	data[298] = 0;
+	ck_assert_int_eq(dnsbl_host(out, slice_make(data, 299)), E_SYNTAX);
+}
+END_TEST
+
 UNIT_MAIN("dnsbl",
+	tcase_add_loop_test(t, host, 0, sizeof hosts / sizeof *hosts);
+	tcase_add_test(t, long_host);
 	tcase_add_loop_test(t, line, 0, sizeof lines / sizeof *lines);
 	tcase_add_loop_test(t, name, 0, sizeof names / sizeof *names);
 	tcase_add_loop_test(t, sum, 0, sizeof sums / sizeof *sums);
