@@ -277,3 +277,20 @@ def test_greylist_alone(suite):
     assert Client(suite, "100.64.1.1").rcpt().startswith("451 4.7.1 your network")
     time.sleep(1.1)
     assert Client(suite, "100.64.1.1").rcpt().startswith("250 ")
+
+
+def test_a_dead_list_is_not_waited_for_again_and_again(suite, silent):
+    """After twenty silences in a row clients do not wait for it, for a while."""
+    start(suite, silent, "bl.test", dnsbltimeout="1")
+    waiting = []
+    for i in range(25):
+        s = socket.create_connection(("127.0.0.1", suite.port), 10)
+        s.sendall(f"PROXY TCP4 203.0.113.{i + 1} 192.0.2.1 4000 25\r\n".encode())
+        waiting.append(s)
+    for s in waiting:
+        s.settimeout(10)
+        assert s.recv(100).startswith(b"220 ")
+        s.close()
+    wait_for(lambda: suite.events("dns-silent"))
+    c = Client(suite, "203.0.113.200")
+    assert c.waited < 0.7 and c.rcpt().startswith("250 ")
