@@ -1,10 +1,12 @@
 """What other programs tell postern-skim: in the running suite (logins, unknown recipients, bounces, verdicts), and hostile datagrams to it alone."""
 import json
 import os
+import pathlib
 import random
 import smtplib
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -12,6 +14,9 @@ import pytest
 
 from alone import BIN, netstring
 from conftest import wait_for
+from smtp_server import Scripted
+from scan_alone import signatures
+from test_scan_line import BAD
 from skim_alone import Skim, held, mmdb, place, skim  # noqa: F401 (fixtures)
 from test_submission import SECRET, TLS, people, plain, site, ssha  # noqa: F401 (fixtures)
 
@@ -68,10 +73,24 @@ def test_spray_winner(site):
     assert login(site, "u1", SECRET, "127.0.5.5") and "L9" not in rules(site, "u1"), "from elsewhere"
 
 
-def test_unknown_recipients_and_bounces(site):
-    """S3 by what RCPT refused, before the message and after it; S4 by what bounced."""
-    site.control("skim", "[limits]\nunknown_warn=4\nbounce_least=3\n")
-    site.control("smtproutes", "nowhere.invalid:\n")
+def test_bounces_count(site):
+    """S3 by what another host refused after we had taken it; what it refuses for another reason does not count."""
+    server = Scripted({"RCPT": lambda t: "550 5.1.1 no such user\r\n" if b"nobody" in t.lines[-1] else "550 5.7.1 go away\r\n"})
+    site.control("skim", "[limits]\nunknown_warn=4\n")
+    site.control("smtproutes", f":127.0.0.1:{server.port}")
+    site.start()
+    for who, to in (("u1", "nobody"), ("u2", "somebody")):
+        s = login(site, who, SECRET if who == "u1" else "other", "127.0.5.5", stay=True)
+        s.sendmail(f"{who}@campus.test", [f"{to}{n}@far.test" for n in range(5)], f"From: {who}@campus.test\r\n\r\nx\r\n")
+        s.quit()
+        wait_for(lambda: len(site.events("queue-failed")) == (5 if who == "u1" else 10), why="not bounced")
+    wait_for(lambda: "S3" in rules(site, "u1"), why="skim was not told")
+    assert "S3" not in rules(site, "u2")
+
+
+def test_unknown_recipients(site):
+    """S3 by what RCPT refused, before the message and after it."""
+    site.control("skim", "[limits]\nunknown_warn=4\n")
     site.start()
     s = login(site, "u1", SECRET, "127.0.5.5", stay=True)
     s.mail("u1@campus.test")
@@ -87,6 +106,21 @@ def test_unknown_recipients_and_bounces(site):
         t.rcpt(f"nobody{n}@campus.test")
     t.quit()
     wait_for(lambda: "S3" in rules(site, "u2"), why="a session without a message did not tell")
+
+
+def test_viruses_that_a_user_sends(site):
+    """C3: the scanners stand behind skim in the line, and tell it."""
+    with tempfile.TemporaryDirectory(prefix="postern-db-") as db:
+        os.chmod(db, 0o755)
+        site.control("scanners", f"clamav embedded:{signatures(pathlib.Path(db) / 'db')}")
+        site.start()
+        s = login(site, "u1", SECRET, "127.0.5.5", stay=True)
+        for n in range(2):
+            assert "C3" not in rules(site, "u1")
+            s.mail("u1@campus.test"), s.rcpt("u2@campus.test")
+            assert s.data(BAD.replace(b"a@far.test", b"u1@campus.test").replace(b"\n", b"\r\n"))[0] == 550
+        wait_for(lambda: "C3" in rules(site, "u1"), why="skim was not told")
+        s.quit()
 
 
 def test_user_class_comes_from_the_directory(site):
