@@ -9,7 +9,6 @@
 
 #define SPACE_MSEC 500    /* between two looks at the file system */
 #define INODES_LEAST 100
-#define LOOK_AHEAD (64u << 20) /* octets that may be promised between two looks */
 
 static void say(struct queue *q, bool full)
 {
@@ -24,7 +23,7 @@ static void look(struct queue *q)
 	struct statvfs fs;
 	struct space *s = &q->space;
 	s->checked_msec = clock_msec();
-	s->room = LOOK_AHEAD;
+	s->room = UINT64_MAX;
 	if (fstatvfs(q->dir_fd, &fs) < 0) {
 		say(q, false);
 		return;
@@ -32,8 +31,7 @@ static void look(struct queue *q)
 	s->free_octets = (uint64_t)fs.f_bavail * fs.f_frsize;
 	s->free_inodes = fs.f_files ? fs.f_favail : INODES_LEAST; /* some file systems do not count them */
 	bool full = s->free_octets < q->set.reserve || s->free_inodes < INODES_LEAST;
-	uint64_t beyond = full ? 0 : s->free_octets - q->set.reserve;
-	s->room = beyond < LOOK_AHEAD ? beyond : LOOK_AHEAD;
+	s->room = full ? 0 : s->free_octets - q->set.reserve;
 	say(q, full);
 }
 
@@ -45,14 +43,14 @@ void space_tend(struct queue *q)
 
 bool space_take(struct queue *q, uint64_t octets, struct err *e)
 {
-	if (q->space.room == 0 && !q->space.full)
-		look(q);
 	space_tend(q);
-	if (q->space.full || (q->space.room < octets && octets > LOOK_AHEAD / 2)) {
+	if (q->space.room < octets && !q->space.full)
+		look(q);
+	if (q->space.full || q->space.room < octets) {
 		err_set(e, E_SYS, "less than control/queuereserve is free, or hardly any inodes");
 		return false;
 	}
-	q->space.room -= octets < q->space.room ? octets : q->space.room;
+	q->space.room -= octets;
 	if (store_room(q->store, octets, e) == 0)
 		return true;
 	/* A quota is not seen in the file system's numbers; until the next look it counts as full. */

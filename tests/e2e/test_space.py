@@ -4,6 +4,7 @@ import os
 import pathlib
 import smtplib
 import subprocess
+import threading
 import time
 
 import pytest
@@ -158,3 +159,21 @@ def test_flood_into_a_small_disk(small):
     assert len(far.messages) == taken
     wait_for(lambda: mail_code(small) == 250, 10)
     far.close()
+
+
+def test_large_messages_at_once_are_no_full_disk(suite):
+    """Each fits, and so do all of them, whatever was counted since the last look at the disk."""
+    suite.start()
+    body = MESSAGE + b"".join([b"z" * 998 + b"\r\n"] * 45000) + b".\r\n"
+    clients = [suite.smtp() for _ in range(3)]
+    for s in clients:
+        s.ehlo()
+        assert s.mail("a@far.test")[0] == 250 and s.rcpt("u1@campus.test")[0] == 250 and s.docmd("DATA")[0] == 354
+    threads = [threading.Thread(target=s.send, args=(body,)) for s in clients]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert [s.getreply()[0] for s in clients] == [250] * 3
+    for s in clients:
+        s.close()
