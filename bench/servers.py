@@ -48,6 +48,7 @@ class Server:
     held = "user@remote.test"
     sessions = 32  # at once
     sink = qmqp_sink = 1
+    folder = DIR   # where it keeps its mail
     trace = None   # command to start the server with, for counting its system calls
 
     def launch(self, command, **more):
@@ -86,7 +87,7 @@ class Postfix(Server):
     name = "postfix"
 
     def __init__(self):
-        self.dir, self.pkg = DIR / "postfix", DIR / "postfix-package"
+        self.dir, self.pkg = self.folder / "postfix", DIR / "postfix-package"
         self.env = dict(os.environ, LD_LIBRARY_PATH=str(self.pkg / "usr/lib/postfix"), MAIL_CONFIG=str(self.dir / "etc"))
 
         self.unpack(self.pkg)
@@ -202,7 +203,7 @@ class Postern(Server):
     name = "postern"
 
     def start(self, mode):
-        self.dir = DIR / "postern"
+        self.dir = self.folder / "postern"
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
         self.ctl, self.state, self.port, self.qmqp = self.dir / "control", self.dir / "state", free_port(), free_port()
@@ -213,12 +214,17 @@ class Postern(Server):
         files = {"me": "mx.bench.test", "locals": "local.test", "listen": f"smtp 127.0.0.1:{self.port}\nqmqp 127.0.0.1:{self.qmqp}", "directory.ldif": ldif,
                  "tcp.smtp": ':allow,RBLSMTPD="-refused"' if mode == "refuse" else '127.:allow,RELAYCLIENT=""', "maxperip": "20000", "maxpernet": "20000", "concurrencyincoming": "2000",
                  "concurrencylocal": "20", "concurrencyremote": "100", "smtproutes": f":127.0.0.1:{self.sink}", "tcp.qmqp": "127.:allow",
-                 "qmqproutes": f"far.bench.test:127.0.0.1:{self.qmqp_sink}", "maxmessages": "1000000"}
+                 "qmqproutes": f"far.bench.test:127.0.0.1:{self.qmqp_sink}", "maxrcpt": "20000", "maxmessages": "1000000"}
         if mode == "tls":
             files["servercert.pem"] = "".join(f.read_text() for f in certificate())
         for name, text in files.items():
             (self.ctl / name).write_text(text + "\n")
             (self.ctl / name).chmod(0o600)
+        self.resume()
+
+    def resume(self):
+        """Start with the state that is there."""
+        (self.state / "ready").unlink(missing_ok=True)
         self.process = self.launch([ROOT / "build/bin/postern", "serve", "-c", self.ctl, "-s", self.state], stderr=open(self.dir / "stderr", "wb"))
         end = time.monotonic() + 30
         while not (self.state / "ready").exists():

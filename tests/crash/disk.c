@@ -97,6 +97,8 @@ static void record(struct disk *d, uint64_t at, const void *p, uint32_t n)
 {
 	static uint64_t end;
 	uint64_t i = atomic_load(d->count);
+	if (d->plain)
+		return;
 	if (i == d->room)
 		die("the record is full");
 	if (n && pwrite(d->data_fd, p, n, (off_t)end) != (ssize_t)n)
@@ -151,7 +153,12 @@ static void serve_one(struct disk *d, int fuse, const struct fuse_in_header *in,
 	case FUSE_OPEN: reply(fuse, in, 0, &opened, sizeof opened); return;
 	case FUSE_READ: serve_read(d, fuse, in, body, space); return;
 	case FUSE_WRITE: serve_write(d, fuse, in, body); return;
-	case FUSE_FSYNC: record(d, 0, NULL, 0); reply(fuse, in, 0, NULL, 0); return;
+	case FUSE_FSYNC:
+		if (d->flush_usec)
+			usleep(d->flush_usec);
+		record(d, 0, NULL, 0);
+		reply(fuse, in, 0, NULL, 0);
+		return;
 	case FUSE_STATFS: reply(fuse, in, 0, &fs, sizeof fs); return;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE: reply(fuse, in, 0, NULL, 0); return;

@@ -28,6 +28,8 @@ struct disk {
 	_Atomic uint64_t *count;  /* entries made so far; shared */
 	pid_t server;
 	char folder[64];
+	bool plain;          /* keep no record: for measuring; set after disk_make() */
+	unsigned flush_usec; /* how long a flush takes */
 };
 /* A new disk with a file system: FS is "ext4" or "xfs".  Ends the program on failure. */
 void disk_make(struct disk *d, const char *fs, uint64_t size);
