@@ -174,6 +174,10 @@ static _Noreturn void serve(struct disk *d, int fuse)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		ssize_t n = read(fuse, packet, WRITE_MOST + DISK_PAGE);
+		if (n < 0 && errno == EPERM) { /* not mounted yet */
+			usleep(1000);
+			continue;
+		}
 		if (n < 0 && (errno == EINTR || errno == ENOENT))
 			continue;
 		if (n < (ssize_t)sizeof(struct fuse_in_header))
@@ -209,18 +213,25 @@ int image_mount(int fd, const char *fs, const char *place, const char *options)
 	return rc;
 }
 
-void disk_mount(struct disk *d, const char *fs, const char *folder, const char *place, const char *with)
+/* The server must not live where its file system is mounted: as the last process there it would wait for itself to unmount it. */
+void disk_serve(struct disk *d)
 {
-	char options[80], path[80];
-	int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	snprintf(d->folder, sizeof d->folder, "%s", folder);
-	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse);
-	if (fuse < 0 || mount("rig", folder, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
+	d->fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (d->fuse < 0)
 		die("fuse");
 	d->server = fork();
 	if (d->server == 0)
-		serve(d, fuse);
-	close(fuse);
+		serve(d, d->fuse);
+}
+
+void disk_mount(struct disk *d, const char *fs, const char *folder, const char *place, const char *with)
+{
+	char options[80], path[80];
+	snprintf(d->folder, sizeof d->folder, "%s", folder);
+	snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", d->fuse);
+	if (mount("rig", folder, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
+		die("fuse");
+	close(d->fuse);
 	snprintf(path, sizeof path, "%s/disk", folder);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || image_mount(fd, fs, place, with) < 0)

@@ -27,12 +27,15 @@ struct disk {
 	uint64_t room;
 	_Atomic uint64_t *count;  /* entries made so far; shared */
 	pid_t server;
+	int fuse;
 	char folder[64];
 	bool plain;          /* keep no record: for measuring; set after disk_make() */
 	unsigned flush_usec; /* how long a flush takes */
 };
 /* A new disk with a file system: FS is "ext4" or "xfs".  Ends the program on failure. */
 void disk_make(struct disk *d, const char *fs, uint64_t size);
+/* Start the server, before the caller has a name space of its own for mounts. */
+void disk_serve(struct disk *d);
 /* Serve it below FOLDER and mount it at PLACE, with OPTIONS on ext4; the record begins. */
 void disk_mount(struct disk *d, const char *fs, const char *folder, const char *place, const char *options);
 /* As if a flush had come now; nothing may be written at the same time. */

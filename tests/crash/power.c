@@ -112,15 +112,23 @@ static void work(struct rig *r, unsigned *seed)
 	waitpid(reader, NULL, 0);
 }
 
+/* Not sync(2), which waits for every file system of the machine. */
+static void sync_place(void)
+{
+	int fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || syncfs(fd) < 0)
+		die(place);
+	close(fd);
+}
+
 static uint64_t record(struct rig *r, struct disk *d)
 {
 	unsigned seed = opt.seed;
-	disk_make(d, opt.fs, DISK_OCTETS);
 	disk_mount(d, opt.fs, fuse, place, opt.barriers ? "" : "barrier=0");
 	rig_open(r, state, run);
 	rig_folders(r);
 	r->position = d->count;
-	sync();
+	sync_place();
 	disk_flush(d); /* what stood before the first message is there in any case */
 	uint64_t start = atomic_load(d->count);
 	work(r, &seed);
@@ -320,6 +328,8 @@ int main(int argc, char **argv)
 		printf("power cuts need root, /dev/fuse and /dev/loop-control: not tried\n");
 		return 77;
 	}
+	disk_make(&d, opt.fs, DISK_OCTETS);
+	disk_serve(&d);
 	make_places();
 	uint64_t start = record(&r, &d);
 	int64_t begin = clock_msec();

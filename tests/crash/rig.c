@@ -293,8 +293,15 @@ bool rig_start(struct rig *r)
 	r->route_pid = start_route(r);
 	for (unsigned i = 0; i < r->local_count; i++)
 		rig_local_start(r, i);
-	const int port[] = {r->jobs[1], r->route[0], r->local[1], -1, -1, -1, -1, r->listen};
-	r->queue = start_program(r, "postern-queue", P_QUEUE, port, sizeof port / sizeof *port, &r->line, r->trace_queue);
+	/* Ports that no message of the rig needs lead nowhere. */
+	const struct graph_row *row = graph_find("queue");
+	int port[12];
+	size_t ports = 0;
+	for (; ports < sizeof port / sizeof *port && row->ports[ports] != PORT_END; ports++) {
+		enum port p = row->ports[ports];
+		port[ports] = p == PORT_IN ? r->jobs[1] : p == PORT_ROUTE ? r->route[0] : p == PORT_LOCAL ? r->local[1] : p == PORT_COMMAND ? r->listen : -1;
+	}
+	r->queue = start_program(r, "postern-queue", P_QUEUE, port, ports, &r->line, r->trace_queue);
 	for (unsigned i = 0; i < r->local_count; i++)
 		(void)is_ready(r->local_line[i]);
 	return is_ready(r->line);
