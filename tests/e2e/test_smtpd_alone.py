@@ -1051,7 +1051,7 @@ def test_token_is_held_and_told(shared):
     reports = set()
     while (r := c.token.recv(100)):
         reports.add(r.decode())
-    assert reports == {"badrcpt 1", "errors 2", "messages 1"}
+    assert reports == {"badrcpt 1", "errors 2", "messages 1", "recipients 1"}
 
 
 def test_starttls(start):
