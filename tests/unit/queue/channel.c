@@ -19,6 +19,7 @@ static struct destination *at(const char *name)
 static void begin(enum agent agent, unsigned limit)
 {
 	memset(&c, 0, sizeof c);
+	memset(unit, 0, sizeof unit);
 	c.agent = agent;
 	c.limit = limit;
 	units = ways = 0;
@@ -281,6 +282,113 @@ START_TEST(forgets)
 }
 END_TEST
 
-UNIT_MAIN("channel", tcase_add_test(t, turns); tcase_add_test(t, one_worker); tcase_add_test(t, maildirs_are_one); tcase_add_test(t, dead);
+static void add_mass(const char *name, unsigned n, unsigned rcpts)
+{
+	while (n--) {
+		unit[units].bulk = true;
+		unit[units].n = rcpts;
+		channel_add(&c, at(name), &unit[units++]);
+	}
+}
+
+/* What waits for NAME in its order, m: mass mail, p: a person's. */
+static const char *waiting(const char *name)
+{
+	static char text[80];
+	size_t n = 0;
+	for (const struct unit *u = at(name)->first; u; u = u->next)
+		text[n++] = u->bulk ? 'm' : 'p';
+	text[n] = 0;
+	return text;
+}
+
+START_TEST(persons_first)
+{
+	begin(AGENT_REMOTE, 1);
+	add_mass("a", 3, 1);
+	add("a", 2);
+	ck_assert_str_eq(waiting("a"), "ppmmm");
+	add_mass("a", 1, 1);
+	add("a", 1);
+	ck_assert_str_eq(waiting("a"), "pppmmmm");
+	add("a", 6); /* one of mass mail passes */
+	ck_assert_str_eq(waiting("a"), "pppppppmppmmm");
+	ck_assert_str_eq(sent(), "a");
+	ended("a", REACHED_YES);
+	ck_assert_str_eq(waiting("a"), "ppppppmppmmm");
+}
+END_TEST
+
+START_TEST(destinations_with_persons_first)
+{
+	begin(AGENT_REMOTE, 16);
+	for (const char *d = "a\0b\0c\0"; *d; d += 2) {
+		prove(d);
+		add_mass(d, 2, 1);
+	}
+	add("c", 1); /* was listed behind a and b */
+	add("d", 1);
+	prove("d");
+	ck_assert_str_eq(sent(), "cdabcabc");
+}
+END_TEST
+
+START_TEST(mass_mail_leaves_room)
+{
+	begin(AGENT_REMOTE, 8);
+	prove("a");
+	prove("b");
+	add_mass("a", 8, 1);
+	add_mass("b", 8, 1);
+	ck_assert_uint_eq(strlen(sent()), 6);
+	add("x", 1);
+	ck_assert_str_eq(sent(), "x");
+	begin(AGENT_LOCAL, 10);
+	at("")->proven = true;
+	add_mass("", 8, 15);
+	sent();
+	ck_assert_uint_eq(c.bulk_rcpts, 30); /* at most 40 */
+	add("", 1);
+	sent();
+	ck_assert_uint_eq(c.in_flight, 3);
+	ended("", REACHED_YES);
+	sent();
+	ck_assert_uint_le(c.bulk_rcpts, 40);
+}
+END_TEST
+
+/* Whatever the order of events, every unit goes out once and the lists stay whole. */
+START_TEST(nothing_is_forgotten)
+{
+	srandom((unsigned)_i);
+	begin(_i % 3 ? AGENT_REMOTE : AGENT_LOCAL, 1 + (unsigned)random() % 9);
+	char name[2] = "a";
+	unsigned gone = 0;
+	for (unsigned step = 0; gone < 60 && step < 5000; step++) {
+		name[0] = (char)('a' + random() % 4);
+		if (units < 60 && random() % 2)
+			random() % 2 ? add(c.agent == AGENT_LOCAL ? "" : name, 1) : add_mass(c.agent == AGENT_LOCAL ? "" : name, 1, 1 + (unsigned)random() % 20);
+		else if (random() % 2)
+			(void)sent();
+		else if (c.in_flight)
+			for (size_t i = 0; i < ways; i++)
+				if (way[i] && random() % 2) {
+					struct unit *u = way[i];
+					way[i] = NULL;
+					channel_ended(&c, u, REACHED_YES, "");
+					break;
+				}
+		gone = (unsigned)ways;
+	}
+	ck_assert_uint_eq(ways, 60);
+	for (size_t i = 0; i < ways; i++)
+		if (way[i])
+			channel_ended(&c, way[i], REACHED_YES, "");
+	ck_assert(c.in_flight == 0 && c.bulk_rcpts == 0 && !channel_turn(&c));
+}
+END_TEST
+
+UNIT_MAIN("channel", tcase_add_test(t, persons_first); tcase_add_test(t, destinations_with_persons_first); tcase_add_test(t, mass_mail_leaves_room);
+	tcase_add_loop_test(t, nothing_is_forgotten, 0, 30); tcase_add_test(t, turns); tcase_add_test(t, one_worker); tcase_add_test(t, maildirs_are_one); tcase_add_test(t, dead);
 	tcase_add_test(t, grows); tcase_add_test(t, shrinks); tcase_add_test(t, others_keep_a_share); tcase_add_test(t, unanswered_are_not_counted);
 	tcase_add_test(t, goes_on); tcase_add_test(t, recovers); tcase_add_test(t, forgets);)
