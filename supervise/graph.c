@@ -37,6 +37,8 @@ const char *const graph_common_syscalls[] = {
 #define WRITES_FILES "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "truncate", "umask", \
 	"fsync", "fdatasync", "syncfs", "sync_file_range", "fallocate", "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "utimensat"
 #define THREADS "clone", "set_tid_address", "sched_setaffinity", "sched_getparam", "sched_getscheduler", "getcpu"
+/* Connections, forked workers (deliver/pool.c), and libunbound with its thread. */
+#define DELIVERS "socket", "connect", "bind", "clone", "wait4", "kill", "openat", "set_tid_address", "epoll_create1", "epoll_ctl", "epoll_wait", "eventfd2"
 #define TAKES_UIDS "setuid", "setgid", "setresuid", "setresgid", "setreuid", "setregid", "setfsuid", "setfsgid", "setgroups", "capget", "capset"
 
 #define CALLS(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(,) NULL})
@@ -167,7 +169,7 @@ const struct graph_row graph[] = {
 		.ports = {PORT_IN},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
-		.syscalls = CALLS(CONNECTS, EVENTS, THREADS, "wait4", "kill", "open", "openat"),
+		.syscalls = CALLS(DELIVERS),
 		.files_most = 256, .processes_most = 1700, .file_size_zero = true,
 		.why = "Forwards mail to the mailHost of its recipients, hence the network and the resolver's files.",
 	},
@@ -187,7 +189,7 @@ const struct graph_row graph[] = {
 		.ports = {PORT_IN},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
-		.syscalls = CALLS(CONNECTS, EVENTS, THREADS, "wait4", "kill", "open", "openat"),
+		.syscalls = CALLS(DELIVERS),
 		.files_most = 256, .processes_most = 1700, .file_size_zero = true,
 		.why = "Delivers to mailbox servers by LMTP; needs the network and the names of Unix sockets, can open no file but the resolver's.",
 	},
@@ -196,7 +198,7 @@ const struct graph_row graph[] = {
 		.ports = {PORT_IN},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
-		.syscalls = CALLS(CONNECTS, EVENTS, THREADS, "wait4", "kill", "open", "openat"),
+		.syscalls = CALLS(DELIVERS),
 		.files_most = 256, .processes_most = 1700, .file_size_zero = true,
 		.why = "Delivers to other hosts by SMTP; reads what strangers' servers say and can open no file but the resolver's.",
 	},
