@@ -42,11 +42,12 @@ static int send_part(struct client *c, struct buf *b, struct slice text, bool *l
 	return 0;
 }
 
-/* The queue gave up, or is another one by now: then it delivers again, and this copy must not be completed. */
+/* The queue gave up, or is another one by now: then it delivers again, and this copy must not be completed.  (Not POLLRDHUP: that is also what the agent did
+ * itself when it takes no more.) */
 static bool nobody_waits(int reply_fd)
 {
-	struct pollfd p = {.fd = reply_fd, .events = POLLRDHUP};
-	return reply_fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLRDHUP);
+	struct pollfd p = {.fd = reply_fd};
+	return reply_fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
 }
 
 int client_send_data(struct client *c, struct slice header, struct slice body, int reply_fd, struct err *e)

@@ -142,11 +142,12 @@ static void frame(struct buf *before, struct buf *after, const struct delivery *
 	buf_free(&fields);
 }
 
-/* The queue gave up, or is another one by now: then it delivers again, and this copy must not be completed. */
+/* The queue gave up, or is another one by now: then it delivers again, and this copy must not be completed.  (Not POLLRDHUP: that is also what the agent did
+ * itself when it takes no more.) */
 static bool nobody_waits(int reply_fd)
 {
-	struct pollfd p = {.fd = reply_fd, .events = POLLRDHUP};
-	return reply_fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLRDHUP);
+	struct pollfd p = {.fd = reply_fd};
+	return reply_fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
 }
 
 static int send_all(int fd, const struct delivery *d, const struct qmqp_content *m, struct slice me, int64_t deadline, struct err *e)
