@@ -478,6 +478,26 @@ def test_told_to_stop_while_ready(remote):
             t.join()
 
 
+def test_told_to_stop_with_a_delivery_before_it(remote):
+    """SIGTERM and the next delivery wait for the worker at the same moment: it leaves, and delivers first."""
+    server = Scripted()
+    agent = remote(server)
+    with agent.send(["x@far.test"], "far.test") as mine:
+        mine.settimeout(20)
+        assert results(mine, 1)[1] == "R"
+        with open(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children") as f:
+            workers = [int(p) for p in f.read().split()]
+        for sig in (signal.SIGSTOP, signal.SIGTERM):
+            for pid in workers:
+                os.kill(pid, sig)
+        agent.send_on(mine, ["y@far.test"], "far.test")
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        got, mark = results(mine, 1)
+        assert got[0][0] == "K", got
+        assert gone(mine) and len(server.messages) == 2
+
+
 ZONE = """$TTL 60
 @ SOA ns.far.test. hostmaster.far.test. 1 60 60 60 60
 @ NS ns.far.test.
