@@ -154,8 +154,8 @@ static void print_actions(const struct known *k)
 	heading("Done about it");
 	json_array_foreach(k->actions, i, j) {
 		ago(when, json_text(j, "time"));
-		line("  %-12s %-8s %s %s%s%s", when, json_text(j, "state"), json_text(j, "name"), json_text(j, "args"), json_text(j, "note")[0] ? ": " : "",
-			json_text(j, "note"));
+		const char *args = json_text(j, "args"), *note = json_text(j, "note");
+		line("  %-12s %-8s %s%s%s%s%s", when, json_text(j, "state"), json_text(j, "name"), *args ? " " : "", args, *note ? ": " : "", note);
 	}
 	if (json_array_size(k->actions) == 0)
 		puts(k->responds ? "  nothing beyond the mail" : "  nothing beyond the mail: postern-respond does not run (control/respond)");

@@ -59,7 +59,7 @@ const struct graph_row graph[] = {
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
 		.syscalls = CALLS(CONNECTS, EVENTS, THREADS, "open", "openat"),
-		.files_most = 4096, .processes_most = 64, .file_size_zero = true,
+		.files_most = 4096, .processes_most = 256, .file_size_zero = true,
 		.why = "Asks DNS lists about clients, and their names, for the doors; reads what strangers' name servers say and can open no file but the resolver's.",
 	},
 	{
@@ -84,7 +84,7 @@ const struct graph_row graph[] = {
 		.root = ROOT_HOST,
 		.paths = {"w:STATE/skim", "r:/dev/urandom"},
 		.syscalls = CALLS(ACCEPTS, READS_FILES, WRITES_FILES, "clone"),
-		.files_most = 1024, .processes_most = 16,
+		.files_most = 1024, .processes_most = 256,
 		.why = "Looks for signs of stolen accounts in what users submit; remembers each user, alone and in one place, in its own folder; tells the helpdesk over its socket.",
 	},
 	{
@@ -136,7 +136,7 @@ const struct graph_row graph[] = {
 		.root = ROOT_HOST,
 		.paths = {"w:STATE/scan"},
 		.syscalls = CALLS(FORKS, THREADS, READS_FILES, WRITES_FILES, "getpriority", "setpriority", "alarm"),
-		.files_most = 1024, .processes_most = 64,
+		.files_most = 1024, .processes_most = 256,
 		.why = "Takes hostile attachments apart with libclamav, in workers forked from one that loaded the signatures; reads the signatures, writes its temporary folder alone.",
 	},
 	{
@@ -209,7 +209,7 @@ const struct graph_row graph[] = {
 		.paths = {"r:/etc/hosts", "r:/etc/resolv.conf", "r:/etc/nsswitch.conf", "r:/etc/host.conf", "r:/etc/gai.conf", "r:/etc/services",
 			"r:/etc/ssl", "r:/etc/gnutls", "r:/usr/lib"},
 		.syscalls = CALLS("clone", CONNECTS, "open", "openat", "access", "faccessat", "faccessat2", "stat", "lstat", "statx", "getdents64", "readlink", "readlinkat"),
-		.files_most = 4096, .processes_most = 32, .file_size_zero = true,
+		.files_most = 4096, .processes_most = 256, .file_size_zero = true,
 		.why = "Answers who may get mail and whose password is right; talks to LDAP servers, hence the network and the resolver's files.",
 	},
 	{
