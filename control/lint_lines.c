@@ -257,6 +257,7 @@ static const struct {
 	{C_scanpolicy, NULL, check_scanpolicy},
 	{C_banned, NULL, check_banned},
 	{C_servercert, NULL, check_servercert},
+	{C_certs, NULL, tls_check_names},
 	{C_badhelo, check_bad_host, NULL},
 	{C_badhelonorelay, check_bad_host, NULL},
 	{C_badmailfrom, check_bad_address, NULL},

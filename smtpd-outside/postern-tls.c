@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 		control_fault(&e, c, C_servercert, 0, "%s", why.text);
 		program_fatal(&e);
 	}
-	if (tls_prepare(&e) < 0)
+	if (tls_names(ctx, c, &e) < 0 || tls_prepare(&e) < 0)
 		program_fatal(&e);
 	program_confine();
 	program_ready();

@@ -8,6 +8,8 @@
 
 /* A server's context with the certificate, chain and key in PEM.  NULL with the reason in *E. */
 SSL_CTX *tls_context(struct slice pem, struct err *e);
+/* Make CTX answer with the certificates of control/certs to clients that ask for those names.  0; E_SYNTAX with "certs/FILE: reason", E_SYS. */
+MUST_CHECK int tls_names(SSL_CTX *ctx, const struct control *c, struct err *e);
 /* One handshake of each protocol version in memory, so that what OpenSSL fetches and allocates at its first is there before any fork, and a
  * certificate that cannot be used is known at start.  0 or E_SYNTAX. */
 MUST_CHECK int tls_rehearse(SSL_CTX *ctx, struct err *e);

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from conftest import BIN, wait_for
+from test_supervise import certificate
 
 ROOT = os.geteuid() == 0
 MESSAGE = b"From: a@far.test\r\nSubject: waits\r\n\r\nhello\r\n"
@@ -255,3 +256,13 @@ def test_others_may_not_give_commands(waiting):
         os.setresuid(65534, 65534, 65534)
     p = subprocess.run(waiting.command("queue", "list"), capture_output=True, text=True, preexec_fn=nobody)
     assert p.returncode == 111 and not p.stdout
+
+
+def test_certificates_by_name_are_checked(suite):
+    suite.control("certs/one.test.pem", "nonsense")
+    out = suite.postern("check", check=1).stdout
+    assert "certs/one.test.pem: no certificate" in out
+    suite.control("certs/one.test.pem", certificate(suite.folder))
+    assert "servercert.pem is missing" in suite.postern("check", check=1).stdout
+    suite.control("servercert.pem", certificate(suite.folder))
+    assert "certs" not in suite.postern("check", check=0).stdout

@@ -287,6 +287,41 @@ def test_reset_is_seen_at_once(tls):
     gone(tls)
 
 
+def subject(tls, name):
+    """The subject of the certificate that a client gets who asks for NAME."""
+    client, _, facts = tls.connect(name=name)
+    der = client.getpeercert(binary_form=True)
+    client.close()
+    out = subprocess.run(["openssl", "x509", "-inform", "der", "-noout", "-subject"], input=der, capture_output=True).stdout.decode()
+    return out.split("=")[-1].strip(), facts[3]
+
+
+def test_certificate_by_name(tmp_path, pem):
+    """SNI: who asks for a name in control/certs gets its certificate, and may resume with it; all others get servercert.pem."""
+    one, two = (make_cert(tmp_path, n) for n in ("one.test", "two.test"))
+    t = Tls(tmp_path, pem, files={"certs": b"", "certs/one.test.pem": one, "certs/Two.Test.pem": two}).start()
+    try:
+        assert subject(t, "one.test") == ("one.test", "one.test") and subject(t, "TWO.test")[0] == "two.test"
+        assert subject(t, "mx.test")[0] == subject(t, "three.test")[0] == subject(t, None)[0] == "mx.test"
+        c = client_context()
+        client, clear, _ = t.connect(c, name="one.test")
+        clear.sendall(b"x")
+        assert client.recv(1) == b"x"
+        again, server = t.pair()
+        reply = t.question(server)
+        again = c.wrap_socket(again, server_hostname="one.test", session=client.session)
+        assert t.answer(reply)[0][0] == "ok" and again.session_reused
+    finally:
+        t.stop()
+
+
+@pytest.mark.parametrize("name,content,reason", [("one.test.pem", b"nonsense", "certs/one.test.pem: no certificate"), ("one.test", None, "certs/one.test: the name must be"),
+                                                 ("a_b.pem", None, "certs/a_b.pem: the name must be")])
+def test_faults_of_named_certificates(tmp_path, pem, name, content, reason):
+    t = Tls(tmp_path, pem, files={"certs": b"", f"certs/{name}": content or pem}).start(wait=False)
+    assert t.process.wait(20) == 111 and t.log(reason)
+
+
 def test_tickets_resume(tls):
     c = client_context()
     client, clear, _ = tls.connect(c)

@@ -1,0 +1,225 @@
+"""Attacks on the SMTP session of the whole suite: relaying in a hundred disguises, TLS cut off at every octet of a message, clients that trickle or do not read."""
+import pathlib
+import random
+import shutil
+import socket
+import ssl
+import tempfile
+import threading
+import time
+
+import pytest
+
+from conftest import Suite, wait_for
+from test_supervise import certificate
+
+INSECURE = ssl._create_unverified_context()
+
+
+@pytest.fixture(scope="module")
+def site():
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-"))
+    folder.chmod(0o755)
+    s = Suite(folder)
+    s.control("servercert.pem", certificate(s.folder))
+    s.control("smtproutes", ":127.0.0.1:1")
+    s.control("timeoutsmtpd", "10")
+    s.control("tarpitdelay", "0")
+    s.start()
+    yield s
+    s.stop()
+    s.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Client:
+    def __init__(self, suite, seconds=20):
+        self.raw = self.sock = socket.create_connection(("127.0.0.1", suite.port), seconds)
+        self.buffer = b""
+        assert self.reply().startswith(b"220")
+
+    def reply(self):
+        while True:
+            lines = self.buffer.split(b"\n")
+            for i, line in enumerate(lines[:-1]):
+                if line[3:4] == b" ":
+                    self.buffer = b"\n".join(lines[i + 1:])
+                    return line
+            got = self.sock.recv(65536)
+            if not got:
+                raise EOFError(self.buffer)
+            self.buffer += got
+
+    def do(self, command):
+        self.sock.sendall((command if isinstance(command, bytes) else command.encode()) + b"\r\n")
+        return self.reply()
+
+    def inside_tls(self):
+        assert self.do("EHLO client.test").startswith(b"250") and self.do("STARTTLS").startswith(b"220")
+        self.sock = INSECURE.wrap_socket(self.raw)
+        assert self.do("EHLO client.test").startswith(b"250")
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+        self.raw.close()
+
+
+# ---- relaying ----
+
+THERE, HERE = "victim@other.test", "campus.test"
+DISGUISES = [
+    "victim@other.test", "VICTIM@OTHER.TEST", "victim@other.test.", "victim@sub.other.test", "victim@[192.0.2.25]", "victim@[IPv6:2001:db8::25]", "victim@192.0.2.25",
+    "victim@3221226009", "victim@0xc0000219", "victim@localhost", "victim@[127.0.0.2]", "victim@[127.1]", "victim@[::1]", "victim@[IPv6:::1]", "victim@[IPv6:::ffff:127.0.0.2]",
+    # the percent hack, and bangs
+    "victim%other.test@campus.test", "victim%other.test@[127.0.0.1]", "victim%other.test@mx1.campus.test", "victim%other.test%campus.test@campus.test", "victim%other.test",
+    "%victim@other.test@campus.test", "victim%2540other.test@campus.test", "victim%40other.test@campus.test", "other.test!victim@campus.test", "other.test!victim",
+    "campus.test!other.test!victim@campus.test", "@campus.test!victim@other.test", "campus.test!victim@other.test",
+    # source routes
+    "@campus.test:victim@other.test", "@campus.test,@mx1.campus.test:victim@other.test", "@other.test:victim@other.test", "@[127.0.0.1]:victim@other.test",
+    "@campus.test:victim%other.test@campus.test", "@campus.test:@other.test:victim@other.test", "@campus.test,victim@other.test", "@campus.test:", "@campus.test:victim", "@:victim@other.test",
+    # two at signs
+    "victim@other.test@campus.test", "victim@campus.test@other.test", "u1@campus.test@other.test", "@other.test@campus.test", "victim@@campus.test", "victim@other.test,u1@campus.test",
+    "u1@campus.test,victim@other.test", "u1@campus.test;victim@other.test", "u1@campus.test victim@other.test", "u1@campus.test><victim@other.test", "u1@campus.test>, <victim@other.test",
+    # quotes
+    '"victim@other.test"@campus.test', '"victim@other.test"', '"victim"@other.test', '"u1@campus.test"@other.test', '"victim\\@other.test"@campus.test', '"@other.test:victim"@campus.test',
+    '"victim%other.test"@campus.test', '"other.test!victim"@campus.test', 'victim"@other.test"@campus.test', '""@other.test', '"u1"@campus.test@other.test', '"victim@other.test',
+    "'victim@other.test'@campus.test", "victim\\@other.test@campus.test", "u1@campus.test\\@other.test", '"u1@campus.test>"@other.test',
+    # domains that look like ours
+    "u1@xcampus.test", "u1@campus.test.other.test", "u1@campus.testx", "u1@campus-test", "u1@.campus.test", "u1@campus..test", "u1@campus.test..", "u1@-campus.test", "u1@sub.campus.test",
+    "u1@campus", "u1@test", "u1@campus.test:25", "u1@[campus.test]", "u1@campus.test#other.test", "u1@other.test#campus.test", "u1@other.test/campus.test", "u1@campus.test%other.test",
+    "u1@other.test%campus.test", "u1@other.test?campus.test", "u1@other.test\\campus.test", "u1@campus.test=other.test", "u1=campus.test@other.test", "u1+campus.test@other.test", "u1(campus.test)@other.test",
+    "u1@(comment)other.test", "u1@other.test(campus.test)", "u1@campus_test", "u1@xn--campus.test", "u1@campus.test;other.test", "u1@campus.test|other.test", "u1@{campus.test,other.test}",
+    # UTF-8
+    "victim＠other.test@campus.test", "u1@campus.test＠other.test", "u1@сampus.test", "u1@cаmpus.test", "u1@campus．test", "u1@campus。test", "u1@other.test。campus.test", "u1@ca\u00admpus.test", "u1@campus\u200b.test",
+    "u1@ｃampus.test", "u1@campus.tеst", "u1@campus.test\u2024other.test", "u1@CAMPUſ.test", "\u202etset.supmac@1u@other.test", "u1@other.test\u2028campus.test", "u1@other.test/\u2044campus.test",
+    # our own names with nobody behind them
+    "victim@campus.test", "victim-other.test@campus.test", "victim.other.test@campus.test", "~victim@campus.test", "|/bin/true@campus.test", "/etc/passwd@campus.test", ":include:/etc/passwd@campus.test",
+    "u1@mx1.campus.test", "root@mx1.campus.test", "u1", "victim", "", " ", "<>", "<victim@other.test>",
+]
+OCTETS = [b"victim@other.test\0@campus.test", b"u1@campus.test\0@other.test", b"u1@campus.test\r@other.test", b"u1@campus.test\n@other.test", b"u1@campus.test\x08@other.test", b"u1@\xffcampus.test",
+          b"victim\xc0\x80other.test@campus.test", b"u1@campus\xc0\xaetest", b"u1@campus.test\t@other.test", b"u1@campus.test\x7f"]
+
+
+@pytest.mark.parametrize("sender", ["a@far.test", "", "u1@campus.test", "postmaster"])
+def test_relaying_in_disguise(site, sender):
+    """None of these is accepted, whoever the client says is the sender: no form makes one part of the suite see an address of ours and another one a stranger's."""
+    assert len(DISGUISES) + len(OCTETS) >= 100
+    for form in [d.encode() for d in DISGUISES] + OCTETS:
+        with Client(site) as c:
+            c.do("EHLO client.test")
+            assert c.do(f"MAIL FROM:<{sender}> SMTPUTF8").startswith(b"250")
+            answer = c.do(b"RCPT TO:<" + form + b">")
+            assert answer[:1] == b"5", (form, answer)
+            answer = c.do("DATA") if b"\n" not in form else b"5"
+            assert answer[:1] == b"5", (form, answer)
+    assert not site.events("smtpd-handed")
+
+
+# ---- TLS cut off ----
+
+DATA = b"Subject: never\r\n\r\nhalf a message\r\n.\r\n"
+CHUNKS = b"BDAT 18\r\nSubject: never\r\n\r\nBDAT 16 LAST\r\nhalf a message\r\n"
+
+
+@pytest.mark.parametrize("how", ["close_notify", "reset", "clear octets"])
+@pytest.mark.parametrize("command", ["DATA", "BDAT"])
+def test_tls_cut_off_at_every_octet(site, command, how):
+    """CVE-2026-45185: TLS ends inside a message; what follows in clear is nothing, and nothing of the message stays."""
+    before = len(site.events("smtpd-handed"))
+    whole = DATA if command == "DATA" else CHUNKS
+    for at in range(len(whole)):
+        with Client(site) as c:
+            c.inside_tls()
+            c.do("MAIL FROM:<a@far.test>")
+            c.do("RCPT TO:<u1@campus.test>")
+            if command == "DATA":
+                assert c.do("DATA").startswith(b"354")
+            c.sock.sendall(whole[:at])
+            if how == "reset":
+                c.raw = c.sock
+                c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                continue
+            descriptor = socket.socket(fileno=socket.dup(c.sock.fileno()))
+            try:
+                if how == "close_notify":
+                    c.sock.settimeout(5)
+                    try:
+                        c.sock.unwrap()
+                    except (ssl.SSLError, OSError):
+                        pass
+                descriptor.sendall(whole[at:] + b"QUIT\r\n")
+            except OSError:
+                pass
+            finally:
+                descriptor.close()
+    with Client(site) as c:
+        assert c.do("NOOP").startswith(b"250")
+    wait_for(lambda: len(site.pids("smtpd")) <= 2, 20, lambda: f"sessions are left: {site.pids('smtpd')}")
+    assert len(site.events("smtpd-handed")) == before
+    assert not [e for e in site.events("died")] and not site.events("smtpd-killed")
+
+
+# ---- clients that take their time ----
+
+def test_honest_clients_beside_slow_ones(site):
+    """300 clients send an octet every second; 30 honest ones are served as if they were alone."""
+    slow, stop = [], threading.Event()
+
+    def trickle():
+        rng = random.Random(1)
+        at = 0
+        while not stop.is_set():
+            for s in slow:
+                try:
+                    s.send(b"EHLO slow.test\r\nMAIL FROM:<a@far.test>\r\n"[at % 38:at % 38 + 1])
+                except OSError:
+                    pass
+            at += 1
+            stop.wait(1 + rng.random() / 10)
+    for _ in range(300):
+        slow.append(socket.create_connection(("127.0.0.1", site.port), 20))
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    took = []
+    try:
+        for i in range(30):
+            begin = time.monotonic()
+            code, text = site.send("a@far.test", "u1@campus.test", b"Subject: honest\r\n\r\nx\r\n")
+            took.append(time.monotonic() - begin)
+            assert code == 250, text
+    finally:
+        stop.set()
+        thread.join()
+        for s in slow:
+            s.close()
+    took.sort()
+    assert took[-1] < 2, took[-5:]
+
+
+def test_a_client_that_does_not_read(site):
+    """Replies of thousands of commands that nobody reads: the session waits with what it has, and ends with the client; nobody else notices."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(("127.0.0.1", site.port))
+    s.settimeout(3)
+    sent = 0
+    group = b"MAIL FROM:<a@far.test>\r\n" + b"RCPT TO:<u1@campus.test>\r\n" * 900 + b"RSET\r\n"
+    try:
+        s.sendall(b"EHLO client.test\r\n")
+        time.sleep(0.2)
+        while sent < 50_000_000:
+            sent += s.send(group)
+    except (socket.timeout, OSError):
+        pass
+    assert sent < 50_000_000, "the session goes on reading though nobody takes its replies"
+    sessions = [p for p in site.pids("smtpd")]
+    peak = max(int(line.split()[1]) for p in sessions for line in pathlib.Path(f"/proc/{p}/status").read_text().splitlines() if line.startswith("RssAnon"))
+    assert peak < 8 * 1024, f"{peak} KiB"
+    begin = time.monotonic()
+    assert site.send("a@far.test", "u1@campus.test", b"Subject: x\r\n\r\nx\r\n")[0] == 250 and time.monotonic() - begin < 2
+    s.close()
+    wait_for(lambda: len(site.pids("smtpd")) <= 2, 20, lambda: f"sessions are left: {site.pids('smtpd')}")
