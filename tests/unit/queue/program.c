@@ -880,7 +880,7 @@ START_TEST(mishap_at_every_call)
 }
 END_TEST
 
-/* tests/crash/queue: SIGKILL at the Nth call of every kind, injected by strace (KILL_CALL=sendmsg:3). */
+/* By hand (tests/crash/calls does more): SIGKILL at the Nth call of every kind, injected by strace (KILL_CALL=sendmsg:3). */
 START_TEST(killed_at_call)
 {
 	const char *call = getenv("KILL_CALL");
