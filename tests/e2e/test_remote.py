@@ -356,7 +356,7 @@ def test_header_beyond_ascii(remote):
         got = remote(server).deliver(["x@far.test"], "far.test", header=header, utf8=utf8)
         assert got[0][0] == want[0] and (want[0] == "K" or got[0][1] == "5.6.7"), got
         mail = server.sessions[0].lines[1:2]
-        assert mail == [] if want[0] == "D" else mail[0].endswith(b" SMTPUTF8\r\n") == bool(want[1]), mail
+        assert mail in ([], [b"QUIT\r\n"]) if want[0] == "D" else mail[0].endswith(b" SMTPUTF8\r\n") == bool(want[1]), mail
 
 
 def test_tls_that_cannot_be_had(remote):
@@ -659,7 +659,7 @@ def test_killed_under_load(suite):
 
     def killer():
         rng = random.Random(3)
-        while not stop.wait(0.25):
+        while not stop.wait(0.05):
             pids = suite.pids("remote")
             if pids:
                 try:
