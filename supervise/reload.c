@@ -70,7 +70,8 @@ static bool edges_moved(const struct group *g, const struct control *before, con
 	return false;
 }
 
-/* Who keeps state and can go on beside its replacement is replaced where its sockets are not those that it needs now. */
+/* Who keeps state gets new settings, but where its sockets are not those that it needs now: then a replacement comes beside it, where it can go on
+ * so, or else when it has ended.  What is sent to it meanwhile waits in its socket. */
 static void renew(struct suite *s, struct slot *slot, bool listen_changed, bool moved)
 {
 	const struct graph_row *row = slot->group->row;
@@ -80,7 +81,9 @@ static void renew(struct suite *s, struct slot *slot, bool listen_changed, bool 
 			suite_leave(slot->now);
 		if (slot->next)
 			suite_leave(slot->next);
-	} else if (row->keeps_state && !(listen_changed && graph_has_port(row, PORT_LISTEN)) && !(moved && row->drains) && slot->now) {
+	} else if (row->keeps_state && !row->drains && moved && slot->now) {
+		suite_leave(slot->now);
+	} else if (row->keeps_state && !(listen_changed && graph_has_port(row, PORT_LISTEN)) && !moved && slot->now) {
 		hand_over(s, slot);
 	} else {
 		suite_replace(s, slot);

@@ -77,9 +77,19 @@ static void start(struct suite *s, struct slot *slot)
 	start_failed(s, slot, e.text);
 }
 
+/* What keeps state alone has it until it has ended. */
+static bool held_by_another(const struct suite *s, const struct slot *slot)
+{
+	const struct graph_row *row = slot->group->row;
+	for (unsigned i = 0; row->keeps_state && !row->drains && i < PROCESSES_MAX; i++)
+		if (s->process[i].state == PROCESS_LEAVING && s->process[i].slot == slot)
+			return true;
+	return false;
+}
+
 static bool due(const struct suite *s, const struct slot *slot)
 {
-	if (s->phase == PHASE_STOPPING || !slot->group->wanted || slot->now || slot->next)
+	if (s->phase == PHASE_STOPPING || !slot->group->wanted || slot->now || slot->next || held_by_another(s, slot))
 		return false;
 	return s->phase != PHASE_LINE || !graph_has_port(slot->group->row, PORT_LISTEN);
 }

@@ -553,3 +553,51 @@ def test_others_addresses_are_recorded_by_default(site):
         assert sent_as(s, envelope, header) == 250, (envelope, header)
     s.close()
     wait_for(lambda: site.log().count(" smtpd-foreign ") == len(OTHERS))
+
+
+def test_scanning_begins_with_a_reload(site):
+    """A program that keeps state is started anew when what stands behind it is another program than before."""
+    exe = (b"From: u1@campus.test\r\nTo: u2@campus.test\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+           b"Content-Type: application/octet-stream; name=\"holiday.exe\"\r\n\r\nMZ\r\n--b--\r\n")
+
+    def answer():
+        s = submit(site)
+        s.login("u1", SECRET)
+        s.mail("u1@campus.test")
+        s.rcpt("u2@campus.test")
+        code = s.data(exe)[0]
+        s.close()
+        return code
+
+    site.start()
+    assert answer() == 250
+    site.control("banned", "*.exe")
+    site.reload()
+    codes = []
+    wait_for(lambda: codes.append(answer()) or codes[-1] == 550, why=lambda: codes)
+    assert set(codes) <= {250, 550} and {answer() for _ in range(3)} == {550}
+    site.control("banned", None)
+    site.reload()
+    wait_for(lambda: codes.append(answer()) or codes[-1] == 250, why=lambda: codes)
+    assert set(codes) <= {250, 550} and {answer() for _ in range(3)} == {250}
+
+
+def test_lmtp_begins_with_a_reload(site):
+    """The same for the queue, under mail: nothing is lost and nothing comes twice."""
+    site.start()
+    s = site.smtp()
+    s.ehlo()
+    ids = set()
+    for i in range(40):
+        if i == 10:
+            site.control("lmtproutes", "lmtp.test:127.0.0.1:1")
+            site.reload()
+        assert s.mail("a@far.test")[0] == 250 and s.rcpt("u1@campus.test")[0] == 250
+        code, text = s.data(b"Subject: %d\r\n\r\nx\r\n" % i)
+        assert code == 250
+        ids.add(text.split()[-1].decode())
+        time.sleep(0.02)
+    s.close()
+    mail = site.wait_mail("u1", 40)
+    assert len(mail) == len(ids) == 40
+    assert site.log().count("queue[") and site.log().count(" - queue-recovered ") == 2
