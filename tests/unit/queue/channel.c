@@ -343,6 +343,11 @@ START_TEST(mass_mail_leaves_room)
 	ck_assert_uint_eq(strlen(sent()), 6);
 	add("x", 1);
 	ck_assert_str_eq(sent(), "x");
+}
+END_TEST
+
+START_TEST(mass_mail_leaves_room_in_maildirs)
+{
 	begin(AGENT_LOCAL, 10);
 	at("")->proven = true;
 	add_mass("", 8, 15);
@@ -388,7 +393,7 @@ START_TEST(nothing_is_forgotten)
 }
 END_TEST
 
-UNIT_MAIN("channel", tcase_add_test(t, persons_first); tcase_add_test(t, destinations_with_persons_first); tcase_add_test(t, mass_mail_leaves_room);
+UNIT_MAIN("channel", tcase_add_test(t, persons_first); tcase_add_test(t, destinations_with_persons_first); tcase_add_test(t, mass_mail_leaves_room); tcase_add_test(t, mass_mail_leaves_room_in_maildirs);
 	tcase_add_loop_test(t, nothing_is_forgotten, 0, 30); tcase_add_test(t, turns); tcase_add_test(t, one_worker); tcase_add_test(t, maildirs_are_one); tcase_add_test(t, dead);
 	tcase_add_test(t, grows); tcase_add_test(t, shrinks); tcase_add_test(t, others_keep_a_share); tcase_add_test(t, unanswered_are_not_counted);
 	tcase_add_test(t, goes_on); tcase_add_test(t, recovers); tcase_add_test(t, forgets);)
