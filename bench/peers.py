@@ -202,9 +202,9 @@ class Notqmail(Server):
         subprocess.run(["chroot", str(self.root), "/var/qmail/bin/qmail-newu"], check=True)
         env = {"PATH": "/var/qmail/bin:/usr/bin:/bin"}
         if mode != "accept":
-            self.send = self.launch(["chroot", self.root, "qmail-start", "./"], env=env)
+            self.send = self.launch(["/usr/sbin/chroot", self.root, "qmail-start", "./"], env=env)
         uid, gid = self.user("qmaild")
-        self.process = self.launch(["chroot", self.root, "tcpserver", "-H", "-R", "-l0", "-c", "1200", "-b", "1024", "-u", uid, "-g", gid,
+        self.process = self.launch(["/usr/sbin/chroot", self.root, "tcpserver", "-H", "-R", "-l0", "-c", "1200", "-b", "1024", "-u", uid, "-g", gid,
                                     "127.0.0.1", self.port, "qmail-smtpd"], env=env)
         wait_port(self.port)
 
