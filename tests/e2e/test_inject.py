@@ -199,7 +199,7 @@ def test_qmail_inject_n(line):
     assert line.events("inject-handed") == []
 
 
-@pytest.mark.parametrize("args, env", [(["-R", "u1"], {}), (["u1"], {"QMAILINJECT": "m"}), (["u1"], {"QMAILMFTFILE": "/x"}), (["-x"], {}), ([], {})])
+@pytest.mark.parametrize("args, env", [(["-M", "u1"], {}), (["u1"], {"QMAILINJECT": "m"}), (["u1"], {"QMAILMFTFILE": "/x"}), (["-x"], {}), ([], {})])
 def test_qmail_inject_refuses(line, args, env):
     assert run(line, "qmail-inject", *args, message=b"Subject: x\n\nx\n", env=env).returncode == 100
 
