@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -49,8 +51,8 @@ static struct options {
 	bool local, kill, verbose;
 	unsigned most, workers;
 	const char *call;
-} opt = {.workers = 2};
-static char top[64], template[96];
+} opt = {.workers = 6}; /* they wait more than they work */
+static char top[64], template[96], place[96]; /* the spool as every run finds it; where each run has it */
 static struct call call[CALLS_MOST];
 static unsigned calls;
 static struct run *runs;
@@ -118,13 +120,13 @@ static void send_all(struct rig *r, unsigned from, unsigned count, struct total 
 	}
 }
 
-/* Wait for the deliveries, for as long as it makes sense. */
-static void settle(struct rig *r, struct total *t)
+/* Wait for the deliveries, for as long as it makes sense: not for long where every one fails. */
+static void settle(struct rig *r, struct total *t, bool lasting)
 {
 	static char ignored[4096];
 	/* Each look is a dozen calls more to be interrupted. */
 	r->poll_usec = 40000;
-	for (int i = 0; i < 30 && !rig_queue_dead(r); i++) {
+	for (int i = 0; i < (lasting ? 6 : 30) && !rig_queue_dead(r); i++) {
 		if (opt.local && revive_local(r, t))
 			rig_command(r, ignored, sizeof ignored, "retry", "all");
 		if (rig_idle(r, 30))
@@ -133,22 +135,26 @@ static void settle(struct rig *r, struct total *t)
 	r->poll_usec = 2000;
 }
 
+/* FROM's content becomes TO's. */
+static void copy_folder(const char *from, const char *to)
+{
+	char all[128];
+	const char *make[] = {"mkdir", "-p", to, NULL}, *empty[] = {"find", to, "-mindepth", "1", "-delete", NULL}, *copy[] = {"cp", "-a", "--sparse=always", all, to, NULL};
+	snprintf(all, sizeof all, "%s/.", from);
+	spawn(make);
+	spawn(empty);
+	spawn(copy);
+}
+
 /* A spool as a killed queue leaves it, to begin each run with. */
 static void make_template(struct rig *r)
 {
-	snprintf(r->state, sizeof r->state, "%s", template);
 	rig_folders(r);
 	if (!rig_start(r))
 		die("the queue did not start");
 	send_all(r, 0, FIRST, NULL);
 	rig_end(r, SIGKILL);
-}
-
-static void copy_template(const char *to)
-{
-	const char *remove[] = {"rm", "-rf", to, NULL}, *copy[] = {"cp", "-a", "--sparse=always", template, to, NULL};
-	spawn(remove);
-	spawn(copy);
+	copy_folder(place, template);
 }
 
 /* The first run: how often is each call made? */
@@ -182,13 +188,13 @@ static void count_calls(struct rig *r)
 {
 	char path[128];
 	snprintf(path, sizeof path, "%s/count", top);
-	copy_template(r->state);
+	copy_folder(template, place);
 	r->trace_file = path;
 	*(opt.local ? &r->trace_local : &r->trace_queue) = "trace=all";
 	if (!rig_start(r))
 		die("the queue did not start under strace");
 	send_all(r, FIRST, MESSAGES, NULL);
-	settle(r, NULL);
+	settle(r, NULL, false);
 	rig_end(r, SIGTERM);
 	r->trace_local = r->trace_queue = NULL;
 	usleep(50000); /* strace writes its last lines */
@@ -271,7 +277,7 @@ static void mishap(struct rig *r, const struct run *x, struct total *t, char wor
 	bool started = rig_start(r);
 	if (started) {
 		send_all(r, FIRST, MESSAGES, t);
-		settle(r, t);
+		settle(r, t, x->lasting);
 	}
 	/* A queue that went through one error and lives on takes mail again, without a hand. */
 	unsigned more = FIRST + MESSAGES;
@@ -317,7 +323,7 @@ static void one_run(struct rig *r, const struct run *x, struct total *t, const c
 	char words[160];
 	for (unsigned i = FIRST; i < FIRST + MESSAGES + 1; i++)
 		atomic_store(&r->ledger->acked_at[i], 0);
-	copy_template(r->state);
+	copy_folder(template, place);
 	if (truncate(getenv("RIG_LOG"), 0) < 0 && errno != ENOENT)
 		die("log");
 	mishap(r, x, t, words, trace_path);
@@ -343,6 +349,15 @@ static void one_run(struct rig *r, const struct run *x, struct total *t, const c
 		;
 }
 
+/* The log names Maildirs by their paths (members of lists keep their targets), so every run must have them where the first queue had them. */
+static void own_place(unsigned number)
+{
+	char own[96];
+	snprintf(own, sizeof own, "%s/own%u", top, number);
+	if (mkdir(own, 0755) < 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount(own, place, NULL, MS_BIND, NULL) < 0)
+		die(own);
+}
+
 static void worker(struct rig *r, struct total *t, unsigned number)
 {
 	char trace_path[128];
@@ -351,7 +366,7 @@ static void worker(struct rig *r, struct total *t, unsigned number)
 	r->ledger = mmap(NULL, sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	memcpy(r->ledger, all, sizeof *all);
 	snprintf(r->run, sizeof r->run, "%.60s/run%u", top, number);
-	snprintf(r->state, sizeof r->state, "%.60s/state%u", top, number);
+	own_place(number);
 	snprintf(trace_path, sizeof trace_path, "%s/trace%u", top, number);
 	char log[128];
 	snprintf(log, sizeof log, "%s/log%u", top, number);
@@ -423,10 +438,10 @@ int main(int argc, char **argv)
 	snprintf(run, sizeof run, "%s/run", top);
 	if (mkdir(run, 0755) < 0)
 		die(run);
-	rig_open(&r, template, run);
+	snprintf(place, sizeof place, "%s/state", top);
+	rig_open(&r, place, run);
 	r.local_count = 1;
 	make_template(&r);
-	snprintf(r.state, sizeof r.state, "%.60s/state", top);
 	count_calls(&r);
 	plan();
 	pid_t of[MAX_WORKERS];
