@@ -1,13 +1,19 @@
 /* Buffers: see buf.h.  Growth doubles, checked against overflow and the maximum. */
 #include "lib/buf.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
+
+/* Is there room for N more already? */
+static inline bool fits(const struct buf *b, size_t n)
+{
+	return !b->overflow && n <= b->size - b->n;
+}
 
 char *buf_room(struct buf *b, size_t n)
 {
 	size_t need;
+	if (fits(b, n) && b->p)
+		return b->p + b->n;
 	if (b->overflow || __builtin_add_overflow(b->n, n, &need) || need > b->max) {
 		b->overflow = true;
 		return NULL;
@@ -34,7 +40,7 @@ void buf_add(struct buf *b, const void *p, size_t n)
 {
 	if (n == 0)
 		return;
-	char *to = buf_room(b, n);
+	char *to = fits(b, n) ? b->p + b->n : buf_room(b, n);
 	if (to) {
 		memcpy(to, p, n);
 		b->n += n;
@@ -53,29 +59,10 @@ void buf_add_str(struct buf *b, const char *s)
 
 void buf_add_char(struct buf *b, char c)
 {
-	buf_add(b, &c, 1);
-}
-
-void buf_add_format(struct buf *b, const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-	va_start(ap, format);
-	int n = vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	if (n < 0) {
-		b->overflow = true;
-	} else if ((size_t)n < sizeof text) {
-		buf_add(b, text, (size_t)n);
-	} else {
-		char *to = buf_room(b, (size_t)n + 1);
-		if (!to)
-			return;
-		va_start(ap, format);
-		vsnprintf(to, (size_t)n + 1, format, ap);
-		va_end(ap);
-		b->n += (size_t)n;
-	}
+	if (fits(b, 1))
+		b->p[b->n++] = c;
+	else
+		buf_add(b, &c, 1);
 }
 
 void buf_drop(struct buf *b, size_t n)

@@ -18,6 +18,8 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_slice(struct buf *b, struct slice s);
 void buf_add_str(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
+/* format.c: V in decimal; as printf() would put it.  All of a format is added, or nothing (.overflow). */
+void buf_add_number(struct buf *b, long long v);
 void buf_add_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Room for N more octets at the end, to be counted with .n += used; NULL on overflow. */
 char *buf_room(struct buf *b, size_t n);

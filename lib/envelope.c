@@ -63,8 +63,8 @@ static void add(struct buf *b, char key, struct slice value)
 static void add_number(struct buf *b, char key, long long v)
 {
 	char space[24];
-	struct buf text = {space, 0, sizeof space, sizeof space, false};
-	buf_add_format(&text, "%lld", v);
+	struct buf text = BUF_OVER(space);
+	buf_add_number(&text, v);
 	add(b, key, buf_slice(&text));
 }
 

@@ -2,6 +2,8 @@
  * is copied.  RFC 5322 2.2, 3.6.8, and 4.5 for blanks before the colon. */
 #include "lib/header.h"
 
+#include "lib/calendar.h"
+
 static bool blank(struct slice s, size_t at)
 {
 	return at < s.n && (s.p[at] == ' ' || s.p[at] == '\t');
@@ -85,29 +87,11 @@ size_t header_length(struct slice message, bool *no_blank)
 	return message.n - rest.n + !*no_blank;
 }
 
-/* Days since 1970 to a date of the Gregorian calendar, counted from 1 March of year 0, so that the leap day comes last.
- * (gmtime_r() would read time zone files, which a confined program cannot.) */
-static void date_of(int64_t days, int64_t *year, int *month, int *day)
-{
-	days += 719468;
-	int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-	int64_t of_era = days - era * 146097;
-	int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	int64_t of_year = of_era - (365 * y + y / 4 - y / 100);
-	int64_t m = (5 * of_year + 2) / 153;
-	*day = (int)(of_year - (153 * m + 2) / 5 + 1);
-	*month = (int)(m < 10 ? m + 2 : m - 10);
-	*year = y + era * 400 + (*month < 2);
-}
-
 void header_date(struct buf *b, int64_t wall_usec)
 {
-	static const char days[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
+	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	int64_t sec = wall_usec / 1000000 - (wall_usec % 1000000 < 0), year;
-	int64_t day = sec / 86400 - (sec % 86400 < 0);
-	int month, mday, rest = (int)(sec - day * 86400);
-	date_of(day, &year, &month, &mday);
-	buf_add_format(b, "%s, %d %s %04lld %02d:%02d:%02d +0000", days[(day % 7 + 7) % 7], mday, months[month],
-		(long long)year, rest / 3600, rest / 60 % 60, rest % 60);
+	struct calendar c;
+	calendar_of(&c, wall_usec / 1000000 - (wall_usec % 1000000 < 0));
+	buf_add_format(b, "%s, %d %s %04lld %02d:%02d:%02d +0000", days[c.weekday], c.day, months[c.month - 1], c.year, c.hour, c.minute, c.second);
 }

@@ -1,9 +1,10 @@
 /* Log lines: see log.h.  No allocation; one write(2) a line. */
 #include "lib/log.h"
 
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "lib/calendar.h"
 
 const struct log_event_info log_events[EV_COUNT] = {
 #define EVENT(name, program, keys, meaning) {#name, program, keys, meaning},
@@ -60,12 +61,11 @@ void log_quote(struct buf *b, struct slice v)
 static void add_head(struct buf *b, enum log_event event, const char *id)
 {
 	struct timespec t;
-	struct tm tm;
-	char when[32];
+	struct calendar c;
 	clock_gettime(CLOCK_REALTIME, &t);
-	gmtime_r(&t.tv_sec, &tm);
-	(void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-	buf_add_format(b, "%s.%06ldZ %s[%d] %s ", when, t.tv_nsec / 1000, program, (int)getpid(), id && *id ? id : "-");
+	calendar_of(&c, t.tv_sec);
+	buf_add_format(b, "%04lld-%02d-%02dT%02d:%02d:%02d.%06ldZ %s[%d] %s ", c.year, c.month, c.day, c.hour, c.minute, c.second, t.tv_nsec / 1000,
+		program, (int)getpid(), id && *id ? id : "-");
 	for (const char *p = log_events[event].name; *p; p++)
 		buf_add_char(b, *p == '_' ? '-' : *p);
 }
@@ -82,7 +82,7 @@ void log_write(enum log_event event, const char *id, const struct log_field *f)
 		buf_add_str(&b, f->key);
 		buf_add_char(&b, '=');
 		if (f->is_number)
-			buf_add_format(&b, "%lld", f->number);
+			buf_add_number(&b, f->number);
 		else
 			log_quote(&b, f->text);
 		if (b.overflow)

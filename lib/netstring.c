@@ -1,13 +1,10 @@
 /* Netstrings: see netstring.h.  Input is not trusted: nine digits at most, no leading zero, the comma must be there. */
 #include "lib/netstring.h"
 
-#include <stdio.h>
-
 void netstring_add(struct buf *b, struct slice s)
 {
-	char head[24];
-	int n = snprintf(head, sizeof head, "%zu:", s.n);
-	buf_add(b, head, (size_t)n);
+	buf_add_number(b, (long long)s.n);
+	buf_add_char(b, ':');
 	buf_add_slice(b, s);
 	buf_add_char(b, ',');
 }
@@ -20,8 +17,9 @@ void netstring_add_str(struct buf *b, const char *s)
 void netstring_add_number(struct buf *b, long long v)
 {
 	char text[24];
-	int n = snprintf(text, sizeof text, "%lld", v);
-	netstring_add(b, slice_make(text, (size_t)n));
+	struct buf digits = BUF_OVER(text);
+	buf_add_number(&digits, v);
+	netstring_add(b, buf_slice(&digits));
 }
 
 int netstring_take(struct slice *out, struct slice *rest, size_t max)
