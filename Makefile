@@ -27,7 +27,7 @@ LIBS    = $(PKG_LIBS) -lldap -llber -lclamav -lcdb -lunbound -lm $(if $(SAN),-Wl
 
 # One process per session: a fork of a static program copies less (docs/decisions.md).
 ifndef SAN
-LDFLAGS_postern-smtpd = -static-pie
+LDFLAGS_postern-smtpd = -static-pie -Wl,-z,noseparate-code,-T,smtpd-outside/session.ld
 LIBS_postern-smtpd    = -lseccomp -lcdb
 endif
 

@@ -36,6 +36,8 @@ bool program_stopping(void);
 bool program_replaced(void);
 /* Make SIGTERM set that flag (no SA_RESTART) and ignore SIGPIPE; program_start() does it. */
 void program_catch_stop(void);
+/* From now on SIGTERM cuts off just waits with a timeout (poll, a socket with SO_RCVTIMEO: signal(7)), no other call. */
+void program_restart_calls(void);
 /* Log EV_fatal and exit 111; only start-up code calls it. */
 _Noreturn void program_fatal(const struct err *e);
 /* The settings handed over at start or by the last reload. */

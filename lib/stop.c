@@ -16,10 +16,20 @@ bool program_stopping(void)
 	return stopping;
 }
 
+static void catch_stop(int flags)
+{
+	struct sigaction stop = {.sa_handler = on_sigterm, .sa_flags = flags};
+	sigaction(SIGTERM, &stop, NULL);
+}
+
 void program_catch_stop(void)
 {
-	struct sigaction stop = {.sa_handler = on_sigterm};
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
-	sigaction(SIGTERM, &stop, NULL);
+	catch_stop(0);
 	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+void program_restart_calls(void)
+{
+	catch_stop(SA_RESTART);
 }

@@ -204,10 +204,11 @@ void door_session_count(struct door *d, const struct client *c)
 
 static void take_report(struct door *d, struct client *c, struct slice text)
 {
-	enum handover_report what;
-	unsigned n;
-	if (handover_report_decode(&what, &n, text) == 0 && c->report[what] <= REPORTS_MAX) {
-		c->report[what] += n;
+	unsigned n[REPORT_COUNT];
+	if (handover_report_decode(n, text) == 0) {
+		for (int k = 0; k < REPORT_COUNT; k++)
+			if (c->report[k] <= REPORTS_MAX)
+				c->report[k] += n[k];
 		return;
 	}
 	if (door_may_log(d))
@@ -215,16 +216,14 @@ static void take_report(struct door *d, struct client *c, struct slice text)
 	(void)!door_watch(d, &c->watch, 0);
 }
 
-/* One packet; false: nothing is there, or no more is read of this session. */
-static bool read_report(struct door *d, struct client *c)
+/* One packet.  1; 0: the session has said all that it will say; -1: nothing is there yet. */
+static int read_report(struct door *d, struct client *c)
 {
-	char text[64];
+	char text[REPORT_OCTETS];
 	ssize_t n = recv(c->watch.fd, text, sizeof text, MSG_DONTWAIT);
 	if (n > 0)
 		take_report(d, c, slice_make(text, (size_t)n));
-	else if (n == 0)
-		(void)!door_watch(d, &c->watch, 0);
-	return n > 0;
+	return n > 0 ? 1 : n == 0 ? 0 : -1;
 }
 
 /* The session's end is when the token is closed (EPOLLHUP), which is reported whatever is asked for; while it lives it stays counted,
@@ -232,10 +231,11 @@ static bool read_report(struct door *d, struct client *c)
 void door_session_event(struct door *d, struct client *c, uint32_t events)
 {
 	if (!(events & (EPOLLHUP | EPOLLERR))) {
-		(void)read_report(d, c);
+		if (read_report(d, c) == 0)
+			(void)!door_watch(d, &c->watch, 0);
 		return;
 	}
-	for (int i = 0; i < LAST_REPORTS_MAX && read_report(d, c); i++)
+	for (int i = 0; i < LAST_REPORTS_MAX && read_report(d, c) > 0; i++)
 		;
 	door_client_close(d, c);
 }

@@ -5,14 +5,12 @@
 #include "smtpd-outside/handover.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/socket.h>
 
 #include "lib/addr.h"
 #include "lib/netstring.h"
 
 #define LISTENER_MAX 32
-#define REPORTED_MOST 1000000
 
 static const char *const report_names[REPORT_COUNT] = {
 	[REPORT_BADRCPT] = "badrcpt",
@@ -126,27 +124,39 @@ int handover_receive(struct handover *h, int *client_fd, int *token_fd, char *sp
 	return 0;
 }
 
-void handover_report(int token_fd, enum handover_report what, unsigned count)
+void handover_report(int token_fd, const unsigned counts[REPORT_COUNT])
 {
-	char text[64];
-	if (count == 0)
-		return;
-	int n = snprintf(text, sizeof text, "%s %u", report_names[what], count < REPORTED_MOST ? count : REPORTED_MOST);
-	while (send(token_fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
+	char text[REPORT_OCTETS];
+	struct buf b = BUF_OVER(text);
+	for (int k = 0; k < REPORT_COUNT; k++)
+		if (counts[k])
+			buf_add_format(&b, "%s%s %u", b.n ? " " : "", report_names[k], counts[k] < REPORTED_MOST ? counts[k] : REPORTED_MOST);
+	while (b.n && send(token_fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
 
-int handover_report_decode(enum handover_report *what, unsigned *count, struct slice text)
+static int kind_named(struct slice name)
 {
-	struct slice word;
-	long long v;
-	if (!slice_cut(&word, &text, ' ') || !text.p || slice_number(&v, text, 1, REPORTED_MOST) < 0)
-		return E_PEER;
-	for (int k = 0; k < REPORT_COUNT; k++)
-		if (slice_eq_str(word, report_names[k])) {
-			*what = (enum handover_report)k;
-			*count = (unsigned)v;
-			return 0;
-		}
-	return E_PEER;
+	int k = 0;
+	while (k < REPORT_COUNT && !slice_eq_str(name, report_names[k]))
+		k++;
+	return k;
+}
+
+int handover_report_decode(unsigned counts[REPORT_COUNT], struct slice text)
+{
+	unsigned found[REPORT_COUNT] = {0};
+	do {
+		struct slice name, digits;
+		long long v;
+		if (!slice_cut(&name, &text, ' ') || !text.p)
+			return E_PEER;
+		slice_cut(&digits, &text, ' ');
+		int k = kind_named(name);
+		if (k == REPORT_COUNT || found[k] || slice_number(&v, digits, 1, REPORTED_MOST) < 0)
+			return E_PEER;
+		found[k] = (unsigned)v;
+	} while (text.p);
+	memcpy(counts, found, sizeof found);
+	return 0;
 }

@@ -40,7 +40,7 @@ bool handover_value_valid(struct slice value);
 MUST_CHECK int handover_receive(struct handover *h, int *client_fd, int *token_fd, char *space, int sock, int64_t deadline,
 	struct err *e);
 
-/* What a session reports: COUNT more of a kind.  Never blocks, never fails: a report that does not fit is lost. */
+/* What a session reports, in one packet: "KIND COUNT" of each kind of which there are some, with blanks between. */
 enum handover_report {
 	REPORT_BADRCPT,  /* recipients refused */
 	REPORT_ERRORS,   /* commands not understood or out of order */
@@ -49,7 +49,10 @@ enum handover_report {
 	REPORT_RECIPIENTS, /* recipients accepted */
 	REPORT_COUNT
 };
-void handover_report(int token_fd, enum handover_report what, unsigned count);
-/* One report as it came.  0 or E_PEER; *COUNT is 1..1000000. */
-MUST_CHECK int handover_report_decode(enum handover_report *what, unsigned *count, struct slice text);
+#define REPORT_OCTETS 128   /* the longest packet, with room */
+#define REPORTED_MOST 1000000
+/* COUNTS over REPORTED_MOST are cut to it.  Never blocks, never fails: a report that does not fit is lost.  Nothing is sent where all are 0. */
+void handover_report(int token_fd, const unsigned counts[REPORT_COUNT]);
+/* A report as it came.  0; E_PEER with COUNTS untouched: not of this form, a kind twice, a count not 1..REPORTED_MOST. */
+MUST_CHECK int handover_report_decode(unsigned counts[REPORT_COUNT], struct slice text);
 #endif

@@ -186,11 +186,11 @@ static void one_command(struct session *s)
 
 static void report(const struct session *s)
 {
-	handover_report(s->token_fd, REPORT_BADRCPT, s->unknown);
-	handover_report(s->token_fd, REPORT_ERRORS, s->errors);
-	handover_report(s->token_fd, REPORT_AUTHFAIL, s->auth_failures);
-	handover_report(s->token_fd, REPORT_MESSAGES, s->messages);
-	handover_report(s->token_fd, REPORT_RECIPIENTS, s->accepted);
+	const unsigned counts[REPORT_COUNT] = {
+		[REPORT_BADRCPT] = s->unknown, [REPORT_ERRORS] = s->errors, [REPORT_AUTHFAIL] = s->auth_failures,
+		[REPORT_MESSAGES] = s->messages, [REPORT_RECIPIENTS] = s->accepted,
+	};
+	handover_report(s->token_fd, counts);
 }
 
 /* Is the client likely to be in the middle of sending?  Not where it was waiting for us or we for it. */
@@ -210,8 +210,11 @@ static void begin_session(struct session *s, int64_t begin)
 	s->own = BUF_INIT(QUESTION_MAX);
 	s->io.line_max = COMMAND_LINE_MAX;
 	s->io.session_end = begin + s->set.session_msec;
+	s->io.wait_msec = (long)s->set.timeout_msec;
 	if (s->tls_first)
 		session_inside_tls(s);
+	else
+		session_adopt(&s->io, s->io.fd);
 	if (!s->why)
 		session_reply(s, REPLY_greeting, s->set.greeting);
 }

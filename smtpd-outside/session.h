@@ -39,6 +39,7 @@ struct session_recipient {
 struct session_io {
 	int fd;
 	int64_t session_end; /* no deadline is later */
+	long wait_msec;      /* for a command: control/timeoutsmtpd */
 	size_t start, end;   /* unread input */
 	size_t out_n;
 	size_t line_max;     /* octets of a command line with CR LF */
@@ -110,6 +111,8 @@ struct slice session_rcpt(const struct session *s, size_t number);
 struct slice session_orcpt(const struct session *s, size_t number);
 
 /* session_io.c.  Deadlines are capped by session_end. */
+/* FD, blocking, is the client's connection from now on; .wait_msec is set. */
+void session_adopt(struct session_io *io, int fd);
 /* Send all replies that wait. */
 void session_flush(struct session_io *io);
 void session_write(struct session_io *io, struct slice text);

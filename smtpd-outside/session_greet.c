@@ -121,7 +121,7 @@ void session_unknown(struct session *s)
 static void begin_anew(struct session *s, int clear_fd, const struct tls_facts *facts)
 {
 	close_fd(&s->io.fd);
-	s->io.fd = clear_fd;
+	session_adopt(&s->io, clear_fd);
 	s->io.start = s->io.end = 0;
 	snprintf(s->tls, sizeof s->tls, "%s %s", facts->version, facts->cipher);
 	s->state = STATE_NEW;

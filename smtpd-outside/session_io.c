@@ -1,14 +1,14 @@
 /* The client's connection: lines in, replies out, both through fixed buffers.  Whoever is at the other end is hostile until proven
  * otherwise and may be slow: every wait has a deadline.
  *
- * The process keeps SIGTERM blocked but for the moment in which it waits for a command, so that lib/io's calls are never cut off in the
- * middle of a command; ppoll() opens and closes that window in one step, which poll() of lib/io cannot. */
+ * SIGTERM sets a flag that counts while a command is waited for, and nowhere else.  Its handler has SA_RESTART, so nothing in the middle of a command is cut
+ * off; a wait with a timeout is, always (signal(7)).  One that comes just before the wait is made up for: the parent repeats it. */
 #include "smtpd-outside/session.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "lib/io.h"
 #include "lib/program.h"
@@ -68,25 +68,29 @@ ssize_t session_read(struct session_io *io, char *p, size_t room, int64_t deadli
 	}
 }
 
-/* Wait for a command: the one place where SIGTERM gets through. */
-static int wait_idle(struct session_io *io, int64_t deadline)
+/* The next octets of a command, to P, until DEADLINE.  What comes first after a reply is waited for in the call that reads it, for as long as the socket was
+ * told (session_adopt()); the rest of a line, and what the session's end comes before, by the clock.  E_REFUSED: told to stop. */
+static ssize_t read_command(struct session_io *io, char *p, size_t room, int64_t deadline)
 {
-	struct pollfd p = {.fd = io->fd, .events = POLLIN};
-	sigset_t open;
-	sigemptyset(&open);
-	for (;;) {
-		int left = deadline_left(capped(io, deadline));
-		struct timespec t = {left / 1000, left % 1000 * 1000000};
-		int n = ppoll(&p, 1, &t, &open);
-		if (program_stopping())
-			return E_REFUSED;
-		if (n > 0)
-			return 0;
-		if (n == 0)
-			return E_TIMEOUT;
-		if (errno != EINTR)
+	bool first = io->start == io->end && deadline_left(io->session_end) > io->wait_msec;
+	while (!program_stopping()) {
+		ssize_t n = recv(io->fd, p, room, first ? 0 : MSG_DONTWAIT);
+		if (n >= 0)
+			return n;
+		if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK)
 			return E_EOF;
+		struct pollfd one = {.fd = io->fd, .events = POLLIN};
+		if (!program_stopping() && poll(&one, 1, deadline_left(capped(io, deadline))) == 0)
+			return E_TIMEOUT;
 	}
+	return E_REFUSED;
+}
+
+void session_adopt(struct session_io *io, int fd)
+{
+	struct timeval wait = {io->wait_msec / 1000, io->wait_msec % 1000 * 1000};
+	io->fd = fd;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait); /* where that fails poll() is left */
 }
 
 static int fill(struct session_io *io, int64_t deadline)
@@ -99,14 +103,9 @@ static int fill(struct session_io *io, int64_t deadline)
 		io->end -= io->start;
 		io->start = 0;
 	}
-	int r = wait_idle(io, deadline);
-	if (r)
-		return r;
-	ssize_t n = receive(io, io->in + io->end, SESSION_READ_OCTETS);
-	if (n == E_TIMEOUT)
-		return 0;
+	ssize_t n = read_command(io, io->in + io->end, SESSION_READ_OCTETS, deadline);
 	if (n <= 0)
-		return E_EOF;
+		return n == 0 ? E_EOF : (int)n;
 	io->end += (size_t)n;
 	return 0;
 }

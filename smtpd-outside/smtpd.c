@@ -18,6 +18,7 @@
 #include "lib/program.h"
 
 #define REAP_MSEC 1000 /* how late a child's end may be seen while no connection comes */
+#define REAP_EVERY 16  /* connections, while they come: each look walks over all children */
 #define NUDGE_MSEC 200
 #define HEAP_PAD_OCTETS (128 * 1024)
 
@@ -33,14 +34,6 @@ static void reap(struct smtpd *d)
 		if (WIFSIGNALED(status))
 			LOG(EV_smtpd_killed, "", F_NUM("child", pid), F_NUM("signal", WTERMSIG(status)), F_NUM("octets", octets));
 	}
-}
-
-static void block_sigterm(void)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 /* A rule that cannot be obeyed: serve nobody under it rather than with another limit. */
@@ -62,7 +55,6 @@ _Noreturn static void child(struct smtpd *d, const struct handover *h, int clien
 {
 	struct err e = {0};
 	struct session *s = &d->session;
-	block_sigterm();
 	/* whoever takes a session over must not be handed other clients, nor speak to the supervisor */
 	close(d->in_port);
 	close(program_lifeline());
@@ -110,7 +102,7 @@ static void serve(struct smtpd *d, const struct handover *h, int client_fd, int 
 		no_room(client_fd, &e);
 		return;
 	}
-	pid_t pid = fork();
+	pid_t pid = _Fork(); /* without fork()'s locks and handlers: there is one thread, and each would be a page to copy */
 	if (pid == 0)
 		child(d, h, client_fd, token_fd, slot);
 	if (pid > 0) {
@@ -141,18 +133,21 @@ static void settle_heap(void)
 	mallopt(M_TRIM_THRESHOLD, 4 * HEAP_PAD_OCTETS);
 	void *volatile p = malloc(HEAP_PAD_OCTETS);
 	free(p);
+	malloc_trim(HEAP_PAD_OCTETS);
 }
 
 void smtpd_run(struct smtpd *d)
 {
+	unsigned served = 0;
 	settle_heap();
+	program_restart_calls();
 	while (!program_stopping()) {
 		struct handover h;
 		struct err e;
 		int client_fd = -1, token_fd = -1;
 		int64_t deadline = d->slots.live ? deadline_in(REAP_MSEC) : DEADLINE_NEVER;
 		int r = handover_receive(&h, &client_fd, &token_fd, space, d->in_port, deadline, &e);
-		if (d->slots.live)
+		if (d->slots.live && (r != 0 || ++served % REAP_EVERY == 0))
 			reap(d);
 		if (r == 0)
 			serve(d, &h, client_fd, token_fd);

@@ -119,27 +119,48 @@ START_TEST(receive)
 }
 END_TEST
 
+static bool same_counts(const unsigned *a, const unsigned *b)
+{
+	return memcmp(a, b, REPORT_COUNT * sizeof *a) == 0;
+}
+
 START_TEST(reports)
 {
 	int pair[2];
-	char text[100];
-	unsigned count;
-	enum handover_report what;
+	char text[REPORT_OCTETS];
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-	for (int k = 0; k < REPORT_COUNT; k++) {
-		handover_report(pair[0], (enum handover_report)k, 3);
+	for (unsigned which = 1; which < 1u << REPORT_COUNT; which++) {
+		unsigned counts[REPORT_COUNT], expected[REPORT_COUNT], got[REPORT_COUNT];
+		for (int k = 0; k < REPORT_COUNT; k++) {
+			counts[k] = which & 1u << k ? which == (1u << REPORT_COUNT) - 1 ? UINT32_MAX : 3u + (unsigned)k : 0;
+			expected[k] = counts[k] > REPORTED_MOST ? REPORTED_MOST : counts[k];
+		}
+		handover_report(pair[0], counts);
 		ssize_t n = recv(pair[1], text, sizeof text, 0);
 		ck_assert_int_gt(n, 0);
-		ck_assert_int_eq(handover_report_decode(&what, &count, slice_make(text, (size_t)n)), 0);
-		ck_assert(what == (enum handover_report)k && count == 3);
+		ck_assert_int_eq(handover_report_decode(got, slice_make(text, (size_t)n)), 0);
+		ck_assert(same_counts(got, expected));
 	}
-	static const char *const bad[] = {"", "badrcpt", "badrcpt ", "badrcpt 0", "badrcpt -1", "badrcpt 1 ", "badrcpt 1000001", "x 1", " 1"};
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		ck_assert_msg(handover_report_decode(&what, &count, slice_str(bad[i])) == E_PEER, "%s", bad[i]);
+	const unsigned nothing[REPORT_COUNT] = {0}, one[REPORT_COUNT] = {[REPORT_ERRORS] = 1};
+	handover_report(pair[0], nothing);
+	ck_assert_int_lt(recv(pair[1], text, sizeof text, MSG_DONTWAIT), 0);
 	for (int i = 0; i < 100000; i++) /* a full or dead socket loses reports, no more */
-		handover_report(pair[0], REPORT_ERRORS, 1);
+		handover_report(pair[0], one);
 	close(pair[1]);
-	handover_report(pair[0], REPORT_ERRORS, 1);
+	handover_report(pair[0], one);
+}
+END_TEST
+
+START_TEST(bad_reports)
+{
+	static const char *const bad[] = {"", "badrcpt", "badrcpt ", "badrcpt 0", "badrcpt -1", "badrcpt 1 ", "badrcpt 1000001", "x 1", " 1", "badrcpt  1",
+		"badrcpt 1 errors", "badrcpt 1 errors ", "badrcpt 1 errors 0", "badrcpt 1 badrcpt 1", "badrcpt 1  errors 1", "badrcpt 1 x 1", "badrcpt 1 1"};
+	const unsigned before[REPORT_COUNT] = {7, 7, 7, 7, 7};
+	unsigned counts[REPORT_COUNT] = {7, 7, 7, 7, 7};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ck_assert_msg(handover_report_decode(counts, slice_str(bad[i])) == E_PEER, "%s", bad[i]);
+		ck_assert(same_counts(counts, before));
+	}
 }
 END_TEST
 
@@ -148,4 +169,5 @@ UNIT_MAIN("handover",
 	tcase_add_test(t, round_trip);
 	tcase_add_test(t, limits);
 	tcase_add_test(t, receive);
+	tcase_add_test(t, bad_reports);
 	tcase_add_test(t, reports);)
