@@ -20,7 +20,7 @@
 #define REAP_MSEC 1000 /* how late a child's end may be seen while no connection comes */
 #define REAP_EVERY 16  /* connections, while they come: each look walks over all children */
 #define NUDGE_MSEC 200
-#define HEAP_PAD_OCTETS (128 * 1024)
+#define HEAP_PAD_OCTETS (64 * 1024) /* less than malloc() takes from mmap() */
 
 /* The session's input; before the fork the door's datagram, which is used up when the session begins. */
 static char space[SESSION_IN_OCTETS] __attribute__((aligned(4096)));
@@ -116,24 +116,27 @@ static void serve(struct smtpd *d, const struct handover *h, int client_fd, int 
 static void stop_sessions(struct smtpd *d)
 {
 	const struct timespec pause = {0, NUDGE_MSEC * 1000000l};
-	for (reap(d); d->slots.live; reap(d)) {
+	for (reap(d); d->slots.own->live; reap(d)) {
 		bool hurry = !program_replaced();
-		for (unsigned i = 0; hurry && i < d->slots.used; i++)
-			if (d->slots.pid[i])
-				kill(d->slots.pid[i], SIGTERM);
+		for (unsigned i = 0; hurry && i < d->slots.own->used; i++)
+			if (d->slots.own->pid[i])
+				kill(d->slots.own->pid[i], SIGTERM);
 		nanosleep(&pause, NULL);
 	}
 }
 
-/* What start-up freed lies scattered over the heap; the first larger request sorts it, and each child would do so in its own copy of all
- * those pages.  And it would grow and shrink the heap by a system call for each question. */
+/* What start-up freed lies scattered over the heap, and each child would take its few pieces from there, in its own copies of as many pages.  So the
+ * holes are filled, for good, and what children ask for comes from the top; the heap neither grows nor shrinks by a system call meanwhile. */
 static void settle_heap(void)
 {
 	mallopt(M_TOP_PAD, HEAP_PAD_OCTETS);
-	mallopt(M_TRIM_THRESHOLD, 4 * HEAP_PAD_OCTETS);
-	void *volatile p = malloc(HEAP_PAD_OCTETS);
-	free(p);
+	mallopt(M_TRIM_THRESHOLD, 8 * HEAP_PAD_OCTETS);
+	char *top = malloc(HEAP_PAD_OCTETS);
 	malloc_trim(HEAP_PAD_OCTETS);
+	for (size_t n = HEAP_PAD_OCTETS; top && n >= 16; n /= 2)
+		for (char *volatile p = top; p && p <= top; )
+			p = malloc(n);
+	free(top);
 }
 
 void smtpd_run(struct smtpd *d)
@@ -145,9 +148,9 @@ void smtpd_run(struct smtpd *d)
 		struct handover h;
 		struct err e;
 		int client_fd = -1, token_fd = -1;
-		int64_t deadline = d->slots.live ? deadline_in(REAP_MSEC) : DEADLINE_NEVER;
+		int64_t deadline = d->slots.own->live ? deadline_in(REAP_MSEC) : DEADLINE_NEVER;
 		int r = handover_receive(&h, &client_fd, &token_fd, space, d->in_port, deadline, &e);
-		if (d->slots.live && (r != 0 || ++served % REAP_EVERY == 0))
+		if (d->slots.own->live && (r != 0 || ++served % REAP_EVERY == 0))
 			reap(d);
 		if (r == 0)
 			serve(d, &h, client_fd, token_fd);

@@ -4,9 +4,7 @@
 #include "smtpd-outside/session.h"
 
 struct smtpd {
-	/* The session first and what the parent changes for each connection right behind it, so that both are on one page, which the child
-	 * copies anyway. */
-	struct session session;
+	struct session session; /* alone on its pages: nothing that the parent changes for each connection, which would be a page for it to copy */
 	int in_port, next_port, directory_port, tls_port, skim_port;
 	struct smtpd_settings set;
 	struct slots slots;

@@ -6,35 +6,38 @@
 
 int slots_make(struct slots *s, struct err *e)
 {
-	void *p = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
+	void *shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *own = mmap(NULL, sizeof *s->own, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED || own == MAP_FAILED || madvise(own, sizeof *s->own, MADV_DONTFORK) < 0)
 		return err_sys(e, "map the table of sessions");
-	s->shared = p;
+	s->shared = shared;
+	s->own = own;
 	return 0;
 }
 
 int slots_free(const struct slots *s)
 {
-	for (unsigned i = 0; i < s->used; i++)
-		if (!s->pid[i])
+	const struct slots_own *o = s->own;
+	for (unsigned i = 0; i < o->used; i++)
+		if (!o->pid[i])
 			return (int)i;
-	return s->used < SLOTS_MAX ? (int)s->used : -1;
+	return o->used < SLOTS_MAX ? (int)o->used : -1;
 }
 
 void slots_set(struct slots *s, int number, pid_t pid)
 {
-	s->pid[number] = pid;
-	s->live++;
-	if (s->used <= (unsigned)number)
-		s->used = (unsigned)number + 1;
+	s->own->pid[number] = pid;
+	s->own->live++;
+	if (s->own->used <= (unsigned)number)
+		s->own->used = (unsigned)number + 1;
 }
 
 int64_t slots_gone(struct slots *s, pid_t pid)
 {
-	for (unsigned i = 0; i < s->used; i++)
-		if (s->pid[i] == pid) {
-			s->pid[i] = 0;
-			s->live--;
+	for (unsigned i = 0; i < s->own->used; i++)
+		if (s->own->pid[i] == pid) {
+			s->own->pid[i] = 0;
+			s->own->live--;
 			return atomic_exchange(&s->shared->octets[i], 0);
 		}
 	return -1;

@@ -15,14 +15,16 @@ struct slots_shared {
 	_Atomic unsigned used;           /* slots from here on were never taken */
 	_Atomic int64_t octets[SLOTS_MAX]; /* written by the session, emptied by the parent */
 };
-struct slots {
-	struct slots_shared *shared;
-	/* the parent's own, out of the sessions' reach */
+struct slots_own { /* the parent's, out of the sessions' reach: no child has a copy */
 	unsigned used, live;
 	pid_t pid[SLOTS_MAX]; /* 0: free */
 };
+struct slots {
+	struct slots_shared *shared;
+	struct slots_own *own;
+};
 
-/* Fill S, which is all zero, with a new mapping.  0 or E_SYS. */
+/* Fill S, which is all zero, with new mappings.  0 or E_SYS. */
 MUST_CHECK int slots_make(struct slots *s, struct err *e);
 /* The parent: a free slot's number, or -1.  It is taken by slots_set(). */
 int slots_free(const struct slots *s);

@@ -33,7 +33,7 @@ START_TEST(numbers)
 	ck_assert_int_eq(slots_gone(&all, 1005), 0);
 	ck_assert_int_eq(slots_gone(&all, 1005), -1);
 	ck_assert_int_eq(slots_free(&all), 5);
-	ck_assert_uint_eq(all.live, SLOTS_MAX - 1);
+	ck_assert_uint_eq(all.own->live, SLOTS_MAX - 1);
 }
 END_TEST
 
