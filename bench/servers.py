@@ -50,6 +50,7 @@ class Server:
     sink = qmqp_sink = 1
     folder = DIR   # where it keeps its mail
     trace = None   # command to start the server with, for counting its system calls
+    works = None   # those of bench/run that it can do; None: all but those of others
 
     def launch(self, command, **more):
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -234,3 +235,22 @@ class Postern(Server):
 
     def new(self, user):
         return self.state / "mail" / user / "Maildir/new"
+
+
+class Floor(Server):
+    """What TCP alone costs (floor.c)."""
+    name = "floor"
+    works = ("sessions", "refused")
+    how = ()
+
+    def start(self, mode):
+        from driver import build
+        self.port = free_port()
+        self.process = self.launch([build("floor", "bench/floor.c", libraries=["-static"]), self.port, *self.how])
+        wait_port(self.port)
+
+
+class ForkFloor(Floor):
+    """And what a process for each connection costs besides, when it does nothing."""
+    name = "forkfloor"
+    how = ("fork",)
