@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define HEAD_READ_MAX 16384u /* octets of a head that is read and not mapped */
+
 int job_make_head(const struct envelope *env, const struct slice *pieces, size_t count, struct err *e)
 {
 	struct buf b = BUF_INIT(HEAD_MAX);
@@ -28,29 +30,43 @@ int job_make_head(const struct envelope *env, const struct slice *pieces, size_t
 	return fd;
 }
 
-static int map_head(struct job *job, struct err *e)
+/* Mapping, the fault and unmapping cost five times what it costs to read some KiB. */
+static int open_head(struct job *job, struct err *e)
+{
+	size_t n = job->head_octets;
+	if (n <= HEAD_READ_MAX) {
+		job->head = malloc(n);
+		return job->head ? io_pread_all(job->head_fd, job->head, n, 0, e) : err_sys(e, "head");
+	}
+	void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, job->head_fd, 0);
+	job->head = p == MAP_FAILED ? NULL : p;
+	return job->head ? 0 : err_sys(e, "map head");
+}
+
+static int take_head(struct job *job, struct err *e)
 {
 	int rc = memfd_check(&job->head_octets, job->head_fd, HEAD_MAX, e);
 	if (rc < 0)
 		return rc;
 	if (job->head_octets == 0)
 		return err_set(e, E_PEER, "the head is empty");
-	void *p = mmap(NULL, job->head_octets, PROT_READ, MAP_SHARED, job->head_fd, 0);
-	if (p == MAP_FAILED)
-		return err_sys(e, "map head");
-	job->map = p;
-	rc = envelope_decode(&job->env, &job->header, slice_make(p, job->head_octets), e);
+	rc = open_head(job, e);
+	if (rc < 0)
+		return rc;
+	rc = envelope_decode(&job->env, &job->header, slice_make(job->head, job->head_octets), e);
 	if (rc == 0 && !slice_eq_str(job->env.id, job->id))
 		rc = err_set(e, E_PEER, "the envelope's id is not the job's");
 	return rc;
 }
 
-static void unmap_head(struct job *job)
+static void drop_head(struct job *job)
 {
 	envelope_free(&job->env);
-	if (job->map)
-		munmap(job->map, job->head_octets);
-	job->map = NULL;
+	if (job->head_octets <= HEAD_READ_MAX)
+		free(job->head);
+	else if (job->head)
+		munmap(job->head, job->head_octets);
+	job->head = NULL;
 }
 
 int job_receive(struct job *job, int sock, int64_t deadline, struct err *e)
@@ -72,7 +88,7 @@ int job_receive(struct job *job, int sock, int64_t deadline, struct err *e)
 	job->reply_fd = fds[2];
 	rc = memfd_check(&job->body_octets, job->body_fd, BODY_MAX, e);
 	if (rc == 0)
-		rc = map_head(job, e);
+		rc = take_head(job, e);
 	if (rc < 0)
 		job_close(job);
 	return rc;
@@ -86,10 +102,10 @@ int job_send(int sock, const struct job *job, int64_t deadline, struct err *e)
 
 int job_replace_head(struct job *job, int head_fd, struct err *e)
 {
-	unmap_head(job);
+	drop_head(job);
 	close_fd(&job->head_fd);
 	job->head_fd = head_fd;
-	return map_head(job, e);
+	return take_head(job, e);
 }
 
 int job_answer(const struct job *job, const char *format, ...)
@@ -116,7 +132,7 @@ bool job_abandoned(const struct job *job)
 
 void job_close(struct job *job)
 {
-	unmap_head(job);
+	drop_head(job);
 	close_fd(&job->head_fd);
 	close_fd(&job->body_fd);
 	close_fd(&job->reply_fd);

@@ -13,9 +13,9 @@ struct job {
 	int head_fd, body_fd, reply_fd; /* owned; -1: none */
 	/* Filled by job_receive(): */
 	size_t head_octets, body_octets;
-	void *map;                      /* the head, mapped read-only */
-	struct envelope env;            /* borrows from map */
-	struct slice header;            /* borrows from map */
+	void *head;                     /* its octets, read, or mapped where there are many */
+	struct envelope env;            /* borrows from head */
+	struct slice header;            /* borrows from head */
 };
 #define JOB_INIT ((struct job){.head_fd = -1, .body_fd = -1, .reply_fd = -1})
 
@@ -27,7 +27,7 @@ int job_make_head(const struct envelope *env, const struct slice *pieces, size_t
 MUST_CHECK int job_receive(struct job *job, int sock, int64_t deadline, struct err *e);
 /* Pass the job on.  The descriptors stay the caller's (job_close()).  0, E_TIMEOUT (the next stage is full), E_EOF, E_SYS. */
 MUST_CHECK int job_send(int sock, const struct job *job, int64_t deadline, struct err *e);
-/* Replace the job's head: closes the old descriptor and mapping and maps HEAD_FD (then owned).  0 or E_SYS, E_PEER. */
+/* Replace the job's head: closes the old descriptor, frees its octets and takes HEAD_FD (then owned).  0 or E_SYS, E_PEER. */
 MUST_CHECK int job_replace_head(struct job *job, int head_fd, struct err *e);
 /* Answer the session and so end the message's way in: an SMTP reply without line end, "CODE ENHANCED text".
  * Text that is not printable ASCII is replaced by "?".  0 or E_EOF (nobody waits any more), E_SYS. */

@@ -25,7 +25,7 @@ static int add_message(struct queue *q, struct work *w, struct err *e)
 		.held = env->hold_reason.n > 0, .hold_until_sec = env->hold_until_sec});
 	return store_add(q->store, &(struct store_record){
 		.kind = RECORD_MESSAGE, .id = w->job.id, .pieces = 3,
-		.piece = {{.p = prologue, .n = sizeof prologue}, {.p = w->job.map, .n = w->job.head_octets}, {.fd = w->job.body_fd, .n = w->job.body_octets}}},
+		.piece = {{.p = prologue, .n = sizeof prologue}, {.p = w->job.head, .n = w->job.head_octets}, {.fd = w->job.body_fd, .n = w->job.body_octets}}},
 		1, true, e);
 }
 

@@ -42,7 +42,7 @@ static int ask_worker(struct scan *m, struct err *e)
 	const struct job *j = m->job;
 	struct buf q = BUF_INIT(200);
 	int fds[] = {j->head_fd, j->body_fd}, reply, rc;
-	inspect_question(&q, slice_str(j->id), (size_t)(j->header.p - (const char *)j->map));
+	inspect_question(&q, slice_str(j->id), (size_t)(j->header.p - (const char *)j->head));
 	rc = ask_send(&reply, m->s->worker, buf_slice(&q), fds, 2, m->deadline, e);
 	buf_free(&q);
 	if (rc == 0)
