@@ -42,6 +42,7 @@ struct ip {
 /* Textual IPv4 or IPv6 (no brackets, no zone).  0 or E_SYNTAX. */
 MUST_CHECK int ip_parse(struct ip *out, struct slice text);
 bool ip_is4(const struct ip *ip);
+bool ip_is_loopback(const struct ip *ip); /* 127.0.0.0/8, ::1 */
 /* Textual form, IPv4 dotted where it is one. */
 void ip_text(char text[INET6_ADDRSTRLEN], const struct ip *ip);
 /* The first BITS bits kept, the others zero; for IPv4 addresses BITS counts from their own first bit (0..32). */

@@ -23,6 +23,12 @@ bool ip_is4(const struct ip *ip)
 	return memcmp(ip->a, mapped, sizeof mapped) == 0;
 }
 
+bool ip_is_loopback(const struct ip *ip)
+{
+	static const struct ip six = {{[15] = 1}};
+	return ip_is4(ip) ? ip->a[12] == 127 : memcmp(ip, &six, sizeof six) == 0;
+}
+
 void ip_text(char text[INET6_ADDRSTRLEN], const struct ip *ip)
 {
 	if (ip_is4(ip))

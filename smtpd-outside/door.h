@@ -68,6 +68,7 @@ struct door_settings {
 	long long incoming, waiting, maxperip, maxpernet, greetdelay, dnsbltimeout;
 	struct rate_limits rates;
 	bool lists, failclosed, greylist; /* control/dnsbl is there; dnsblfailclosed; greylist is on */
+	bool names;                       /* each client's name is wanted (dns_wanted.h) */
 	char greeting[256];
 };
 /* Read them out of C.  0, or with OUT untouched E_SYNTAX naming file, line and reason; E_SYS. */

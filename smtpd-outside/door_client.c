@@ -196,6 +196,13 @@ static unsigned dns_decides(const struct door *d, const struct tcprule *rule)
 	return (d->set.lists && rule->dnsblskip != 1 ? DNS_LISTS : 0) | (d->set.greylist && rule->greylist != 0 ? DNS_GREY : 0);
 }
 
+/* What postern-dns is asked about one whose rule is RULE.  Addresses of this host have no name that means anything. */
+static unsigned dns_asked(const struct door *d, const struct client *c, const struct tcprule *rule)
+{
+	bool name = d->set.names && !(c->want & DNS_HOST) && !ip_is_loopback(&c->ip);
+	return (name ? DNS_HOST : 0) | (c->answered ? 0 : dns_decides(d, rule));
+}
+
 /* What the lists or the greylist said refuses it; it is gone then, or talks to the door. */
 static bool dns_refuses(struct door *d, struct client *c, const struct tcprule *rule)
 {
@@ -256,7 +263,7 @@ static void admit_named(struct door *d, struct client *c)
 	}
 	if (dns_refuses(d, c, rule))
 		return;
-	if (!c->answered && dns_decides(d, rule) && !door_dns_ask(d, c, dns_decides(d, rule))) {
+	if (dns_asked(d, c, rule) && !door_dns_ask(d, c, dns_asked(d, c, rule))) {
 		c->answered = true;
 		c->failed = 1;
 		if (dns_refuses(d, c, rule))

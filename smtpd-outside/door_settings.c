@@ -1,5 +1,6 @@
 /* The door's control files: the rules of its lane and the limits.  Part of postern-door; the administrator's own files, faults are named and the
  * former settings stay. */
+#include "smtpd-outside/dns_wanted.h"
 #include "smtpd-outside/door.h"
 
 static int read_rules(struct tcprules **rules, const struct control *c, enum control_id id, struct err *e)
@@ -37,6 +38,7 @@ int door_settings_read(struct door_settings *out, const struct control *c, enum 
 		.dnsbltimeout = control_number(c, C_dnsbltimeout),
 		.greylist = control_number(c, C_greylist) > 0,
 		.lists = control_present(c, C_dnsbl),
+		.names = lane == LANE_OUTSIDE && dns_names_clients(c),
 		.failclosed = control_number(c, C_dnsblfailclosed) == 1,
 		.maxperip = control_number(c, C_maxperip),
 		.maxpernet = control_number(c, C_maxpernet),

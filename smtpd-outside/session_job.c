@@ -24,9 +24,14 @@ void session_received(struct buf *b, const struct session *s, int64_t wall_usec)
 {
 	buf_add_str(b, "Received: from ");
 	add_safe(b, s->helo);
+	buf_add_str(b, " (");
+	if (s->client_host[0]) {
+		add_safe(b, s->client_host);
+		buf_add_char(b, ' ');
+	}
 	/* RFC 3848, RFC 6531 4.3; who logged in did so inside TLS */
 	const char *protocol = s->smtputf8 ? "UTF8SMTP" : s->esmtp || s->user ? "ESMTP" : "SMTP";
-	buf_add_format(b, " ([%s%s])\n  by %.*s with %s%s id %s", strchr(s->client_ip, ':') ? "IPv6:" : "", s->client_ip, SLICE_FMT(s->set.me),
+	buf_add_format(b, "[%s%s])\n  by %.*s with %s%s id %s", strchr(s->client_ip, ':') ? "IPv6:" : "", s->client_ip, SLICE_FMT(s->set.me),
 		protocol, s->user ? "SA" : s->tls[0] ? "S" : "", s->id);
 	if (s->user && s->set.receiveduser) {
 		buf_add_str(b, "\n  (user ");

@@ -3,8 +3,8 @@
 #include "lib/control.h"
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/respond_plan.h"
+#include "smtpd-outside/dns_wanted.h"
 #include "smtpd-outside/listen.h"
-#include "smtpd-outside/tcprules_line.h"
 #include "supervise/graph.h"
 
 /* A lane without a listener has no mail, so nothing of its own is started. */
@@ -28,8 +28,7 @@ bool graph_wanted(const struct graph_row *row, enum lane lane, const struct cont
 	case P_QUARANTINE:
 		return scanpolicy_quarantines(c);
 	case P_DNS:
-		return control_present(c, C_dnsbl) || control_number(c, C_greylist) > 0 || tcprules_lines_name(control_blob(c, C_tcp_smtp)) ||
-			tcprules_lines_name(control_blob(c, C_tcp_submission)) || tcprules_lines_name(control_blob(c, C_tcp_qmqp));
+		return dns_wanted(c);
 	case P_TLS:
 		return control_present(c, C_servercert);
 	default:

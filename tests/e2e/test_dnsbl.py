@@ -9,6 +9,7 @@ import time
 import pytest
 
 from conftest import free_port, wait_for
+from scan_alone import Spamd
 
 BL = """$SOA 60 ns.bl.test hostmaster.bl.test 0 60 60 60 60
 $NS 60 ns.bl.test
@@ -235,6 +236,54 @@ def test_names_without_a_server(suite, silent):
     suite.start()
     c = Client(suite, "192.0.2.7")
     assert 0.9 < c.waited < 3 and c.rcpt().startswith("250 ")
+
+
+def send_from(suite, ip, to="u1"):
+    c = Client(suite, ip)
+    said = [c.say(x)[:3] for x in ("EHLO mail.far.test", "MAIL FROM:<a@far.test>", f"RCPT TO:<{to}@campus.test>", "DATA",
+                                   "From: a@far.test\r\nTo: b@campus.test\r\nSubject: x\r\n\r\nhello\r\n.")]
+    assert said == ["250", "250", "250", "354", "250"], said
+    c.s.close()
+
+
+def test_client_names(suite, names):
+    """clientnames 1: the name that leads back to the address is in the Received field and the log; who has none is served all the same."""
+    start(suite, names, None, clientnames="1", greetdelay="0")
+    for n, (ip, trace) in enumerate({"192.0.2.7": b"(good.names.test [192.0.2.7])", "192.0.2.8": b"([192.0.2.8])", "192.0.2.9": b"([192.0.2.9])",
+                                     "2001:db8::7": b"(six.names.test [IPv6:2001:db8::7])"}.items(), 1):
+        send_from(suite, ip, f"u{n}")
+        assert b"\nReceived: from mail.far.test " + trace + b"\n  by mx1.campus.test with ESMTP id " in b"\n" + suite.wait_mail(f"u{n}")[0]
+    wait_for(lambda: [e["host"].strip('"') for e in suite.events("smtpd-session")] == ["good.names.test", "", "", "six.names.test"])
+    suite.control("clientnames", "0")
+    suite.reload()
+    wait_for(lambda: not suite.pids("dns"))
+    send_from(suite, "192.0.2.7", "u5")
+    assert b"([192.0.2.7])\n" in suite.wait_mail("u5")[0]
+
+
+def test_client_names_without_a_server(suite, silent):
+    """Nobody waits longer than dnsbltimeout for a name, and the delay and the question run at the same time; this host's own addresses are not asked about."""
+    start(suite, silent, None, clientnames="1", dnsbltimeout="1", tcp_smtp='192.0.2.9:allow,GREETDELAY="2"\n:allow', dnsblfailclosed="1")
+    c = Client(suite, "192.0.2.7")
+    assert 0.9 < c.waited < 1.9 and c.rcpt().startswith("250 ")
+    c = Client(suite, "192.0.2.9")
+    assert 1.9 < c.waited < 2.8 and c.rcpt().startswith("250 ")
+    c = Client(suite, "127.0.0.5")
+    assert c.waited < 0.5 and c.rcpt().startswith("250 ")
+
+
+def test_spamassassin_sees_the_client_by_name(suite, names):
+    """Where spamassassin is asked clients are named; without names it counts RDNS_NONE, over two points, against every message."""
+    spamd = Spamd()
+    try:
+        start(suite, names, None, scanners=f"spamassassin unix:{spamd.path}")
+        for ip, none in {"192.0.2.7": False, "192.0.2.8": True}.items():
+            before = len(suite.events("scan"))
+            send_from(suite, ip)
+            scan = wait_for(lambda: suite.events("scan")[before:])[0]
+            assert ("RDNS_NONE" in scan["tests"]) == none, scan
+    finally:
+        spamd.stop()
 
 
 def test_lint(suite):

@@ -389,6 +389,23 @@ START_TEST(ip)
 }
 END_TEST
 
+START_TEST(loopback)
+{
+	static const struct {
+		const char *in;
+		bool loopback;
+	} rows[] = {
+		{"127.0.0.1", true}, {"127.255.255.255", true}, {"::1", true}, {"::ffff:127.0.0.1", true}, {"126.255.255.255", false}, {"128.0.0.0", false},
+		{"::", false}, {"::2", false}, {"::7f00:1", false}, {"1::1", false}, {"192.0.2.127", false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct ip a;
+		ck_assert_int_eq(ip_parse(&a, slice_str(rows[i].in)), 0);
+		ck_assert_msg(ip_is_loopback(&a) == rows[i].loopback, "%s", rows[i].in);
+	}
+}
+END_TEST
+
 START_TEST(ip_nul)
 {
 	struct ip a;
@@ -405,4 +422,5 @@ UNIT_MAIN("addr",
 	tcase_add_loop_test(t, ip, 0, ROWS(ips));
 	tcase_add_test(t, domain_of);
 	tcase_add_test(t, canonical_overflow);
-	tcase_add_test(t, ip_nul);)
+	tcase_add_test(t, ip_nul);
+	tcase_add_test(t, loopback);)
