@@ -9,6 +9,7 @@
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/respond_plan.h"
 #include "smtpd-outside/listen.h"
+#include "smtpd-outside/smtpd_settings.h"
 #include "smtpd-outside/tls_cert.h"
 
 /* One that is there but faulty was told of when it was read. */
@@ -225,8 +226,21 @@ static void check_respond(struct lint *l)
 		lint_warning(l, "respond", 0, "has no effect: listen names no submission, so nobody's account is watched");
 }
 
+/* What no single line shows: together they have too many patterns, or the file says that it is of another kind. */
+static void check_bad_lists(struct lint *l)
+{
+	static const enum control_id lists[] = {C_badhelo, C_badhelonorelay, C_badmailfrom, C_badmailfromnorelay, C_badrcptto, C_badrcpttonorelay, C_badmailto, C_badmailtonorelay};
+	struct err e;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		if (l->faulty[lists[i]])
+			return;
+	if (smtpd_lists_check(l->c, &e) < 0)
+		lint_fault_text(l, e.text);
+}
+
 void lint_across(struct lint *l)
 {
+	check_bad_lists(l);
 	check_me(l);
 	check_locals(l);
 	check_rcpthosts(l);

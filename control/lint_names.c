@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#define REGEX "not used: regular expressions are not read; badmailfrom, badrcptto and badhelo have patterns with * and ?"
+
 /* Names from qmail, qmail-ldap, netqmail's descendants and the JMS patch, in one order; the hint ends a sentence. */
 static const struct {
 	const char *name, *hint;
@@ -16,7 +18,7 @@ static const struct {
 	/* qmail */
 	{"defaultdelivery", "not used: delivery is into Maildirs"},
 	{"envnoathost", "not used: an address without a domain is refused"},
-	{"localiphost", "not used: address literals are refused as recipients"},
+	{"localiphost", "not used: an address literal of this host means the first domain in locals, or me where it is local"},
 	{"morercpthosts", "not used: put all domains into rcpthosts, it may be long"},
 	{"morercpthosts.cdb", "not used: put all domains into rcpthosts, it may be long"},
 	{"percenthack", "not used and never will be: user%domain@host is an open relay's trick"},
@@ -25,7 +27,7 @@ static const struct {
 	{"virtualdomains", "not used: the directory (mail, mailAlternateAddress) says where a virtual domain's mail goes"},
 	/* qmail-ldap */
 	{"aliasdomains", "not used: put the lines into fixupdomains (the same form, old.domain:new.domain)"},
-	{"badmailfrom-unknown", "not used: put senders into badmailfrom, exceptions with - before them"},
+	{"badmailfrom-unknown", "not used: tcp.smtp has rules for clients without a name (=:allow beside :allow,RBLSMTPD=...)"},
 	{"bigbrother", "not used"},
 	{"custombouncetext", "not used: bounces have the form of RFC 3464"},
 	{"dirmaker", "not used: no program is run; a missing Maildir is made at the first delivery"},
@@ -51,7 +53,7 @@ static const struct {
 	{"qmail-smtpd.rules", "not used: put the tcprules lines into tcp.smtp"},
 	{"qmqpcip", "not used: the system chooses the address to connect from"},
 	{"quotawarning", "not used yet: no warning is sent before a quota is reached"},
-	{"rbllist", "not used yet: DNS block lists are not in this release"},
+	{"rbllist", "not used: put the lists into dnsbl, in its form"},
 	{"rcpthosts.cdb", "not used: put the domains into rcpthosts"},
 	{"relaymailfrom", "not used: a sender's address proves nothing; use authenticated submission"},
 	{"remotecert", "not used yet: mail to other hosts is sent without it"},
@@ -72,15 +74,23 @@ static const struct {
 	{"clientcrl.pem", "not used yet: no client certificates"},
 	{"dh2048.pem", "not used: the TLS library's secure default is used"},
 	{"dhparam.pem", "not used: the TLS library's secure default is used"},
-	{"dnsbllist", "not used yet: DNS block lists are not in this release"},
+	{"dnsbllist", "not used: put the lists into dnsbl, in its form"},
 	{"domainkeys", "not used: DomainKeys (RFC 4870) is historic; DKIM has its own folder dkim/"},
 	{"filterargs", "not used: no program is run in the mail path"},
 	{"mfcheck", "not used yet: the sender's domain is not looked up"},
+	{"badext", "not used: control/banned names attachments that are refused"},
+	{"badhost", "not used: put hosts into tcp.smtp, as =host:deny"},
+	{"badmailfrom.re", REGEX}, {"badrcptto.re", REGEX}, {"badhelo.re", REGEX},
+	{"cramauth", "not used: no password is kept in the form that CRAM-MD5 needs"},
+	{"servercerts", "not used: put chain and key of each name into certs/NAME.pem"},
+	{"smtpdgreetdelay", "not used: the name is greetdelay"},
+	{"spamfilter", "not used: scanners and scanpolicy say what is done about spam"},
+	{"timeoutread", "not used: the name is timeoutsmtpd"},
 	{"moreipme", "not used: a route to this host itself is found by name"},
 	{"notlshosts", "not used yet: mail to other hosts is sent without it"},
 	{"qfilters", "not used: no program is run in the mail path"},
 	{"rejectnullsenders", "not used and never will be: the null sender must be accepted (RFC 5321 6.1)"},
-	{"relaylimits", "not used"},
+	{"relaylimits", "not used: skim limits what a user sends"},
 	{"rsa2048.pem", "not used: the TLS library's secure default is used"},
 	{"senderip", "not used yet: mail to other hosts is sent without it"},
 	{"simcontrol", "not used: scanners, scanpolicy and banned say what is scanned"},
@@ -95,12 +105,8 @@ static const struct {
 	{"tlshosts", "not used: TLS is taken where the other host offers it, whatever its certificate"},
 	{"tlsserverciphers", "not used: the TLS library's secure default is used"},
 	/* of the plan, not of this release */
-	{"dnsbl", "not used yet: DNS block lists are not in this release"},
-	{"dnsblthreshold", "not used yet: DNS block lists are not in this release"},
 	{"dkim", "not used yet: DKIM is not in this release"},
 	{"rewrite", "not used yet: only fixupdomains and canonical rewrite"},
-	{"skim", "not used yet: the watch on authenticated senders is not in this release"},
-	{"geoip.mmdb", "not used yet: the watch on authenticated senders is not in this release"},
 	{"database", "not used yet: nothing is kept in a database by this release"},
 };
 

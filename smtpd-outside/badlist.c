@@ -25,14 +25,20 @@ static const char *check_host(struct slice text)
 	return name.n ? NULL : "a dot alone says nothing";
 }
 
+/* ".*" and "^" can begin no address and no host: whoever writes so means a regular expression, which would never match here. */
+static bool regular_expression(struct slice text)
+{
+	return slice_starts(text, "!") || slice_starts(text, ".*") || slice_starts(text, "^");
+}
+
 int badlist_parse_line(struct badlist_line *out, struct slice text, bool hosts, struct err *e)
 {
 	const char *why = NULL;
 	*out = (struct badlist_line){.except = slice_starts(text, "-")};
 	out->text = out->except ? slice_from(text, 1) : text;
 	out->pattern = slice_find(out->text, '*') < out->text.n || slice_find(out->text, '?') < out->text.n;
-	if (slice_starts(out->text, "!"))
-		why = "lines with ! are regular expressions of another patch and are not read; - excepts an address";
+	if (regular_expression(out->text))
+		why = "lines with !, ^ or .* in front are regular expressions of another patch and are not read; * stands for any text, - excepts an address";
 	else if (text.n > BADLIST_LINE_MAX)
 		why = "longer than any address";
 	else if (!out->text.n || slice_find(out->text, ' ') < out->text.n || slice_find(out->text, '\t') < out->text.n)
@@ -84,6 +90,8 @@ static int read_file(struct badlist *b, const struct control *c, enum control_id
 {
 	struct badlist_line out;
 	struct err why;
+	if (slice_case_starts(control_blob(c, file), "#regex"))
+		return control_fault(e, c, file, 1, "regular expressions are not read: write patterns with * and ?, and - before exceptions");
 	for (struct control_line line = {0}; control_next(c, file, &line); )
 		if (badlist_parse_line(&out, line.text, hosts, &why) < 0 || add(b, &out, &why) < 0)
 			return control_fault(e, c, file, line.number, "%s", why.text);

@@ -3,6 +3,7 @@
  *	host        .suffix                      in lists of host names
  *	*text?                                   a pattern (lib/glob.h)
  *	-line                                    never refused, whatever other lines say
+ * Regular expressions of other patches are a fault: lines that begin with "!", "^" or ".*", a file that begins with "#regex".
  * ASCII case does not count.  Exact lines are found by hashing, patterns one after the other. */
 #ifndef POSTERN_SMTPD_BADLIST_H
 #define POSTERN_SMTPD_BADLIST_H

@@ -216,7 +216,7 @@ static void begin_session(struct session *s, int64_t begin)
 	else
 		session_adopt(&s->io, s->io.fd);
 	if (!s->why)
-		session_reply(s, REPLY_greeting, s->set.greeting);
+		session_reply(s, REPLY_greeting, s->set.rule_greeting[0] ? slice_str(s->set.rule_greeting) : s->set.greeting);
 }
 
 void session_run(struct session *s)

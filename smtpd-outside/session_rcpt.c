@@ -1,6 +1,6 @@
 /* RCPT: who may receive.  The one place that decides whether mail is relayed.  RFC 5321 4.1.1.3, 4.5.1 (postmaster); RFC 3461 4, 6531 3.4, 8689 4.
  *
- * The order of the questions: lists of what is refused, the domain, control/validrcptto.cdb and the directory.  Whoever guessed at too many
+ * The order of the questions: lists of what is refused, the name in HELO, the domain, control/validrcptto.cdb and the directory.  Whoever guessed at too many
  * addresses gets one answer to all further ones, without a question. */
 #include "smtpd-outside/session.h"
 
@@ -9,6 +9,7 @@
 #include "directory/query.h"
 #include "lib/io.h"
 #include "lib/log.h"
+#include "smtpd-outside/helo.h"
 
 #define DIRECTORY_MSEC 45000 /* more than the directory's own patience, control/ldaptimeout */
 
@@ -157,11 +158,25 @@ static bool refused_by_list(struct session *s, struct slice address)
 	return true;
 }
 
+/* The name in HELO is one that no other site's mail server says. */
+static bool refused_by_helo(struct session *s)
+{
+	struct ip client;
+	if (!s->set.helocheck || s->set.relay || ip_parse(&client, slice_str(s->client_ip)) < 0)
+		return false;
+	const char *fault = helo_fault(slice_str(s->helo), &client, &s->local_ip, s->set.control);
+	if (!fault)
+		return false;
+	s->errors++;
+	refuse_recipient(s, REPLY_odd_helo, slice_str(fault));
+	return true;
+}
+
 static void decide(struct session *s, struct buf *address)
 {
 	enum smtpd_domain domain = smtpd_settings_domain(&s->set, addr_domain_of(buf_slice(address)));
 	bool postmaster = domain != DOMAIN_FOREIGN && is_postmaster(buf_slice(address));
-	if (!postmaster && refused_by_list(s, buf_slice(address)))
+	if (!postmaster && (refused_by_list(s, buf_slice(address)) || refused_by_helo(s)))
 		return;
 	/* mail with REQUIRETLS stays here: nothing behind the queue could promise it yet */
 	if (s->require_tls && domain != DOMAIN_LOCAL && (domain == DOMAIN_RELAYED || s->set.relay)) {

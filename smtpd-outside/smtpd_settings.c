@@ -21,6 +21,16 @@ static int read_lists(struct smtpd_lists *l, const struct control *c, struct err
 	return rc;
 }
 
+int smtpd_lists_check(const struct control *c, struct err *e)
+{
+	struct smtpd_lists l = {0};
+	int rc = read_lists(&l, c, e);
+	struct badlist *all[] = {&l.helo, &l.helo_norelay, &l.sender, &l.sender_norelay, &l.rcpt, &l.rcpt_norelay};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		badlist_free(all[i]);
+	return rc;
+}
+
 int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struct err *e)
 {
 	static struct smtpd_lists lists;
@@ -31,6 +41,7 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 		.tarpitcount = (unsigned)control_number(c, C_tarpitcount),
 		.tarpit_msec = control_number(c, C_tarpitdelay) * 1000,
 		.brtlimit = (unsigned)control_number(c, C_brtlimit),
+		.helocheck = control_number(c, C_helocheck) == 1,
 		.control = c,
 		.me = control_word(c, C_me),
 		.greeting = control_word(c, C_smtpgreeting),
@@ -52,9 +63,10 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 	return rc == 0 ? fixupdomains_parse(&s->rewritten, c, e) : rc;
 }
 
-static bool number_var(long long *out, const struct handover *h, const char *name, long long most, struct err *e)
+static bool number_var(long long *out, const struct handover *h, const char *name, struct err *e)
 {
 	struct slice value;
+	long long most = session_var_most(slice_str(name));
 	if (!handover_var(h, name, &value))
 		return true;
 	if (!slice_number(out, value, 0, most))
@@ -65,30 +77,41 @@ static bool number_var(long long *out, const struct handover *h, const char *nam
 
 static bool recipient_vars(struct smtpd_settings *s, const struct handover *h, struct err *e)
 {
-	long long count = s->tarpitcount, delay = s->tarpit_msec / 1000, limit = s->brtlimit, log = 0;
-	if (!number_var(&count, h, "TARPITCOUNT", RECIPIENTS_MAX, e) || !number_var(&delay, h, "TARPITDELAY", 60, e) ||
-	    !number_var(&limit, h, "VALIDRCPTTO_LIMIT", RECIPIENTS_MAX, e) || !number_var(&log, h, "VALIDRCPTTO_LOG", 2, e))
+	long long count = s->tarpitcount, delay = s->tarpit_msec / 1000, limit = s->brtlimit, log = 0, helo = s->helocheck;
+	if (!number_var(&count, h, "TARPITCOUNT", e) || !number_var(&delay, h, "TARPITDELAY", e) ||
+	    !number_var(&limit, h, "VALIDRCPTTO_LIMIT", e) || !number_var(&log, h, "VALIDRCPTTO_LOG", e) || !number_var(&helo, h, "HELOCHECK", e))
 		return false;
 	s->tarpitcount = (unsigned)count;
 	s->tarpit_msec = delay * 1000;
 	s->brtlimit = (unsigned)limit;
 	s->log_recipients = log == 2;
 	s->nobadhelo = handover_var(h, "NOBADHELO", NULL);
+	s->helocheck = helo == 1 && !s->nobadhelo;
 	return true;
+}
+
+/* Copied: the handover lies where the client's input will. */
+static bool greeting_var(struct smtpd_settings *s, const struct handover *h, struct err *e)
+{
+	struct slice text;
+	if (!handover_var(h, "SMTPGREETING", &text) || slice_copy(s->rule_greeting, sizeof s->rule_greeting, text) == 0)
+		return true;
+	err_set(e, E_TOO_LONG, "tcp.smtp: SMTPGREETING has more than %d octets", GREETING_MAX);
+	return false;
 }
 
 /* JMS's names, and those of sagredo's qmail for the same. */
 static bool tls_vars(long long *deny, long long *force, const struct handover *h, struct err *e)
 {
-	return number_var(deny, h, "DISABLETLS", 1000, e) && number_var(deny, h, "DENY_TLS", 1000, e) && number_var(force, h, "FORCETLS", 1000, e) &&
-		number_var(force, h, "FORCE_TLS", 1000, e);
+	return number_var(deny, h, "DISABLETLS", e) && number_var(deny, h, "DENY_TLS", e) && number_var(force, h, "FORCETLS", e) &&
+		number_var(force, h, "FORCE_TLS", e);
 }
 
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e)
 {
 	long long deny = 0, force = 0;
 	struct slice suffix;
-	if (!number_var(&s->databytes, h, "DATABYTES", (long long)BODY_MAX, e) || !number_var(&s->maxrcpt, h, "MAXRCPT", RECIPIENTS_MAX, e) ||
+	if (!number_var(&s->databytes, h, "DATABYTES", e) || !number_var(&s->maxrcpt, h, "MAXRCPTCOUNT", e) || !number_var(&s->maxrcpt, h, "MAXRCPT", e) ||
 	    !tls_vars(&deny, &force, h, e) || !recipient_vars(s, h, e))
 		return false;
 	if (!s->databytes) /* as in qmail: no limit but the hard one */
@@ -101,6 +124,8 @@ bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, 
 		err_set(e, E_REFUSED, "tcp.smtp: FORCE_TLS is set, but STARTTLS is not available");
 		return false;
 	}
+	if (!greeting_var(s, h, e))
+		return false;
 	allowance_of(&s->messages, h, ALLOWANCE_MESSAGES);
 	allowance_of(&s->recipients, h, ALLOWANCE_RECIPIENTS);
 	s->relay = handover_var(h, "RELAYCLIENT", &suffix);

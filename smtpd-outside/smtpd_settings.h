@@ -7,6 +7,7 @@
 #include "smtpd-outside/badlist.h"
 #include "smtpd-outside/handover.h"
 #include "smtpd-outside/sendas.h"
+#include "smtpd-outside/session_vars.h"
 #include "smtpd-outside/validrcptto.h"
 
 /* control/badhelo, badmailfrom, badrcptto and badmailto; of the others only who may not relay is held to. */
@@ -21,7 +22,7 @@ struct smtpd_settings {
 	long long databytes, maxrcpt, maxmessages, maxhops, inflightbytes;
 	unsigned tarpitcount, brtlimit;
 	int64_t tarpit_msec;
-	bool nobadhelo, log_recipients; /* NOBADHELO, VALIDRCPTTO_LOG=2 */
+	bool helocheck, nobadhelo, log_recipients; /* control/helocheck or HELOCHECK; NOBADHELO; VALIDRCPTTO_LOG=2 */
 	const struct smtpd_lists *lists;
 	const struct validrcptto *valid;
 	const struct sendas *sendas;
@@ -31,14 +32,18 @@ struct smtpd_settings {
 	bool tls;                      /* STARTTLS may be offered */
 	bool force_tls;                /* no MAIL without it */
 	bool relay;                    /* RELAYCLIENT is set */
-	char relay_suffix[256];        /* its value */
+	char rule_greeting[GREETING_MAX + 1]; /* SMTPGREETING; empty: none */
+	char relay_suffix[RELAY_SUFFIX_MAX + 1];        /* its value */
 	struct map rewritten;          /* fixupdomains: what is local or relayed after the rewriting is so before it */
 };
 /* 0, or E_SYNTAX, E_SYS with the file's name.  Once in a process, before confinement: the lists are kept for good. */
 MUST_CHECK int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struct err *e);
-/* S as H's variables change it: DATABYTES, MAXRCPT, DENY_TLS, RELAYCLIENT, TARPITCOUNT, TARPITDELAY, VALIDRCPTTO_LIMIT, VALIDRCPTTO_LOG, NOBADHELO.  Returns false and names the variable in *E when a value
+/* S as H's variables change it: DATABYTES, MAXRCPT, DENY_TLS, RELAYCLIENT, TARPITCOUNT, TARPITDELAY, VALIDRCPTTO_LIMIT, VALIDRCPTTO_LOG, NOBADHELO, HELOCHECK,
+ * SMTPGREETING, MAXRCPTCOUNT.  Returns false and names the variable in *E when a value
  * is not a number in its range or too long: the session must then not begin, since a limit would silently be another. */
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e);
+/* The lists as a whole: too many patterns, regular expressions.  0, or as smtpd_settings_read(). */
+MUST_CHECK int smtpd_lists_check(const struct control *c, struct err *e);
 enum smtpd_domain { DOMAIN_LOCAL, DOMAIN_RELAYED, DOMAIN_FOREIGN };
 enum smtpd_domain smtpd_settings_domain(const struct smtpd_settings *s, struct slice domain);
 #endif

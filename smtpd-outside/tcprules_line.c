@@ -5,8 +5,8 @@
 #include "smtpd-outside/tcprules_line.h"
 
 #include "lib/control.h"
-#include "lib/job.h" /* BODY_MAX, RECIPIENTS_MAX */
 #include "smtpd-outside/rates.h"
+#include "smtpd-outside/session_vars.h"
 
 int tcprules_split(struct slice *address, struct slice *instruction, struct slice line, struct err *e)
 {
@@ -249,20 +249,16 @@ static int heed(struct tcprule *rule, const struct known *k, struct slice value,
 	return 0;
 }
 
-/* Numbers that the session heeds (smtpd_settings.c): a wrong one is found here, not by the first client. */
-static const struct {
-	const char *name;
-	long long most;
-} session_numbers[] = {
-	{"DATABYTES", (long long)BODY_MAX}, {"MAXRCPT", RECIPIENTS_MAX}, {"DENY_TLS", 1000}, {"DISABLETLS", 1000}, {"FORCE_TLS", 1000}, {"FORCETLS", 1000},
-};
-
-static int check_session_number(const struct handover_pair *pair, struct err *e)
+/* What the session heeds (smtpd_settings.c): a wrong one is found here, not by the first client. */
+static int check_session_var(const struct handover_pair *pair, struct err *e)
 {
-	long long v;
-	for (size_t k = 0; k < sizeof session_numbers / sizeof *session_numbers; k++)
-		if (slice_eq_str(pair->name, session_numbers[k].name) && slice_number(&v, pair->value, 0, session_numbers[k].most) < 0)
-			return err_set(e, E_SYNTAX, "%s is a number from 0 to %lld", session_numbers[k].name, session_numbers[k].most);
+	long long v, most = session_var_most(pair->name);
+	if (most >= 0 && slice_number(&v, pair->value, 0, most) < 0)
+		return err_set(e, E_SYNTAX, "%.*s is a number from 0 to %lld", SLICE_FMT(pair->name), most);
+	if (slice_eq_str(pair->name, "RELAYCLIENT") && pair->value.n > RELAY_SUFFIX_MAX)
+		return err_set(e, E_SYNTAX, "RELAYCLIENT has more than %d octets", RELAY_SUFFIX_MAX);
+	if (slice_eq_str(pair->name, "SMTPGREETING") && (!pair->value.n || pair->value.n > GREETING_MAX || !slice_printable(pair->value)))
+		return err_set(e, E_SYNTAX, "SMTPGREETING has 1 to %d printable octets", GREETING_MAX);
 	return 0;
 }
 
@@ -285,7 +281,7 @@ static int heed_all(struct tcprule *rule, const struct handover_pair *pairs, str
 			if (slice_eq_str(pairs[i].name, knowns[k].name) && heed(rule, &knowns[k], pairs[i].value, e) < 0)
 				return E_SYNTAX;
 	for (size_t i = 0; i < rule->vars; i++) {
-		if (check_session_number(&pairs[i], e) < 0)
+		if (check_session_var(&pairs[i], e) < 0)
 			return E_SYNTAX;
 		if (heed_rate(rule, &pairs[i], e) < 0)
 			return E_SYNTAX;
@@ -310,44 +306,4 @@ int tcprules_instruction(struct tcprule *rule, struct handover_pair *pairs, stru
 			return r;
 	}
 	return heed_all(rule, pairs, e);
-}
-
-/* All that door and session heed; whatever else an administrator's file sets does nothing yet, and he should know. */
-static const struct {
-	const char *name, *note;
-} heeded[] = {
-	{"RELAYCLIENT", NULL}, {"DATABYTES", NULL}, {"MAXRCPT", NULL}, {"DENY_TLS", NULL}, {"TCPREMOTEHOST", NULL},
-	{"TARPITCOUNT", NULL}, {"TARPITDELAY", NULL}, {"VALIDRCPTTO_LIMIT", NULL}, {"VALIDRCPTTO_LOG", NULL}, {"NOBADHELO", NULL},
-	{"VALIDRCPTTO_CDB", "is not heeded: the table is control/validrcptto.cdb"},
-	{"GREETDELAY", NULL}, {"DROP_PRE_GREET", NULL}, {"MAXPERIP", NULL}, {"MAXPERNET", NULL}, {"RBLSMTPD", NULL},
-	{"DNSBLSKIP", NULL}, {"GREYLIST", NULL}, {"DNSBLFAILCLOSED", NULL},
-	{"SMTPD_GREETDELAY", "is taken as GREETDELAY: a silent wait"},
-	{"DROPRUSHGREET", "is taken as DROP_PRE_GREET"},
-	{"FORCE_TLS", NULL},
-	{"FORCETLS", "is taken as FORCE_TLS"},
-	{"DISABLETLS", "is taken as DENY_TLS"},
-	{"SSL", "is not heeded: TLS at once is a line submissions of control/listen"},
-	{"TLS_SERVER_CERT", "is not heeded: the certificate is control/servercert.pem"},
-	{"REQUIRE_AUTH", "is not heeded: AUTH belongs to ports 587 and 465, which require it"},
-	{"AUTHREQUIRED", "is not heeded: AUTH belongs to ports 587 and 465, which require it"},
-	{"SMTPAUTH", "is not heeded: AUTH belongs to ports 587 and 465, which require it"},
-	{"ALLOW_INSECURE_AUTH", "is not heeded: passwords are taken inside TLS alone"},
-	{"ALLOW_CRAM", "is not heeded: no password is kept in the form that CRAM-MD5 needs"},
-	{"AUTH_CDB", "is not heeded: passwords are checked by the directory"},
-	{"RCPTCHECK", "is not heeded, neither as a program's path nor as a flag: recipients are checked in the directory and in control/validrcptto.cdb"},
-	{"RBL", "is not heeded: lists are asked where control/dnsbl names them; DNSBLSKIP exempts"},
-	{"RBLONLYHEADER", "is not heeded: lists refuse; a weight below dnsblthreshold alone does nothing"},
-	{"MAXRCPTCOUNT", "is not heeded: it is called MAXRCPT"},
-};
-
-const char *tcprules_note(struct slice name)
-{
-	enum rate_scope scope;
-	enum rate_counter counter;
-	for (size_t i = 0; i < sizeof heeded / sizeof *heeded; i++)
-		if (slice_eq_str(name, heeded[i].name))
-			return heeded[i].note;
-	if (rate_variable(&scope, &counter, name))
-		return NULL;
-	return "is not heeded by this release; the rule works as if it were not set";
 }

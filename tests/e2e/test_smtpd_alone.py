@@ -655,6 +655,21 @@ def test_relayclient(shared):
     assert c.do("RCPT TO:<nobody@campus.test>")[0] == 550
 
 
+def test_greeting_and_aliases_of_a_rule(start):
+    d = start(smtpgreeting="campus mail")
+    c = d.connect(greeting=False)
+    assert c.reply() == (220, "campus mail ESMTP")
+    c = d.connect({"SMTPGREETING": "mx1.campus.test for partners", "MAXRCPTCOUNT": "1"}, greeting=False)
+    assert c.reply() == (220, "mx1.campus.test for partners ESMTP")
+    c.ehlo()
+    c.do(M)
+    assert c.do("RCPT TO:<u1@campus.test>")[0] == 250 and c.do("RCPT TO:<u2@campus.test>")[0] == 452
+    c = d.connect({"MAXRCPTCOUNT": "1", "MAXRCPT": "2"})
+    c.ehlo()
+    c.do(M)
+    assert [c.do(f"RCPT TO:<u{i}@campus.test>")[0] for i in (1, 2, 3)] == [250, 250, 452], "the alias gives way"
+
+
 def test_wrong_rule_serves_nobody(start):
     d = start()
     c = d.connect({"DATABYTES": "many"}, greeting=False)
@@ -772,6 +787,42 @@ def test_lists(start):
         assert got[0] == code and got[1].startswith("5.7.1 " + text if text else "2.1.5"), (helo, sender, rcpt, variables, got)
         c.close()
     assert 'smtpd-listed list="badmailfrom" line="@bad.test"' in d.log().replace("list=badmailfrom", 'list="badmailfrom"').replace("line=@bad.test", 'line="@bad.test"')
+
+
+HELO_ROWS = [
+    ("mail.far.test", "u1@campus.test", {}, "250 "),
+    ("[192.0.2.7]", "u1@campus.test", {}, "250 "),
+    ("friend", "u1@campus.test", {}, "550 5.7.1 the name in your HELO is no full host name; say your host's full name"),
+    ("192.0.2.7", "u1@campus.test", {}, "550 5.7.1 the name in your HELO is no full host name"),
+    ("[192.0.2.99]", "u1@campus.test", {}, "550 5.7.1 the name in your HELO is not your address"),
+    (ME, "u1@campus.test", {}, "550 5.7.1 the name in your HELO is this site's own"),
+    ("campus.test", "u1@relayed.test", {}, "550 5.7.1 the name in your HELO is this site's own"),
+    ("friend", "postmaster@campus.test", {}, "250 "),
+    ("friend", "u1@campus.test", {"RELAYCLIENT": ""}, "250 "),
+    ("friend", "u1@campus.test", {"NOBADHELO": ""}, "250 "),
+    ("friend", "u1@campus.test", {"HELOCHECK": "0"}, "250 "),
+]
+
+
+def test_helocheck(start):
+    d = start(helocheck="1")
+    for helo, rcpt, variables, answer in HELO_ROWS:
+        c = d.connect(variables)
+        assert c.do(f"EHLO {helo}")[0] == 250 and c.do(M)[0] == 250, "refused at RCPT alone, so that the log has sender and recipient"
+        got = "%d %s" % c.do(f"RCPT TO:<{rcpt}>")
+        assert got.startswith(answer), (helo, rcpt, variables, got)
+        c.close()
+    assert "helo=friend" in d.log() and "your HELO is no full host name" in d.log()
+
+
+def test_helocheck_is_off_by_default(start):
+    d = start()
+    for variables, code in ({}, 250), ({"HELOCHECK": "1"}, 550):
+        c = d.connect(variables)
+        c.do("HELO friend")
+        c.do(M)
+        assert c.do("RCPT TO:<u1@campus.test>")[0] == code
+        c.close()
 
 
 def cdb(records):

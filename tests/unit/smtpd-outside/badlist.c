@@ -66,7 +66,8 @@ static const struct line_row {
 } lines[] = {
 	{"a@b", false, true}, {"@b", false, true}, {"a@", false, true}, {"-a@b", false, true}, {"@.b.c", false, true}, {"*", false, true}, {"a?", false, true},
 	{"a@[192.0.2.1]", false, true}, {"b", false, false}, {"@", false, false}, {"-", false, false}, {"", false, false}, {"a b@c", false, false}, {"!a@b", false, false},
-	{"-!a@b", false, false}, {"a@b..c", false, false}, {"a@-", false, false}, {"a@.", false, false},
+	{"-!a@b", false, false}, {".*@b", false, false}, {"^a@b$", false, false}, {"-^a@b", false, false}, {"^dsl.*\\.b$", true, false}, {".*b", true, false},
+	{"a.*@b", false, true}, {"mail.*", true, true}, {"a^@b", false, true}, {"a@b..c", false, false}, {"a@-", false, false}, {"a@.", false, false},
 	{"b", true, true}, {".b", true, true}, {"-b", true, true}, {"[1.2.3.4]", true, true}, {"a_b", true, true}, {".", true, false}, {"a\tb", true, false}, {"!b", true, false},
 };
 
@@ -86,6 +87,19 @@ START_TEST(fault_names_its_place)
 	ck_assert_int_eq(badlist_read(&b, &c, (const enum control_id[]){C_badrcptto, C_badmailto}, 2, false, &e), E_SYNTAX);
 	ck_assert_msg(slice_starts(slice_str(e.text), "/c/badrcptto:4: "), "%s", e.text);
 	ck_assert(!b.exact && !b.pattern);
+}
+END_TEST
+
+START_TEST(a_file_of_regular_expressions_is_a_fault)
+{
+	struct control c = control_of(C_badmailfrom, "#regex\na@b\n");
+	struct badlist b;
+	struct err e;
+	ck_assert_int_eq(badlist_read(&b, &c, (const enum control_id[]){C_badmailfrom}, 1, false, &e), E_SYNTAX);
+	ck_assert_msg(slice_starts(slice_str(e.text), "/c/badmailfrom:1: regular expressions"), "%s", e.text);
+	c = control_of(C_badmailfrom, "# regex\na@b\n");
+	ck_assert_int_eq(badlist_read(&b, &c, (const enum control_id[]){C_badmailfrom}, 1, false, &e), 0);
+	badlist_free(&b);
 }
 END_TEST
 
@@ -125,4 +139,5 @@ UNIT_MAIN("smtpd-outside/badlist",
 	tcase_add_loop_test(t, host, 0, sizeof hosts / sizeof *hosts);
 	tcase_add_loop_test(t, line, 0, sizeof lines / sizeof *lines);
 	tcase_add_test(t, fault_names_its_place);
+	tcase_add_test(t, a_file_of_regular_expressions_is_a_fault);
 	tcase_add_test(t, limits);)

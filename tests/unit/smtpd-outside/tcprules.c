@@ -4,7 +4,12 @@
 #include <stdio.h>
 
 #include "lib/control.h"
+#include "smtpd-outside/tcprules_line.h"
 #include "tests/unit/unit.h"
+
+#define A16 "aaaaaaaaaaaaaaaa"
+#define A64 A16 A16 A16 A16
+#define A256 A64 A64 A64 A64
 
 static const char example[] =
 	"# comment\n"
@@ -294,6 +299,15 @@ static const struct {
 	{":allow,MAXRCPT=\"20001\"", "over the limit"},
 	{":allow,DENY_TLS=\"\"", "no number"},
 	{":allow,FORCETLS=\"yes\"", "no number"},
+	{":allow,TARPITDELAY=\"61\"", "over the limit: found here, not by the first client"},
+	{":allow,TARPITCOUNT=\"-1\"", "a negative count"},
+	{":allow,VALIDRCPTTO_LIMIT=\"x\"", "no number"},
+	{":allow,VALIDRCPTTO_LOG=\"3\"", "over the limit"},
+	{":allow,HELOCHECK=\"2\"", "neither 0 nor 1"},
+	{":allow,MAXRCPTCOUNT=\"x\"", "an alias is checked too"},
+	{":allow,SMTPGREETING=\"\"", "no greeting"},
+	{":allow,SMTPGREETING=\"a\tb\"", "a tab in a greeting"},
+	{":allow,RELAYCLIENT=\"" A256 "\"", "longer than any domain"},
 	{":allow,MAXPERIP=\"\"", "no number"},
 	{":allow,MAXPERIP=\"-1\"", "a negative limit"},
 };
@@ -342,6 +356,27 @@ START_TEST(warnings)
 	ck_assert_int_eq(tcprules_parse(&t, &line, slice_str(text), note, &lines, &e), 0);
 	ck_assert_uint_eq(lines, 1u << 2 | 1u << 5 | 1u << 6 | 1u << 8 | 1u << 9 | 1u << 11);
 	tcprules_free(t);
+}
+END_TEST
+
+/* Whoever copies a file of another patch learns what becomes of each of its variables. */
+static const char *const known_elsewhere[] = {
+	/* the JMS patch */
+	"GREETDELAY", "DROP_PRE_GREET", "VALIDRCPTTO_CDB", "VALIDRCPTTO_LIMIT", "VALIDRCPTTO_LOG", "DENY_TLS", "FORCE_TLS", "SSL", "TLS_SERVER_CERT", "TLSCIPHERS",
+	"REQUIRE_AUTH", "ALLOW_INSECURE_AUTH", "ALLOW_CRAM", "AUTH_CDB", "AUTH_SET_RELAYCLIENT", "AUTH_UNSET_GREETDELAY", "MAXRCPT", "DATABYTES", "SPFBEHAVIOR",
+	"RELAYREJ", "SMTPGREETING", "RCPTCHECK", "LOGREGEX", "QMAILSMTPD_LOG_MAIL", "QMAILSMTPD_LOG_RCPT", "QMAILSMTPD_HELP_VERSION", "SMTP_AUTH_USER",
+	/* qmail-ldap */
+	"SANITYCHECK", "RETURNMXCHECK", "SENDERCHECK", "BLOCKRELAYPROBE", "TARPITCOUNT", "TARPITDELAY", "BADRCPTDELAY", "MAXRCPTCOUNT", "REJECTEXEC", "421GREETING",
+	"550GREETING", "SMTP550DISCONNECT", "NOBOUNCE", "DROPRUSHGREET", "RBL", "RBLONLYHEADER", "SMTPAUTH", "AUTHREQUIRED", "AUTHPREPEND", "RELAYCLIENT", "SMTPAUTHUSER",
+	/* tcpserver, rblsmtpd, netqmail's descendants */
+	"TCPREMOTEHOST", "TCPREMOTEINFO", "RBLSMTPD", "SMTPD_GREETDELAY", "DNSBLSKIP", "DNSBLFAILCLOSED", "NOBADHELO", "DISABLETLS", "FORCETLS", "QMAILQUEUE", "MAXPERIP",
+};
+
+START_TEST(names_of_others)
+{
+	const char *note = tcprules_note(slice_str(known_elsewhere[_i]));
+	ck_assert_msg(!note || !strstr(note, "this release; the rule"), "%s", known_elsewhere[_i]);
+	ck_assert(strstr(tcprules_note(slice_str("NO_SUCH_NAME")), "this release; the rule"));
 }
 END_TEST
 
@@ -410,6 +445,7 @@ UNIT_MAIN("tcprules",
 	tcase_add_loop_test(t, names, 0, sizeof by_name / sizeof *by_name);
 	tcase_add_test(t, large);
 	tcase_add_loop_test(t, values, 0, sizeof settings / sizeof *settings);
+	tcase_add_loop_test(t, names_of_others, 0, sizeof known_elsewhere / sizeof *known_elsewhere);
 	tcase_add_loop_test(t, heed, 0, sizeof heeded / sizeof *heeded);
 	tcase_add_loop_test(t, refused, 0, sizeof wrong / sizeof *wrong);
 	tcase_add_test(t, whole_example_is_refused_at_its_line);
