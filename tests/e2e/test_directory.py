@@ -386,7 +386,7 @@ def test_hanging_server(program, answer_bind, half):
     s.close()
 
 
-def test_filter_is_one_equality_on_the_literal(program):
+def test_ldap_injection_leaves_one_equality_on_the_literal(program):
     """What a hostile name looks like on the wire: one equality whose value is the name, octet by octet."""
     s = Silent(True)
     p = program(f"127.0.0.1:{s.port}", ldaptimeout="2")

@@ -3,7 +3,9 @@ header, so that they can have any address."""
 import os
 import signal
 import socket
+import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -343,3 +345,110 @@ def test_a_dead_list_is_not_waited_for_again_and_again(suite, silent):
     wait_for(lambda: suite.events("dns-silent"))
     c = Client(suite, "203.0.113.200")
     assert c.waited < 0.7 and c.rcpt().startswith("250 ")
+
+
+# ---- name servers that attack ----
+
+def name(text):
+    return b"".join(bytes([len(x)]) + x.encode() for x in text.split(".")) + b"\0"
+
+
+def packet(query, answers=(), more=(), rcode=0, id=None, question=None):
+    """A reply to QUERY with these records, each (owner, type, ttl, data); .question None: that of the query."""
+    def record(owner, kind, ttl, data):
+        return owner + struct.pack("!HHIH", kind, 1, ttl, len(data)) + data
+    asked = query[12:] if question is None else question
+    end = asked.index(b"\0") + 5
+    head = (query[:2] if id is None else id) + struct.pack("!HHHHH", 0x8580 | rcode, 1, len(answers), 0, len(more))
+    return head + asked[:end] + b"".join(record(*r) for r in [*answers, *more])
+
+
+class Nameserver:
+    """Answers each question with the packets that ANSWER(query) gives."""
+    def __init__(self, answer):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.port, self.answer, self.asked = self.sock.getsockname()[1], answer, []
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                query, client = self.sock.recvfrom(4096)
+            except OSError:
+                return
+            self.asked.append((query, client[1]))
+            for p in self.answer(query) if len(query) > 16 else []:
+                self.sock.sendto(p, client)
+
+    def close(self):
+        self.sock.close()
+
+
+LISTED = b"\x7f\0\0\2"
+HOSTILE_PACKETS = {
+    "empty": lambda q: [b""],
+    "half a header": lambda q: [q[:7]],
+    "the question": lambda q: [q],
+    "a name that leads to itself": lambda q: [packet(q, [(b"\xc0" + bytes([len(q[12:q.index(b"\0", 12) + 5]) + 12]), 1, 60, LISTED)])],
+    "two names that lead to each other": lambda q: [packet(q, [(b"\x01a\xc0\x0c", 5, 60, b"\xc0\x0c"), (b"\xc0\x0c", 5, 60, b"\x01a\xc0\x0c"), (b"\x01a\xc0\x0c", 5, 60, b"\xc0\x0c")])],
+    "a pointer past the end": lambda q: [packet(q, [(b"\xff\xff", 1, 60, LISTED)])],
+    "a label past the end": lambda q: [packet(q)[:-4] + b"\x3fabc"],
+    "a label of 191": lambda q: [packet(q, [(b"\xbf" + b"a" * 191 + b"\0", 1, 60, LISTED)])],
+    "a name of a thousand octets": lambda q: [packet(q, [(b"\x3f" + b"a" * 63, 1, 60, LISTED)] * 1 + [((b"\x3f" + b"a" * 63) * 16 + b"\0", 1, 60, LISTED)])],
+    "an address of three octets": lambda q: [packet(q, [(b"\xc0\x0c", 1, 60, b"\x7f\0\0")])],
+    "an address of a hundred octets": lambda q: [packet(q, [(b"\xc0\x0c", 1, 60, LISTED * 25)])],
+    "more records counted than there are": lambda q: [packet(q, [(b"\xc0\x0c", 5, 60, name("x.test"))])[:6] + b"\xff\xff" + packet(q)[8:]],
+    "500 addresses": lambda q: [packet(q, [(b"\xc0\x0c", 1, 60, b"\x0a\0" + struct.pack("!H", n)) for n in range(500)])],
+    "cut off": lambda q: [packet(q)[:2] + b"\x83\x80" + packet(q)[4:]],
+    "a thousand replies": lambda q: [packet(q, rcode=2)] * 1000,
+    "random octets": lambda q: [q[:2] + os.urandom(n) for n in (1, 10, 100, 500)],
+    "text without an end": lambda q: [packet(q, [(b"\xc0\x0c", 16, 60, b"\xff" + b"x" * 20)])],
+    "a pointer name of 300 labels": lambda q: [packet(q, [(b"\xc0\x0c", 12, 60, b"\x01a" * 300 + b"\0")])],
+    "a name with odd octets": lambda q: [packet(q, [(b"\xc0\x0c", 12, 60, b"\x09\x1b[2J\r\n\0\"x\x04test\0")])],
+}
+
+
+def test_hostile_dns(suite):
+    """Malformed packets of name servers, about lists and names: clients are let in or in time, no name is made of them, postern-dns stays the same process."""
+    kind = [None]
+    server = Nameserver(lambda q: kind[0](q))
+    try:
+        start(suite, server.port, "bl.test", dnsbltimeout="1", clientnames="1")
+        pid = wait_for(lambda: suite.pids("dns"))
+        clients = [f"203.0.113.{n}" for n in range(1, len(HOSTILE_PACKETS) + 1)]
+        for ip, (what, packets) in zip(clients, HOSTILE_PACKETS.items()):
+            kind[0] = packets
+            c = Client(suite, ip)
+            assert c.greeting.startswith("220 ") and c.waited < 3, what
+            assert c.rcpt().startswith("250 "), what
+        kind[0] = lambda q: [packet(q, [(b"\xc0\x0c", 1, 60, LISTED)])] if q[12:].find(b"\2bl\4test\0") > 0 else [packet(q, rcode=3)]
+        wait_for(lambda: Client(suite, "198.51.100.4").rcpt().startswith("550 "), 45, "after all that lists are asked as before")  # silent for thirty seconds
+        assert suite.pids("dns") == pid and not suite.events("died")
+        assert not [e for e in suite.events("smtpd-session") if e["host"].strip('"')]
+    finally:
+        server.close()
+
+
+def test_dns_poisoning(suite):
+    """Answers that were not asked for, for other names, with another id or question, count for nothing; ids and ports cannot be guessed."""
+    victim = name("9.2.0.192.bl.test")
+
+    def answer(q):
+        lie = (victim, 1, 3600, LISTED)
+        forged = [packet(q, [lie], id=struct.pack("!H", n)) for n in range(0, 65536, 4099) if struct.pack("!H", n) != q[:2]]
+        forged += [packet(q, [(b"\xc0\x0c", 1, 3600, LISTED)], id=struct.pack("!H", (struct.unpack("!H", q[:2])[0] + n) & 0xffff)) for n in (1, 2, 0xffff)]
+        forged += [packet(q, [lie], question=victim + b"\0\1\0\1")] if b"\x0230\x03113" in q else []
+        return [*forged, packet(q, [lie], more=[lie, (name("bl.test"), 2, 3600, name("ns.evil.test"))], rcode=3)]
+    server = Nameserver(answer)
+    try:
+        start(suite, server.port, "bl.test", dnsbltimeout="2")
+        for n in range(1, 31):
+            assert Client(suite, f"203.0.113.{n}").rcpt().startswith("250 "), n
+        asked = list(server.asked)
+        server.answer = lambda q: [packet(q, rcode=3)]
+        assert Client(suite, "192.0.2.9").rcpt().startswith("250 ")
+        assert any(victim in q.lower() for q, _ in server.asked[len(asked):]), "it was asked about, not believed"
+        assert len({q[:2] for q, _ in asked}) > len(asked) * 0.9 and len({port for _, port in asked}) > len(asked) * 0.8
+    finally:
+        server.close()

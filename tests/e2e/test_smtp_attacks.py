@@ -128,7 +128,7 @@ CHUNKS = b"BDAT 18\r\nSubject: never\r\n\r\nBDAT 16 LAST\r\nhalf a message\r\n"
 @pytest.mark.parametrize("how", ["close_notify", "reset", "clear octets"])
 @pytest.mark.parametrize("command", ["DATA", "BDAT"])
 def test_tls_cut_off_at_every_octet(site, command, how):
-    """CVE-2026-45185: TLS ends inside a message; what follows in clear is nothing, and nothing of the message stays."""
+    """TLS ends inside a message; what follows in clear is nothing, and nothing of the message stays."""
     before = len(site.events("smtpd-handed"))
     whole = DATA if command == "DATA" else CHUNKS
     for at in range(len(whole)):

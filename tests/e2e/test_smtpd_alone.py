@@ -1181,7 +1181,7 @@ def test_no_process_for_a_session(start):
     assert "smtpd-refused" in d.log()
 
 
-def test_session_holds_its_edges_alone(start):
+def test_taken_over_session_holds_its_edges_alone(start):
     """Not PORT_IN (other clients), not the lifeline; the client, the token and three ways out."""
     d = start(tls=True)
     c = d.connect()

@@ -502,7 +502,7 @@ def login(suite, source, password):
         return s.docmd("AUTH PLAIN " + plain("u1", password))[0]
 
 
-def test_guesses_stop_who_guesses_and_not_the_owner(site):
+def test_credential_stuffing_stops_who_guesses_and_not_the_owner(site):
     """A limit for the account and the network together; a network that the owner has logged in from is not limited."""
     site.control("authfailsperaccount", "2/3600")
     site.start()

@@ -92,6 +92,35 @@ START_TEST(buffer_limit)
 }
 END_TEST
 
+/* No sum of lengths wraps round: what does not fit is an overflow, whatever the limit. */
+START_TEST(length_overflow)
+{
+	for (size_t have = 0; have <= 8; have += 8) {
+		for (size_t k = 0; k < 32; k++) {
+			struct buf b = BUF_INIT(SIZE_MAX);
+			buf_add_slice(&b, slice_make("12345678", have));
+			ck_assert_ptr_null(buf_room(&b, SIZE_MAX - k));
+			ck_assert(b.overflow && b.n == have);
+			buf_free(&b);
+		}
+		for (unsigned bits = 31; bits <= 63; bits += 16) { /* 2^31, 2^47, 2^63 octets over a limit of 100 */
+			struct buf b = BUF_INIT(100);
+			buf_add_slice(&b, slice_make("12345678", have));
+			ck_assert_ptr_null(buf_room(&b, ((size_t)1 << bits) - have));
+			ck_assert(b.overflow && b.n == have);
+			buf_free(&b);
+		}
+	}
+	struct slice s = slice_make("abc", 3);
+	ck_assert_uint_eq(slice_from(s, SIZE_MAX).n, 0);
+	ck_assert_uint_eq(slice_upto(s, SIZE_MAX).n, 3);
+	long long v;
+	const char *large[] = {"4294967296", "9223372036854775807", "9223372036854775808", "18446744073709551616", "18446744073709551617", "99999999999999999999999999"};
+	for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+		ck_assert_msg(slice_number(&v, slice_str(large[i]), 0, 2147483647) < 0, "%s", large[i]);
+}
+END_TEST
+
 START_TEST(errors)
 {
 	struct err e;
@@ -181,6 +210,7 @@ UNIT_MAIN("slice",
 	tcase_add_test(t, cutting);
 	tcase_add_test(t, comparing);
 	tcase_add_test(t, buffer_limit);
+	tcase_add_test(t, length_overflow);
 	tcase_add_test(t, errors);
 	tcase_add_test(t, ids);
 	tcase_add_test(t, ids_of_forks);

@@ -2,6 +2,7 @@
 #include "smtpd-outside/badlist.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "tests/unit/unit.h"
 
@@ -103,6 +104,36 @@ START_TEST(a_file_of_regular_expressions_is_a_fault)
 }
 END_TEST
 
+static double seconds_for(const struct badlist *b, size_t octets)
+{
+	char who[320];
+	struct slice which;
+	struct timespec a, z;
+	memset(who, 'a', octets);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+	for (int i = 0; i < 20; i++)
+		ck_assert(!badlist_address(b, slice_make(who, octets), &which));
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &z);
+	return (double)(z.tv_sec - a.tv_sec) + (double)(z.tv_nsec - a.tv_nsec) / 1e9;
+}
+
+/* As many patterns as there may be, of the kind that backtracking matchers need exponential time for: a session asks all in some milliseconds. */
+START_TEST(redos)
+{
+	static char text[(64 + 2) * BADLIST_PATTERNS_MAX + 1];
+	struct badlist b;
+	size_t n = 0;
+	for (int i = 0; i < BADLIST_PATTERNS_MAX; i++)
+		n += (size_t)snprintf(text + n, 70, "*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b%03d\n", i);
+	struct control c = control_of(C_badmailfrom, text);
+	ck_assert_int_eq(badlist_read(&b, &c, (const enum control_id[]){C_badmailfrom}, 1, false, NULL), 0);
+	double half = seconds_for(&b, 160), whole = seconds_for(&b, 320);
+	ck_assert_msg(whole / 20 < 0.25, "%g s for one address", whole / 20); /* under sanitizers too */
+	ck_assert_msg(whole < half * 8 + 0.01, "%g and %g s", half, whole);
+	badlist_free(&b);
+}
+END_TEST
+
 START_TEST(limits)
 {
 	static char text[40 * 100000];
@@ -140,4 +171,5 @@ UNIT_MAIN("smtpd-outside/badlist",
 	tcase_add_loop_test(t, line, 0, sizeof lines / sizeof *lines);
 	tcase_add_test(t, fault_names_its_place);
 	tcase_add_test(t, a_file_of_regular_expressions_is_a_fault);
+	tcase_add_test(t, redos);
 	tcase_add_test(t, limits);)

@@ -1,0 +1,28 @@
+"""What docs/ says of the tests is so: every class of docs/attacks.md has a test of its name, and every test named there exists."""
+import re
+
+from conftest import ROOT
+
+TABLE = (ROOT / "docs/attacks.md").read_text()
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TABLE.splitlines() if line.startswith("| `")]
+
+
+def exists(test):
+    file, name = test.split("::")
+    if file.endswith(".py"):
+        return re.search(rf"^def {name}\(", (ROOT / "tests/e2e" / file).read_text(), re.M)
+    return re.search(rf"^START_TEST\({name}\)", (ROOT / "tests/unit" / file).read_text(), re.M)
+
+
+def test_every_attack_has_a_test_of_its_name():
+    assert len(ROWS) >= 35 and len({row[0] for row in ROWS}) == len(ROWS) and all(len(row) == 4 and all(row) for row in ROWS)
+    for name, _, _, tests in ROWS:
+        tests = tests.split()
+        assert all(exists(t) for t in tests), (name, [t for t in tests if not exists(t)])
+        assert any(name.strip("`") in t.split("::")[1] for t in tests), name
+
+
+def test_every_attack_test_is_in_the_table():
+    names = re.findall(r"^def (test_\w+)\(", (ROOT / "tests/e2e/test_attacks.py").read_text(), re.M)
+    names += re.findall(r"^def (test_\w+)\(", (ROOT / "tests/e2e/test_smtp_attacks.py").read_text(), re.M)
+    assert names and [n for n in names if f"::{n}" not in TABLE] == []
