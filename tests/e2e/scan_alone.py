@@ -226,18 +226,20 @@ class Clamd:
 
 
 class Spamd:
-    def __init__(self, children=2):
+    """spamd without network tests; with DNS, a port on 127.0.0.1 that it asks, and more RULES."""
+    def __init__(self, children=2, dns=None, rules=""):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="spamd-"))
         self.folder.chmod(0o755)
         cfg = self.folder / "cfg"
         cfg.mkdir()
         for f in pathlib.Path("/etc/spamassassin").glob("*.pre"):
             shutil.copy(f, cfg)
-        (cfg / "local.cf").write_text("required_score 5.0\nreport_safe 0\ndns_available no\nuse_razor2 0\nuse_pyzor 0\nuse_bayes 0\n"
-                                      "header CAMPUS_TEST Subject =~ /CAMPUSRULE/\nscore CAMPUS_TEST 3.21\n")
+        (cfg / "local.cf").write_text("required_score 5.0\nreport_safe 0\nuse_razor2 0\nuse_pyzor 0\nuse_bayes 0\n"
+                                      "header CAMPUS_TEST Subject =~ /CAMPUSRULE/\nscore CAMPUS_TEST 3.21\n"
+                                      + (f"dns_available yes\ndns_server [127.0.0.1]:{dns}\nskip_rbl_checks 1\n" if dns else "dns_available no\n") + rules)
         self.path = self.folder / "spamd.sock"
         self.process = subprocess.Popen(
-            ["/usr/sbin/spamd", "-L", "-C", "/usr/share/spamassassin", f"--siteconfigpath={cfg}", f"--socketpath={self.path}",
+            ["/usr/sbin/spamd", *([] if dns else ["-L"]), "-C", "/usr/share/spamassassin", f"--siteconfigpath={cfg}", f"--socketpath={self.path}",
              "--socketmode=0666", "-m", str(children), "--min-children=1", "-x", "-u", "nobody", "-r", str(self.folder / "pid"), "-s", "stderr"],
             stdout=subprocess.DEVNULL, stderr=open(self.folder / "log", "wb"), start_new_session=True)
         wait_socket(self.path, b"PING SPAMC/1.5\r\n\r\n", b"PONG")

@@ -288,6 +288,38 @@ def test_spamassassin_sees_the_client_by_name(suite, names):
         spamd.stop()
 
 
+URIBL = """$SOA 60 ns.uri.test hostmaster.uri.test 0 60 60 60 60
+:127.0.0.2:Phishing $
+.phish.example
+"""
+
+
+def test_links_are_looked_up_before_the_250(suite, folder):
+    """A URI block list by way of SpamAssassin: a message with a listed link is refused in the session, and the sender reads why."""
+    port = free_port()
+    (folder / "uri.test").write_text(URIBL)
+    rbldnsd = subprocess.Popen(["/usr/sbin/rbldnsd", "-n", "-q", *(["-u", "nobody"] if os.geteuid() == 0 else []), "-r", str(folder), "-b", f"127.0.0.1/{port}",
+                                "uri.test:dnset:uri.test"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "+retry=0", "@127.0.0.1", "-p", str(port), "phish.example.uri.test"],
+                                    capture_output=True).stdout.strip() == b"127.0.0.2", 20, "rbldnsd does not answer")
+    spamd = Spamd(dns=port, rules="util_rb_tld example\nurirhsbl CAMPUS_LINKS uri.test. A\nbody CAMPUS_LINKS eval:check_uridnsbl('CAMPUS_LINKS')\ntflags CAMPUS_LINKS net\nscore CAMPUS_LINKS 20\n")
+    try:
+        suite.control("scanners", f"spamassassin unix:{spamd.path}")
+        suite.control("clientnames", "0")
+        suite.start()
+        text = b"From: a@far.test\r\nTo: u1@campus.test\r\nSubject: your account\r\nDate: Sun, 29 Nov 2026 10:00:00 +0000\r\nMessage-ID: <x@far.test>\r\n\r\nPlease see https://www.%s/login today.\r\n"
+        code, answer = suite.send("a@far.test", "u1@campus.test", text % b"phish.example")
+        assert code == 550, answer
+        assert "CAMPUS_LINKS" in suite.events("scan")[-1]["tests"]
+        code, answer = suite.send("a@far.test", "u1@campus.test", text % b"library.example")
+        assert code == 250, answer
+        assert "CAMPUS_LINKS" not in suite.events("scan")[-1]["tests"]
+    finally:
+        spamd.stop()
+        rbldnsd.terminate()
+        rbldnsd.wait(10)
+
+
 def test_lint(suite):
     suite.control("dnsbl", "bl.test weight=2\nbl.test weight=x\n-\n")
     got = suite.postern("check", check=1)
