@@ -132,40 +132,47 @@ static int rewrite_field(struct work *w, const struct header_field *f)
 	return 0;
 }
 
-static void complete(struct work *w, const char *end, bool date, bool message_id, struct slice me, int64_t wall_usec)
+struct present {
+	bool from, date, message_id;
+};
+
+static void complete(struct work *w, const char *end, const struct present *has, const struct completion *c)
 {
-	if (date && message_id)
+	bool from = c->from.n && !has->from;
+	if (!from && has->date && has->message_id)
 		return;
 	w->changed = true;
 	copy_to(w, end);
-	if (!date) {
+	if (from)
+		buf_add_format(w->out, "From: %.*s\n", SLICE_FMT(c->from));
+	if (!has->date) {
 		buf_add_str(w->out, "Date: ");
-		header_date(w->out, wall_usec);
+		header_date(w->out, c->wall_usec);
 		buf_add_char(w->out, '\n');
 	}
-	if (!message_id)
-		buf_add_format(w->out, "Message-ID: <%s@%.*s>\n", w->id, SLICE_FMT(me));
-	w->n->added += (unsigned)!date + (unsigned)!message_id;
+	if (!has->message_id)
+		buf_add_format(w->out, "Message-ID: <%s@%.*s>\n", w->id, SLICE_FMT(c->me));
+	w->n->added += (unsigned)from + (unsigned)!has->date + (unsigned)!has->message_id;
 }
 
-int rewrite_header(struct buf *out, struct slice header, struct rules *r, struct slice id, struct slice me, int64_t wall_usec,
-	struct changes *n)
+int rewrite_header(struct buf *out, struct slice header, struct rules *r, const struct completion *missing, struct changes *n)
 {
 	char id_text[ID_LEN + 1];
 	struct work w = {.out = out, .header = header, .rules = r, .id = id_text, .n = n};
 	struct slice rest = header;
 	struct header_field f;
-	bool date = false, message_id = false;
-	if (slice_copy(id_text, sizeof id_text, id))
+	struct present has = {0};
+	if (slice_copy(id_text, sizeof id_text, missing->id))
 		return E_SYNTAX;
 	while (header_next(&f, &rest)) {
-		date |= slice_case_eq_str(f.name, "Date");
-		message_id |= slice_case_eq_str(f.name, "Message-ID");
+		has.from |= slice_case_eq_str(f.name, "From");
+		has.date |= slice_case_eq_str(f.name, "Date");
+		has.message_id |= slice_case_eq_str(f.name, "Message-ID");
 		if (has_addresses(f.name) && rewrite_field(&w, &f))
 			return E_SYS;
 	}
 	if (rest.n && rest.p[0] == '\n')
-		complete(&w, rest.p, date, message_id, me, wall_usec);
+		complete(&w, rest.p, &has, missing);
 	if (!w.changed && !out->overflow)
 		return 0;
 	copy_to(&w, header.p + header.n);

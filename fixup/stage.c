@@ -22,7 +22,10 @@ static int new_head(struct job *job, struct envelope *env, struct buf *header, s
 	struct changes n = {0};
 	if (rewrite_envelope(env, a, r, &n))
 		return err_set(e, E_SYS, "no memory for the envelope");
-	int rc = rewrite_header(header, job->header, r, env->id, me, env->wall_usec, &n);
+	const struct completion missing = {
+		.from = env->class == CLASS_SUBMISSION ? env->sender : slice_str(""), .id = env->id, .me = me, .wall_usec = env->wall_usec,
+	};
+	int rc = rewrite_header(header, job->header, r, &missing, &n);
 	if (rc < 0)
 		return err_set(e, rc, rc == E_TOO_LONG ? "the rewritten header is too long" : "no memory for the header");
 	if (rc == 0 && !n.sender && !n.recipients)

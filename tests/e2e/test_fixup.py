@@ -34,8 +34,8 @@ def content(fd):
     return os.pread(fd, 1 << 26, 0)
 
 
-def records(sender=b"s@far.test", rcpts=(b"u@campus.test",)):
-    return netstrings(b"V1", b"I" + ID, b"Co", b"T1795343760000000", b"S" + sender, *[b"R" + r for r in rcpts], b"")
+def records(sender=b"s@far.test", rcpts=(b"u@campus.test",), cls=b"o"):
+    return netstrings(b"V1", b"I" + ID, b"C" + cls, b"T1795343760000000", b"S" + sender, *[b"R" + r for r in rcpts], b"")
 
 
 def split_head(head):
@@ -124,6 +124,13 @@ def test_rewritten(fixup):
 def test_completed(fixup):
     _, header = fixup.through(b"To: u@campus.test\n\n")
     assert header == b"To: u@campus.test\nDate: Sun, 22 Nov 2026 10:36:00 +0000\nMessage-ID: <0123456789abc@mx1.campus.test>\n\n"
+
+
+def test_submitted_mail_gets_a_from_field(fixup):
+    _, header = fixup.through(b"To: u@campus.test\nDate: x\nMessage-ID: <x>\n\n", cls=b"s", sender=b"s@mail.campus.test")
+    assert header == b"To: u@campus.test\nDate: x\nMessage-ID: <x>\nFrom: s@campus.test\n\n", "as it was rewritten"
+    _, header = fixup.through(b"To: u@campus.test\nDate: x\nMessage-ID: <x>\n\n")
+    assert header == b"To: u@campus.test\nDate: x\nMessage-ID: <x>\n\n", "mail of others is not completed by guessing"
 
 
 # ---- random address lists: Python's parser sees the same list with other domains

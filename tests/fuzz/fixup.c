@@ -27,14 +27,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static bool started;
 	struct buf one = BUF_INIT(HEADER_MAX), two = BUF_INIT(HEADER_MAX);
 	struct changes n = {0}, none = {0};
-	struct slice id = slice_str("0123456789abc"), me = slice_str("mx.edu");
+	const struct completion missing = {.from = slice_str("s@new.edu"), .id = slice_str("0123456789abc"), .me = slice_str("mx.edu")};
 	if (!started)
 		start();
 	started = true;
-	int rc = rewrite_header(&one, slice_make(data, size), &rules, id, me, 0, &n);
+	int rc = rewrite_header(&one, slice_make(data, size), &rules, &missing, &n);
 	if (rc == 1 && (one.n < size / 2 || n.fields + n.added == 0))
 		abort();
-	if (rc == 1 && rewrite_header(&two, buf_slice(&one), &rules, id, me, 0, &none) != 0)
+	if (rc == 1 && rewrite_header(&two, buf_slice(&one), &rules, &missing, &none) != 0)
 		abort();
 	buf_free(&one);
 	buf_free(&two);

@@ -13,6 +13,7 @@
 static const char domains[] = "old.edu:new.edu\n.old.edu:new.edu\na.edu:" LONGER "\n";
 static const char addresses[] = "anna@new.edu:anna.b@new.edu\nbert@new.edu:\"Bert B\"@new.edu\nc@x.edu:d@y.edu\n";
 
+static const struct completion missing = {.id = {"0123456789abc", 13}, .me = {"mx.edu", 6}, .wall_usec = 1795343760000000ll};
 static struct rules rules;
 static void start(void)
 {
@@ -164,7 +165,7 @@ START_TEST(field)
 	char *exact = malloc(in.n); /* a sanitizer sees a read past the end */
 	ck_assert_ptr_nonnull(exact);
 	memcpy(exact, in.p, in.n);
-	int rc = rewrite_header(&out, slice_make(exact, in.n), &rules, slice_str("0123456789abc"), slice_str("mx.edu"), 0, &n);
+	int rc = rewrite_header(&out, slice_make(exact, in.n), &rules, &missing, &n);
 	ck_assert_msg(rc == (r->out ? 1 : 0), "%s: %d", r->spec, rc);
 	if (r->out) {
 		ck_assert_msg(slice_eq(buf_slice(&out), buf_slice(&want)), "%s:\n%.*s", r->spec, SLICE_FMT(buf_slice(&out)));
@@ -176,7 +177,7 @@ START_TEST(field)
 	/* Once more changes nothing. */
 	if (r->out) {
 		struct buf again = BUF_INIT(HEADER_MAX);
-		ck_assert_msg(rewrite_header(&again, buf_slice(&out), &rules, slice_str("0123456789abc"), slice_str("mx.edu"), 0, &n) == 0, "%s: twice", r->spec);
+		ck_assert_msg(rewrite_header(&again, buf_slice(&out), &rules, &missing, &n) == 0, "%s: twice", r->spec);
 		buf_free(&again);
 	}
 	free(exact);
@@ -187,19 +188,25 @@ START_TEST(field)
 END_TEST
 
 static const struct completion_row {
-	const char *spec, *in, *out;
+	const char *spec, *in, *out, *from; /* from empty: not wanted */
 } completions[] = {
-	{"both there", "Date: x\nMessage-ID: <x>\n\n", NULL},
-	{"any case", "DATE: x\nmessage-id: <x>\n\n", NULL},
-	{"no Date", "Message-ID: <x>\n\n", "Message-ID: <x>\nDate: Sun, 22 Nov 2026 10:36:00 +0000\n\n"},
-	{"no Message-ID", "Date: x\n\n", "Date: x\nMessage-ID: <0123456789abc@mx.edu>\n\n"},
-	{"neither", "Subject: x\n\n", "Subject: x\nDate: Sun, 22 Nov 2026 10:36:00 +0000\nMessage-ID: <0123456789abc@mx.edu>\n\n"},
-	{"no field at all", "\n", "Date: Sun, 22 Nov 2026 10:36:00 +0000\nMessage-ID: <0123456789abc@mx.edu>\n\n"},
-	{"Resent-Date is another", "Resent-Date: x\nMessage-ID: <x>\n\n", "Resent-Date: x\nMessage-ID: <x>\nDate: Sun, 22 Nov 2026 10:36:00 +0000\n\n"},
-	{"rewritten too", "To: u@old.edu\nDate: x\n\n", "To: u@new.edu\nDate: x\nMessage-ID: <0123456789abc@mx.edu>\n\n"},
-	{"twice is left alone", "Date: x\nDate: y\nMessage-ID: <x>\nMessage-ID: <y>\n\n", NULL},
-	{"a header without end is left alone", "Subject: x\nhello\n", NULL},
-	{"an empty header is left alone", "", NULL},
+	{"both there", "Date: x\nMessage-ID: <x>\n\n", NULL, ""},
+	{"any case", "DATE: x\nmessage-id: <x>\n\n", NULL, ""},
+	{"no Date", "Message-ID: <x>\n\n", "Message-ID: <x>\nDate: Sun, 22 Nov 2026 10:36:00 +0000\n\n", ""},
+	{"no Message-ID", "Date: x\n\n", "Date: x\nMessage-ID: <0123456789abc@mx.edu>\n\n", ""},
+	{"neither", "Subject: x\n\n", "Subject: x\nDate: Sun, 22 Nov 2026 10:36:00 +0000\nMessage-ID: <0123456789abc@mx.edu>\n\n", ""},
+	{"no field at all", "\n", "Date: Sun, 22 Nov 2026 10:36:00 +0000\nMessage-ID: <0123456789abc@mx.edu>\n\n", ""},
+	{"Resent-Date is another", "Resent-Date: x\nMessage-ID: <x>\n\n", "Resent-Date: x\nMessage-ID: <x>\nDate: Sun, 22 Nov 2026 10:36:00 +0000\n\n", ""},
+	{"rewritten too", "To: u@old.edu\nDate: x\n\n", "To: u@new.edu\nDate: x\nMessage-ID: <0123456789abc@mx.edu>\n\n", ""},
+	{"twice is left alone", "Date: x\nDate: y\nMessage-ID: <x>\nMessage-ID: <y>\n\n", NULL, ""},
+	{"no From, where one is wanted", "Date: x\nMessage-ID: <x>\n\n", "Date: x\nMessage-ID: <x>\nFrom: \"a b\"@new.edu\n\n", "\"a b\"@new.edu"},
+	{"there is one", "From: b@c\nDate: x\nMessage-ID: <x>\n\n", NULL, "u@new.edu"},
+	{"of the obsolete form", "fROM\t: b@c\nDate: x\nMessage-ID: <x>\n\n", NULL, "u@new.edu"},
+	{"Resent-From and Sender are others", "Resent-From: b@c\nSender: b@c\nDate: x\nMessage-ID: <x>\n\n", "Resent-From: b@c\nSender: b@c\nDate: x\nMessage-ID: <x>\nFrom: u@new.edu\n\n", "u@new.edu"},
+	{"all three", "\n", "From: u@new.edu\nDate: Sun, 22 Nov 2026 10:36:00 +0000\nMessage-ID: <0123456789abc@mx.edu>\n\n", "u@new.edu"},
+	{"in the body it is none", "Date: x\nMessage-ID: <x>\n\nFrom: b@c\n", "Date: x\nMessage-ID: <x>\nFrom: u@new.edu\n\nFrom: b@c\n", "u@new.edu"},
+	{"a header without end is left alone", "Subject: x\nhello\n", NULL, ""},
+	{"an empty header is left alone", "", NULL, ""},
 };
 
 START_TEST(completion)
@@ -207,7 +214,9 @@ START_TEST(completion)
 	const struct completion_row *r = &completions[_i];
 	struct buf out = BUF_INIT(HEADER_MAX);
 	struct changes n = {0};
-	int rc = rewrite_header(&out, slice_str(r->in), &rules, slice_str("0123456789abc"), slice_str("mx.edu"), 1795343760000000ll, &n);
+	struct completion with = missing;
+	with.from = slice_str(r->from);
+	int rc = rewrite_header(&out, slice_str(r->in), &rules, &with, &n);
 	ck_assert_msg(rc == (r->out ? 1 : 0), "%s: %d", r->spec, rc);
 	if (r->out)
 		ck_assert_msg(slice_eq_str(buf_slice(&out), r->out), "%s:\n%.*s", r->spec, SLICE_FMT(buf_slice(&out)));
@@ -233,7 +242,7 @@ START_TEST(line_limit)
 	for (size_t i = 4; i < lines[_i].pad; i++)
 		buf_add_char(&in, 'x');
 	buf_add_str(&in, " <u@a.edu>\n\n");
-	int rc = rewrite_header(&out, buf_slice(&in), &rules, slice_str("0123456789abc"), slice_str("mx.edu"), 0, &n);
+	int rc = rewrite_header(&out, buf_slice(&in), &rules, &missing, &n);
 	ck_assert_msg(rc == lines[_i].rewritten && n.left == !lines[_i].rewritten, "%zu", lines[_i].pad);
 	buf_free(&in);
 	buf_free(&out);
@@ -248,7 +257,7 @@ START_TEST(header_limit)
 		buf_add_str(&in, "To: u@a.edu\n");
 	buf_add_str(&in, "\n");
 	ck_assert(!in.overflow);
-	ck_assert_int_eq(rewrite_header(&out, buf_slice(&in), &rules, slice_str("0123456789abc"), slice_str("mx.edu"), 0, &n), E_TOO_LONG);
+	ck_assert_int_eq(rewrite_header(&out, buf_slice(&in), &rules, &missing, &n), E_TOO_LONG);
 	buf_free(&in);
 	buf_free(&out);
 }
@@ -333,7 +342,7 @@ static double seconds(const char *piece, size_t times)
 	for (int i = 0; i < 3; i++) {
 		buf_reset(&out);
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
-		ck_assert_int_ge(rewrite_header(&out, buf_slice(&in), &rules, slice_str("0123456789abc"), slice_str("mx.edu"), 0, &n), 0);
+		ck_assert_int_ge(rewrite_header(&out, buf_slice(&in), &rules, &missing, &n), 0);
 		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
 		double t = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
 		best = t < best ? t : best;
