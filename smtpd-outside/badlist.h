@@ -29,6 +29,7 @@ struct badlist {
 MUST_CHECK int badlist_read(struct badlist *b, const struct control *c, const enum control_id *files, size_t count, bool hosts, struct err *e);
 void badlist_free(struct badlist *b);
 /* Is this address (local@domain) or host name refused?  The line that says so is put into *WHICH. */
+typedef bool badlist_question(const struct badlist *b, struct slice what, struct slice *which);
 bool badlist_address(const struct badlist *b, struct slice address, struct slice *which);
 bool badlist_host(const struct badlist *b, struct slice host, struct slice *which);
 #endif

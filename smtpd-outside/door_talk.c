@@ -130,10 +130,26 @@ static bool on_helo(struct door *d, struct client *c, struct slice arg)
 	return door_say(c->watch.fd, "250 %s", d->set.greeting);
 }
 
+/* The path in "FROM:<path> parameters": it ends at the first ">" that is not in quotes. */
+static struct slice path_of(struct slice arg, const char *keyword)
+{
+	bool quoted = false;
+	arg = slice_trim(slice_from(arg, slice_case_starts(arg, keyword) ? strlen(keyword) : 0));
+	for (size_t i = 0; slice_starts(arg, "<") && i < arg.n; i++) {
+		if (arg.p[i] == '\\' && quoted)
+			i++;
+		else if (arg.p[i] == '"')
+			quoted = !quoted;
+		else if (arg.p[i] == '>' && !quoted)
+			return slice_upto(arg, i + 1);
+	}
+	return arg;
+}
+
 static bool on_mail(struct door *d, struct client *c, struct slice arg)
 {
 	(void)d;
-	keep(&c->talk->sender, slice_trim(slice_from(arg, slice_case_starts(arg, "FROM:") ? strlen("FROM:") : 0)), SENDER_MAX);
+	keep(&c->talk->sender, path_of(arg, "FROM:"), SENDER_MAX);
 	return door_say(c->watch.fd, "250 2.1.0 ok");
 }
 
@@ -141,7 +157,7 @@ static bool on_rcpt(struct door *d, struct client *c, struct slice arg)
 {
 	(void)d;
 	c->talk->rcpts++;
-	keep_rcpt(c->talk, slice_trim(slice_from(arg, slice_case_starts(arg, "TO:") ? strlen("TO:") : 0)));
+	keep_rcpt(c->talk, path_of(arg, "TO:"));
 	return door_say(c->watch.fd, "%s", c->talk->refusal);
 }
 

@@ -4,6 +4,7 @@
  * addresses gets one answer to all further ones, without a question. */
 #include "smtpd-outside/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "directory/query.h"
@@ -131,25 +132,28 @@ static void foreign_recipient(struct session *s, struct buf *address)
 		accept_recipient(s, buf_slice(address));
 }
 
-static bool on_list(struct session *s, bool bad, const char *list, struct slice line)
+/* What is asked of one pair of lists: the first is for everybody, the second (norelay) for those who may not relay. */
+static bool on_lists(struct session *s, const char *name, const struct badlist *all, const struct badlist *outsiders, badlist_question *find, struct slice what)
 {
-	if (bad)
+	struct slice line;
+	char list[32];
+	bool bad = find(all, what, &line), norelay = !bad && !s->set.relay && find(outsiders, what, &line);
+	snprintf(list, sizeof list, "%s%s", name, norelay ? "norelay" : "");
+	if (bad || norelay)
 		LOG(EV_smtpd_listed, s->id, F_STR("list", list), F_SLICE("line", line));
-	return bad;
+	return bad || norelay;
 }
 
 /* Postmaster of a domain of ours hears everybody (RFC 5321 4.5.1), so whoever is listed by mistake can say so. */
 static bool refused_by_list(struct session *s, struct slice address)
 {
 	const struct smtpd_lists *l = s->set.lists;
-	struct slice helo = slice_str(s->helo), sender = session_sender(s), line;
-	bool helo_counts = !s->set.nobadhelo && !s->user, outsider = !s->set.relay;
 	enum reply why = REPLY_COUNT;
-	if (helo_counts && on_list(s, badlist_host(&l->helo, helo, &line) || (outsider && badlist_host(&l->helo_norelay, helo, &line)), "badhelo", line))
+	if (!s->set.nobadhelo && !s->user && on_lists(s, "badhelo", &l->helo, &l->helo_norelay, badlist_host, slice_str(s->helo)))
 		why = REPLY_bad_helo;
-	else if (on_list(s, badlist_address(&l->sender, sender, &line) || (outsider && badlist_address(&l->sender_norelay, sender, &line)), "badmailfrom", line))
+	else if (on_lists(s, "badmailfrom", &l->sender, &l->sender_norelay, badlist_address, session_sender(s)))
 		why = REPLY_bad_sender;
-	else if (on_list(s, badlist_address(&l->rcpt, address, &line) || (outsider && badlist_address(&l->rcpt_norelay, address, &line)), "badrcptto", line))
+	else if (on_lists(s, "badrcptto", &l->rcpt, &l->rcpt_norelay, badlist_address, address))
 		why = REPLY_bad_recipient;
 	if (why == REPLY_COUNT)
 		return false;
