@@ -4,6 +4,7 @@
  * another, never one that came back, and whoever fills a row makes others wait, no more. */
 #include "smtpd-outside/greylist.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -28,15 +29,24 @@ struct greylist {
 };
 static const char form[32] = "postern greylist 1\n";
 
-int greylist_open(struct greylist **out, const char *path, struct err *e)
+/* All of its blocks are there before it is mapped: a write into a hole of a full disk would be SIGBUS, in the middle of a client's question. */
+static bool make_room(int fd)
 {
 	struct stat st;
+	off_t size = sizeof(struct table);
+	if (fstat(fd, &st) < 0 || (st.st_size != size && ftruncate(fd, 0) < 0))
+		return false;
+	errno = posix_fallocate(fd, 0, size);
+	return errno == 0;
+}
+
+int greylist_open(struct greylist **out, const char *path, struct err *e)
+{
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_sys(e, "%.150s", path);
 	struct greylist *g = calloc(1, sizeof *g);
-	if (!g || fstat(fd, &st) < 0 || (st.st_size != sizeof *g->table && (ftruncate(fd, 0) < 0 || ftruncate(fd, sizeof *g->table) < 0)) ||
-	    (g->table = mmap(NULL, sizeof *g->table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED) {
+	if (!g || !make_room(fd) || (g->table = mmap(NULL, sizeof *g->table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED) {
 		int r = err_sys(e, "%.150s", path);
 		close_fd(&fd);
 		free(g);

@@ -13,7 +13,7 @@
 #define GREYLIST_LIFE_SEC (36u * 86400u)  /* and who was let in, but did not come for so long */
 
 struct greylist;
-/* Map the file PATH; it is made where it is not there or not of this form.  0; E_SYS. */
+/* Map the file PATH; it is made where it is not there or not of this form.  0; E_SYS, also when the disk has no room for all of it. */
 MUST_CHECK int greylist_open(struct greylist **out, const char *path, struct err *e);
 void greylist_close(struct greylist *g);
 /* CLIENT calls at NOW (seconds since 1970), with its network (/24, /64): 0 let it in; else the seconds that it has still to wait, of DELAY_SEC. */

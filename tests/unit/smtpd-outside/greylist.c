@@ -2,7 +2,10 @@
 #include "smtpd-outside/greylist.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -134,10 +137,30 @@ START_TEST(links)
 }
 END_TEST
 
+START_TEST(full_disk)
+{
+	char folder[64] = "/tmp/greylist-disk-XXXXXX", file[80];
+	struct greylist *g = NULL;
+	struct err e;
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(file, sizeof file, "%s/greylist", folder);
+	/* a name space of its own, so that nothing is left mounted; a container may forbid it */
+	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	    mount("tmpfs", folder, "tmpfs", 0, "size=1m") == 0) {
+		ck_assert_int_eq(greylist_open(&g, file, &e), E_SYS);
+		ck_assert_ptr_null(g);
+		ck_assert_msg(strstr(e.text, "greylist"), "%s", e.text);
+		umount(folder);
+	}
+	rmdir(folder);
+}
+END_TEST
+
 UNIT_MAIN("greylist",
 	tcase_add_checked_fixture(t, fresh, gone);
 	tcase_add_test(t, call);
 	tcase_add_test(t, survives);
 	tcase_add_test(t, flood);
 	tcase_add_test(t, damaged);
-	tcase_add_test(t, links);)
+	tcase_add_test(t, links);
+	tcase_add_test(t, full_disk);)
