@@ -1,10 +1,16 @@
-"""What docs/ says of the tests is so: every class of docs/attacks.md has a test of its name, and every test named there exists."""
+"""What docs/ says of the tests is so: every class of docs/attacks.md has a test of its name, and every test named there and in docs/listener.md exists."""
 import re
 
 from conftest import ROOT
 
 TABLE = (ROOT / "docs/attacks.md").read_text()
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TABLE.splitlines() if line.startswith("| `")]
+
+
+def rows(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ") and "::" in line]
+
+
+ROWS = rows(TABLE)
 
 
 def exists(test):
@@ -20,6 +26,15 @@ def test_every_attack_has_a_test_of_its_name():
         tests = tests.split()
         assert all(exists(t) for t in tests), (name, [t for t in tests if not exists(t)])
         assert any(name.strip("`") in t.split("::")[1] for t in tests), name
+
+
+def test_every_feature_has_a_test():
+    features = rows((ROOT / "docs/listener.md").read_text())
+    assert len(features) >= 25 and all(len(row) == 3 and all(row) for row in features)
+    assert [t for row in features for t in row[2].split() if not exists(t)] == []
+    files = {name for row in features for name in re.findall(r"`([a-z.]+)`", row[1])}
+    known = (ROOT / "control/files.def").read_text()
+    assert [f for f in files - {"norelay", "pernet", "proxy"} if f'"{f}"' not in known] == []
 
 
 def test_every_attack_test_is_in_the_table():
