@@ -31,7 +31,8 @@ struct dns_query {
 struct dns_job {
 	struct dns_job *prev, *next; /* in the order of their deadlines */
 	int door_fd;             /* -1: nobody waits any more */
-	struct dns_question q;
+	struct dns_question q;   /* without DNS_LISTS where what they said is remembered: .known_score */
+	long long known_score;
 	int64_t deadline;
 	bool started, texted, naming;
 	struct dnsbl_score score;

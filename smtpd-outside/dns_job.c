@@ -77,9 +77,10 @@ static void remember(struct dns *d, const struct dns_job *j, const struct dns_an
 
 static struct dns_answer answer_of(const struct dns *d, const struct dns_job *j)
 {
-	const struct dnsbl_rule *speaker = dnsbl_refuses(&j->score, &d->lists) ? dnsbl_speaker(&j->score, &d->lists) : NULL;
+	bool refuses = j->q.want & DNS_LISTS && dnsbl_refuses(&j->score, &d->lists);
+	const struct dnsbl_rule *speaker = refuses ? dnsbl_speaker(&j->score, &d->lists) : NULL;
 	return (struct dns_answer){
-		.number = j->q.number, .score = dnsbl_sum(&j->score, &d->lists), .failed = (unsigned)__builtin_popcountll(j->score.failed),
+		.number = j->q.number, .score = j->q.want & DNS_LISTS ? dnsbl_sum(&j->score, &d->lists) : j->known_score, .failed = (unsigned)__builtin_popcountll(j->score.failed),
 		.reply = speaker ? speaker->reply : 0, .text = slice_str(speaker ? j->text : ""),
 		.host = slice_str(j->confirmed ? j->name[j->name_at] : ""),
 	};
@@ -266,18 +267,21 @@ static void answered(void *arg, int error, struct ub_result *r)
 	}
 	if (r)
 		ub_resolve_free(r);
+	/* who is refused needs no name */
+	if (j->open == 1 && j->host_query.open && j->q.want & DNS_LISTS && dnsbl_refuses(&j->score, &d->lists))
+		cancel(d, &j->host_query);
 	if (!j->open)
 		go_on(d, j);
 }
 
 /* ---- from the loop ---- */
 
-/* Told already: nothing but the name, if that is wanted, is left to ask. */
-static bool from_cache(struct dns *d, int door_fd, const struct dns_question *q)
+/* What the lists said of it is known; answered at once, unless the name of one that they do not refuse is wanted too. */
+static bool from_cache(struct dns *d, int door_fd, const struct dns_question *q, const struct dns_cached *known)
 {
-	struct dns_cached got;
-	if (!(q->want & DNS_LISTS) || q->want & DNS_HOST || !d->cache || !dns_cache_get(&got, d->cache, &q->client, clock_msec()))
+	if (!known || (q->want & DNS_HOST && !known->reply))
 		return false;
+	const struct dns_cached got = *known;
 	struct dns_answer a = {.number = q->number, .score = got.score, .reply = got.reply, .text = slice_str(got.text), .host = slice_str("")};
 	greylist(d, q, &a);
 	dns_send(d, door_fd, &a);
@@ -286,8 +290,10 @@ static bool from_cache(struct dns *d, int door_fd, const struct dns_question *q)
 
 void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q)
 {
+	struct dns_cached got;
+	const struct dns_cached *known = q->want & DNS_LISTS && d->cache && dns_cache_get(&got, d->cache, &q->client, clock_msec()) ? &got : NULL;
 	the_dns = d;
-	if (from_cache(d, door_fd, q))
+	if (from_cache(d, door_fd, q, known))
 		return;
 	struct dns_job *j = d->jobs < DNS_JOBS_MAX ? calloc(1, sizeof *j + d->lists.zones * sizeof *j->list) : NULL;
 	if (!j) {
@@ -297,6 +303,10 @@ void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q)
 	}
 	j->door_fd = door_fd;
 	j->q = *q;
+	if (known) {
+		j->known_score = known->score;
+		j->q.want &= ~(unsigned)DNS_LISTS;
+	}
 	j->deadline = deadline_in(d->timeout_msec);
 	j->ttl_sec = INT_MAX;
 	j->text_query.job = j->host_query.job = j;

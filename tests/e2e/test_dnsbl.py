@@ -274,6 +274,24 @@ def test_client_names_without_a_server(suite, silent):
     assert c.waited < 0.5 and c.rcpt().startswith("250 ")
 
 
+def test_a_refusal_waits_for_no_name(suite):
+    """A listed client whose name server is silent is refused as soon as the lists have spoken; what they said is remembered where names are asked for too."""
+    def answer(q):
+        if q[12:].find(b"\2bl\4test\0") < 0:
+            return []
+        return [packet(q, [(b"\xc0\x0c", 1, 600, LISTED)])] if b"\x0266\x03113" in q else [packet(q, rcode=3)]
+    server = Nameserver(answer)
+    try:
+        start(suite, server.port, 'bl.test text="listed"', dnsbltimeout="2", clientnames="1", dnsblfailclosed="1")
+        for _ in range(2):
+            c = Client(suite, "203.0.113.66")
+            assert c.waited < 1 and c.rcpt() == "550 5.7.1 listed"
+        c = Client(suite, "203.0.113.7")
+        assert 1.9 < c.waited < 3.5 and c.rcpt().startswith("250 "), "no name in time: let in all the same"
+    finally:
+        server.close()
+
+
 def test_spamassassin_sees_the_client_by_name(suite, names):
     """Where spamassassin is asked clients are named; without names it counts RDNS_NONE, over two points, against every message."""
     spamd = Spamd()
