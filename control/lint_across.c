@@ -8,6 +8,7 @@
 #include "lib/addr.h"
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/respond_plan.h"
+#include "smtpd-outside/dns_wanted.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/smtpd_settings.h"
 #include "smtpd-outside/tls_cert.h"
@@ -89,6 +90,12 @@ static void check_scanpolicy(struct lint *l)
 	while (scanners && control_next(l->c, C_scanpolicy, &line))
 		if (slice_starts(line.text, "spam>=") && !control_names(l->c, C_scanners, "spamassassin"))
 			lint_warning(l, "scanpolicy", line.number, "has no effect: no spamassassin in scanners");
+}
+
+static void check_clientnames(struct lint *l)
+{
+	if (control_names(l->c, C_scanners, "spamassassin") && !dns_names_clients(l->c))
+		lint_warning(l, "clientnames", 0, "0 with spamassassin in scanners: it counts RDNS_NONE against every message, as no client has a name");
 }
 
 /* A file as `postern defaults` writes it says nothing of what its owner wants. */
@@ -247,6 +254,7 @@ void lint_across(struct lint *l)
 	check_directory(l);
 	check_postmaster(l);
 	check_scanpolicy(l);
+	check_clientnames(l);
 	check_quarantine(l);
 	check_scanbytes(l);
 	check_domains_of_people(l);

@@ -261,6 +261,13 @@ def test_client_names(suite, names):
     wait_for(lambda: not suite.pids("dns"))
     send_from(suite, "192.0.2.7", "u5")
     assert b"([192.0.2.7])\n" in suite.wait_mail("u5")[0]
+    suite.control("clientnames", None)
+    suite.control("scanners", "spamassassin 127.0.0.1:9")  # nobody there: the names are wanted all the same
+    suite.control("scanpolicy", "error pass")
+    suite.reload()
+    wait_for(lambda: suite.pids("dns") and suite.pids("scan") and len(suite.events("reloaded")) == 2)
+    send_from(suite, "192.0.2.7", "u6")
+    assert b"(good.names.test [192.0.2.7])\n" in suite.wait_mail("u6")[0]
 
 
 def test_client_names_without_a_server(suite, silent):
@@ -342,6 +349,11 @@ def test_lint(suite):
     suite.control("dnsbl", "bl.test weight=2\nbl.test weight=x\n-\n")
     got = suite.postern("check", check=1)
     assert "dnsbl:2: weight= is a number" in got.stdout + got.stderr and "dnsbl:3:" in got.stdout + got.stderr
+    suite.control("dnsbl", None)
+    suite.control("scanners", "spamassassin 127.0.0.1:783")
+    assert "RDNS_NONE" not in suite.postern("check", check=0).stdout
+    suite.control("clientnames", "0")
+    assert "clientnames: 0 with spamassassin in scanners: it counts RDNS_NONE" in suite.postern("check", check=0).stdout
 
 
 def test_greylist(suite, lists):
