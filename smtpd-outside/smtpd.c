@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/program.h"
 
+#define IDLE_MSEC 5000 /* a wait without end would be restarted after SIGTERM (program_restart_calls()) */
 #define REAP_MSEC 1000 /* how late a child's end may be seen while no connection comes */
 #define REAP_EVERY 16  /* connections, while they come: each look walks over all children */
 #define NUDGE_MSEC 200
@@ -148,7 +149,7 @@ void smtpd_run(struct smtpd *d)
 		struct handover h;
 		struct err e;
 		int client_fd = -1, token_fd = -1;
-		int64_t deadline = d->slots.own->live ? deadline_in(REAP_MSEC) : DEADLINE_NEVER;
+		int64_t deadline = deadline_in(d->slots.own->live ? REAP_MSEC : IDLE_MSEC);
 		int r = handover_receive(&h, &client_fd, &token_fd, space, d->in_port, deadline, &e);
 		if (d->slots.own->live && (r != 0 || ++served % REAP_EVERY == 0))
 			reap(d);

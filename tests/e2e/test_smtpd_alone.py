@@ -1034,6 +1034,22 @@ def test_stop(start):
     assert d.process.wait(10) == 0
 
 
+def test_stop_when_nobody_is_there(start):
+    """SIGTERM cuts off the wait for a connection, before the first one and after the last."""
+    d = start()
+    begin = time.monotonic()
+    d.process.send_signal(signal.SIGTERM)
+    assert d.process.wait(10) == 0 and time.monotonic() - begin < 2
+    d = start()
+    c = d.connect()
+    c.do("QUIT")
+    c.close()
+    time.sleep(3)  # its end is seen, nobody is counted any more
+    begin = time.monotonic()
+    d.process.send_signal(signal.SIGTERM)
+    assert d.process.wait(10) == 0 and time.monotonic() - begin < 2
+
+
 def test_parent_killed_sessions_end_in_order(start):
     d = start()
     idle, receiving = d.connect(), d.connect()
