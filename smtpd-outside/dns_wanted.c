@@ -15,7 +15,8 @@ static bool asks_spamassassin(const struct control *c)
 
 bool dns_names_clients(const struct control *c)
 {
-	return control_present(c, C_clientnames) ? control_number(c, C_clientnames) == 1 : asks_spamassassin(c);
+	long long choice = control_number(c, C_clientnames);
+	return choice == 1 || (choice == 2 && asks_spamassassin(c));
 }
 
 bool dns_wanted(const struct control *c)

@@ -3,7 +3,7 @@
 #define POSTERN_SMTPD_DNS_WANTED_H
 #include "lib/control.h"
 
-/* Is the name of each client of port 25 wanted?  As control/clientnames says; without it, where control/scanners names spamassassin. */
+/* Is the name of each client of port 25 wanted?  As control/clientnames says; its default: where control/scanners names spamassassin. */
 bool dns_names_clients(const struct control *c);
 bool dns_wanted(const struct control *c);
 #endif

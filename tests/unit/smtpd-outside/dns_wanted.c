@@ -6,31 +6,30 @@
 static const struct {
 	enum control_id file;
 	const char *text;
-	long long clientnames; /* -1: no such file */
+	long long clientnames; /* 2 is the default */
 	bool names, wanted;
 	const char *spec;
 } rows[] = {
-	{C_me, "mx1.campus.test", -1, false, false, "nothing to ask"},
-	{C_dnsbl, "bl.test", -1, false, true, "lists"},
+	{C_me, "mx1.campus.test", 2, false, false, "nothing to ask"},
+	{C_dnsbl, "bl.test", 2, false, true, "lists"},
 	{C_dnsbl, "bl.test", 1, true, true, "lists and names"},
 	{C_me, "mx1.campus.test", 1, true, true, "names"},
 	{C_me, "mx1.campus.test", 0, false, false, "no names"},
-	{C_scanners, "spamassassin unix:/run/spamd", -1, true, true, "spamassassin wants them"},
-	{C_scanners, "clamav unix:/run/clamd\nspamassassin [::1]:783", -1, true, true, "in any line"},
+	{C_scanners, "spamassassin unix:/run/spamd", 2, true, true, "spamassassin wants them"},
+	{C_scanners, "clamav unix:/run/clamd\nspamassassin [::1]:783", 2, true, true, "in any line"},
 	{C_scanners, "spamassassin unix:/run/spamd", 0, false, false, "the file wins"},
-	{C_scanners, "clamav unix:/run/clamd", -1, false, false, "a virus does not care"},
-	{C_tcp_smtp, "=good.test:allow", -1, false, true, "a rule by name"},
-	{C_tcp_submission, "=good.test:allow", -1, false, true, "in submission"},
-	{C_tcp_qmqp, "=good.test:allow", -1, false, true, "in the cluster"},
-	{C_tcp_smtp, "192.0.2.1:allow", -1, false, false, "rules by address"},
+	{C_scanners, "clamav unix:/run/clamd", 2, false, false, "a virus does not care"},
+	{C_tcp_smtp, "=good.test:allow", 2, false, true, "a rule by name"},
+	{C_tcp_submission, "=good.test:allow", 2, false, true, "in submission"},
+	{C_tcp_qmqp, "=good.test:allow", 2, false, true, "in the cluster"},
+	{C_tcp_smtp, "192.0.2.1:allow", 2, false, false, "rules by address"},
 };
 
 START_TEST(wanted)
 {
 	struct control c = {0};
 	c.value[rows[_i].file] = (struct control_value){.content = slice_str(rows[_i].text), .present = true};
-	if (rows[_i].clientnames >= 0)
-		c.value[C_clientnames] = (struct control_value){.number = rows[_i].clientnames, .present = true};
+	c.value[C_clientnames].number = rows[_i].clientnames;
 	ck_assert_msg(dns_names_clients(&c) == rows[_i].names, "%s", rows[_i].spec);
 	ck_assert_msg(dns_wanted(&c) == rows[_i].wanted, "%s", rows[_i].spec);
 }
