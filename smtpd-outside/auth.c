@@ -3,7 +3,7 @@
 #include "smtpd-outside/auth.h"
 
 #include "lib/err.h"
-#include "smtpd-outside/base64.h"
+#include "lib/base64.h"
 
 static enum auth_step over(struct auth *a, enum auth_step step)
 {

@@ -1,5 +1,5 @@
-/* smtpd-outside/base64: RFC 4648 with nothing beside it. */
-#include "smtpd-outside/base64.h"
+/* lib/base64: RFC 4648 with nothing beside it. */
+#include "lib/base64.h"
 
 #include "lib/err.h"
 #include "tests/unit/unit.h"
@@ -24,6 +24,12 @@ START_TEST(row)
 	int r = base64_decode(out, sizeof out, &used, slice_str(rows[_i].in));
 	ck_assert_msg(r == (rows[_i].out ? 0 : E_SYNTAX), "%s: %s", rows[_i].in, rows[_i].spec);
 	ck_assert_msg(!rows[_i].out || slice_eq_str(slice_make(out, used), rows[_i].out), "%s: %s", rows[_i].in, rows[_i].spec);
+	if (rows[_i].out) {
+		char space[16];
+		struct buf b = BUF_OVER(space);
+		base64_encode(&b, slice_str(rows[_i].out));
+		ck_assert_msg(!b.overflow && slice_eq_str(buf_slice(&b), rows[_i].in), "encode %s", rows[_i].in);
+	}
 }
 END_TEST
 
@@ -34,6 +40,10 @@ START_TEST(nul)
 	ck_assert_int_eq(base64_decode(out, sizeof out, &used, slice_str("AAEA")), 0);
 	ck_assert(used == 3 && !memcmp(out, "\0\1\0", 3));
 	ck_assert_int_eq(base64_decode(out, sizeof out, &used, slice_make("AA\0=", 4)), E_SYNTAX);
+	char space[3];
+	struct buf b = BUF_OVER(space);
+	base64_encode(&b, slice_make("\0", 1));
+	ck_assert(b.overflow);
 }
 END_TEST
 
@@ -50,7 +60,7 @@ START_TEST(room)
 }
 END_TEST
 
-UNIT_MAIN("smtpd-outside/base64",
+UNIT_MAIN("lib/base64",
 	tcase_add_loop_test(t, row, 0, sizeof rows / sizeof *rows);
 	tcase_add_test(t, nul);
 	tcase_add_test(t, room);)

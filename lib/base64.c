@@ -1,6 +1,6 @@
-/* See base64.h.  Runs in each session process on octets that the client chose.  One text has one encoding: what another decoder might read
- * otherwise is refused. */
-#include "smtpd-outside/base64.h"
+/* See base64.h.  Runs in each session process on octets that the client chose, and in postern-directory.  One text has one encoding: what another
+ * decoder might read otherwise is refused. */
+#include "lib/base64.h"
 
 #include "lib/err.h"
 
@@ -53,4 +53,17 @@ int base64_decode(char *out, size_t size, size_t *used, struct slice in)
 	}
 	*used = n;
 	return 0;
+}
+
+void base64_encode(struct buf *b, struct slice in)
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t i = 0; i < in.n; i += 3) {
+		size_t here = in.n - i < 3 ? in.n - i : 3;
+		unsigned long bits = 0;
+		for (size_t k = 0; k < 3; k++)
+			bits = bits << 8 | (k < here ? (unsigned char)in.p[i + k] : 0);
+		for (size_t k = 0; k < 4; k++)
+			buf_add_char(b, k <= here ? digit[bits >> (18 - 6 * k) & 63] : '=');
+	}
 }
