@@ -261,5 +261,6 @@ void lint_across(struct lint *l)
 	check_fixup_targets(l);
 	check_certificate(l);
 	check_submission(l);
+	lint_auth(l);
 	check_respond(l);
 }

@@ -8,6 +8,7 @@
 #include "deliver/hostport.h"
 #include "directory/embedded.h"
 #include "directory/ldap_filter.h"
+#include "directory/scram.h"
 #include "fixup/rules.h"
 #include "lib/addr.h"
 #include "qmqp/qmqpc.h"
@@ -16,6 +17,7 @@
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/geo.h"
 #include "skim/respond_plan.h"
+#include "smtpd-outside/auth.h"
 #include "smtpd-outside/badlist.h"
 #include "smtpd-outside/dnsbl.h"
 #include "smtpd-outside/listen.h"
@@ -144,6 +146,20 @@ static int check_sendasothers(const struct control *c, struct slice text, struct
 	return sendas_parse_others(&refuse, text, e);
 }
 
+static int check_authmechanisms(const struct control *c, struct slice text, struct err *e)
+{
+	unsigned offered;
+	(void)c;
+	return auth_mechanisms_parse(&offered, text, e);
+}
+
+static int check_scramkey(const struct control *c, struct slice text, struct err *e)
+{
+	struct scram_site site;
+	(void)c;
+	return scram_site_init(&site, text, SCRAM_ITERATIONS_LEAST, e);
+}
+
 static int check_rate(const struct control *c, struct slice text, struct err *e)
 {
 	struct rate_limit out;
@@ -241,6 +257,7 @@ static const struct {
 	{C_recipientsperip, check_rate, NULL}, {C_recipientspernet, check_rate, NULL},
 	{C_errorsperip, check_rate, NULL}, {C_errorspernet, check_rate, NULL},
 	{C_authfailsperip, check_rate, NULL}, {C_authfailspernet, check_rate, NULL}, {C_authfailsperaccount, check_rate, NULL},
+	{C_authmechanisms, check_authmechanisms, NULL}, {C_scramkey, check_scramkey, NULL},
 	{C_dnsbl, check_dnsbl, check_dnsbl_all},
 	{C_helohost, check_host, NULL},
 	{C_bouncefrom, check_local_part, NULL},

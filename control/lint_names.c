@@ -196,6 +196,7 @@ static void check_secrets(struct lint *l, int dir_fd)
 	check_secret(l, dir_fd, C_ldappassword);
 	check_secret(l, dir_fd, C_respondpassword);
 	check_secret(l, dir_fd, C_servercert);
+	check_secret(l, dir_fd, C_scramkey);
 	if (ldif.n && memmem(ldif.p, ldif.n, "userPassword", strlen("userPassword")))
 		check_secret(l, dir_fd, C_directory_ldif);
 }

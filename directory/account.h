@@ -48,8 +48,8 @@ MUST_CHECK int account_add(struct account *a, struct slice name, struct slice va
 MUST_CHECK int account_finish(struct account *a, const struct account_defaults *d, struct err *e);
 /* The same once members have been resolved: a group without any takes no mail. */
 void account_finish_group(struct account *a);
-/* The names of all attributes that count but userPassword, NULL-ended, for LDAP searches. */
-const char *const *account_attributes(void);
+/* The names of all attributes that count, userPassword only where PASSWORDS is wanted, NULL-ended, for LDAP searches. */
+const char *const *account_attributes(bool passwords);
 /* True when ADDRESS (a lookup key) is mail or mailAlternateAddress of the account; LOGIN (lower case) one of its uids. */
 bool account_has_address(const struct account *a, struct slice key);
 bool account_has_login(const struct account *a, struct slice login);

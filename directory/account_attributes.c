@@ -199,7 +199,7 @@ static const struct {
 	int (*add)(struct account *a, struct slice value, int arg, struct err *e);
 	int arg;
 } attributes[] = {
-	{"userPassword", on_password, 0}, /* first, and never asked of LDAP: account_attributes() begins after it */
+	{"userPassword", on_password, 0}, /* first: account_attributes() mostly begins after it */
 	{"mail", on_mail, 0},
 	{"mailAlternateAddress", on_mail, 1},
 	{"uid", on_uid, 0},
@@ -235,12 +235,12 @@ static const struct {
 };
 #define ATTRIBUTES (sizeof attributes / sizeof *attributes)
 
-const char *const *account_attributes(void)
+const char *const *account_attributes(bool passwords)
 {
-	static const char *names[ATTRIBUTES];
-	for (size_t i = 1; i < ATTRIBUTES; i++)
-		names[i - 1] = attributes[i].name;
-	return names;
+	static const char *names[ATTRIBUTES + 1];
+	for (size_t i = 0; i < ATTRIBUTES; i++)
+		names[i] = attributes[i].name;
+	return passwords ? names : names + 1;
 }
 
 int account_add(struct account *a, struct slice name, struct slice value, struct err *e)

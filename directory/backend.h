@@ -20,13 +20,14 @@ struct found {
 	const char *text;
 	const struct directory_entry *entry;  /* NULL where nothing exists */
 	struct slice dn;
-	const struct account *account;        /* with its passwords; embedded only */
+	const struct account *account;        /* with its passwords, where they were asked for and can be read; else NULL */
 };
 
 struct lookup {
 	enum lookup_kind kind;
 	struct slice key;       /* account_…_key(); stays until done */
 	int64_t deadline;
+	bool passwords;         /* the stored ones are wanted: of an answer that was kept they are not there */
 	void (*done)(struct lookup *l, const struct found *f);
 };
 

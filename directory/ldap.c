@@ -16,6 +16,7 @@
 #include "directory/ldap_connect.h"
 #include "directory/ldap_entry.h"
 #include "directory/ldap_kept.h"
+#include "directory/scram.h"
 #include "lib/log.h"
 #include "lib/program.h"
 
@@ -97,9 +98,11 @@ static void end_with_account(struct op *o, struct ldap_entry *entry)
 {
 	struct account *a = &entry->account;
 	struct lookup *l = o->lookup;
-	struct found f = {true, a->verdict, a->text, &a->entry, a->dn, NULL};
+	struct found f = {true, a->verdict, a->text, &a->entry, a->dn, l->passwords ? a : NULL};
 	ldap_kept_put(l, &f, settings.cache_sec);
 	l->done(l, &f);
+	if (f.account)
+		explicit_bzero(entry->space, entry->used);
 	op_free(o); /* after: the entry may be its group */
 }
 
@@ -197,7 +200,7 @@ static int search(struct op *o)
 		return ldap_search_ext(ld, dn, LDAP_SCOPE_BASE, "(objectClass=*)", attributes, 0, NULL, NULL, NULL, 2, &o->msgid);
 	}
 	size_t n = 0;
-	for (const char *const *name = account_attributes(); name[n] && n < 63; n++)
+	for (const char *const *name = account_attributes(o->lookup->passwords); name[n] && n < 63; n++)
 		memcpy(&attributes[n], &name[n], sizeof *attributes);
 	attributes[n] = NULL;
 	ldap_filter(&filter, o->lookup->kind, o->lookup->key, settings.object_class);
@@ -403,9 +406,15 @@ static void lookup(struct lookup *l)
 	send_waiting();
 }
 
+/* A server knows nothing of {SCRAM-SHA-256}: those that we may read are compared here, before it is asked. */
 static void prepare_check(struct check *c, const struct found *f)
 {
+	const struct account *a = f->account;
 	c->work.run = ldap_connect_check;
+	c->stored_count = 0;
+	for (size_t i = 0; a && i < a->password_count; i++)
+		if (scram_is_secret(a->passwords[i]) && slice_copy(c->stored[c->stored_count], sizeof c->stored[0], a->passwords[i]) == 0)
+			c->stored_count++;
 	if (!f->exists || slice_copy(c->dn, sizeof c->dn, f->dn) < 0)
 		c->dn[0] = 0;
 	c->connection = idle_binds ? idle_bind[--idle_binds] : NULL;

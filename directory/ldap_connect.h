@@ -26,7 +26,7 @@ struct connecting {
 };
 /* For .work.run: the first server that answers, bound as ldaplogin. */
 void ldap_connect_run(struct work *w);
-/* For .work.run of a struct check: bind as .dn with .password on .connection (NULL: a new one). */
+/* For .work.run of a struct check: compare .password with .stored, then bind as .dn with it on .connection (NULL: a new one). */
 void ldap_connect_check(struct work *w);
 extern const struct ldap_settings *ldap_connect_settings;
 #endif

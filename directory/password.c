@@ -1,4 +1,5 @@
-/* Stored passwords: see password.h.  RFC 2307 5.3, the schemes of slapd.conf(5) password-hash and of qmail-ldap.
+/* Stored passwords: see password.h.  RFC 2307 5.3, the schemes of slapd.conf(5) password-hash and of qmail-ldap,
+ * and {SCRAM-SHA-256} as Dovecot writes it.
  *
  * Runs in a thread of postern-directory.  The password is a stranger's, the stored value the administrator's; neither is
  * ever written anywhere. */
@@ -8,6 +9,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+
+#include "directory/scram.h"
 
 static const struct scheme {
 	const char *name;
@@ -68,6 +71,15 @@ static bool crypt_matches(struct slice stored, struct slice password)
 	return ok;
 }
 
+static bool scram_matches(struct slice stored, struct slice password)
+{
+	struct scram_secret secret;
+	struct err e;
+	bool ok = scram_secret_parse(&secret, stored, &e) == 0 && scram_password_matches(&secret, password);
+	explicit_bzero(&secret, sizeof secret);
+	return ok;
+}
+
 bool password_matches(struct slice stored, struct slice password)
 {
 	if (password.n == 0 || password.n > PASSWORD_MAX || stored.n == 0 || stored.n > PASSWORD_STORED_MAX)
@@ -77,6 +89,8 @@ bool password_matches(struct slice stored, struct slice password)
 			return digest_matches(&schemes[i], slice_from(stored, strlen(schemes[i].name)), password);
 	if (slice_case_starts(stored, "{CRYPT}"))
 		return crypt_matches(slice_from(stored, 7), password);
+	if (scram_is_secret(stored))
+		return scram_matches(stored, password);
 	if (slice_case_starts(stored, "{CLEARTEXT}"))
 		return text_matches(slice_from(stored, 11), password);
 	return stored.p[0] != '{' && text_matches(stored, password);

@@ -15,6 +15,7 @@
 #define PATH_OCTETS_MAX 4095
 #define REPLY_TEXT_OCTETS_MAX 8192
 
+static const char bad_grammar[] = "the directory's answer breaks its grammar";
 static const char verdicts[] = {DIRECTORY_YES, DIRECTORY_NO, DIRECTORY_DISABLED, DIRECTORY_TEMPORARY, 0};
 
 static void say(char text[DIRECTORY_TEXT_MAX], const char *why)
@@ -106,38 +107,131 @@ int directory_decode(enum directory_verdict *verdict, char text[DIRECTORY_TEXT_M
 	else if (entry && letter == DIRECTORY_YES)
 		f.bad = true;
 	if (!fields_done(&f)) {
-		say(text, "the directory's answer breaks its grammar");
+		say(text, bad_grammar);
 		return E_PEER;
 	}
 	*verdict = (enum directory_verdict)letter;
 	return 0;
 }
 
-/* Send QUESTION and read the answer; ENTRY may be NULL. */
-static enum directory_verdict ask_and_decode(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
-	int sock, const struct buf *question, int64_t deadline)
+/* ---- questions ---- */
+
+static const struct {
+	const char *verb;
+	enum question_field field[FIELD_COUNT];
+	size_t count;
+} questions[] = {
+	[ASKS_RECIPIENT] = {"rcpt", {FIELD_NAME}, 1},
+	[ASKS_ROUTE] = {"route", {FIELD_NAME}, 1},
+	[ASKS_PASSWORD] = {"auth", {FIELD_NAME, FIELD_PASSWORD, FIELD_IP}, 3},
+	[ASKS_SALT] = {"salt", {FIELD_NAME, FIELD_IP, FIELD_NONCE}, 3},
+	[ASKS_PROOF] = {"proof", {FIELD_NAME, FIELD_IP, FIELD_TICKET, FIELD_SERVER_FIRST, FIELD_BARE, FIELD_WITHOUT_PROOF, FIELD_PROOF}, 7},
+};
+#define VERB_OCTETS_MAX 5
+
+static const struct {
+	size_t most;
+	bool text; /* printable ASCII */
+} field_limits[FIELD_COUNT] = {
+	[FIELD_NAME] = {QUESTION_MAX, false}, [FIELD_PASSWORD] = {QUESTION_MAX, false}, [FIELD_IP] = {64, true},
+	[FIELD_NONCE] = {DIRECTORY_NONCE_MAX, true}, [FIELD_TICKET] = {DIRECTORY_TICKET_OCTETS, false},
+	[FIELD_SERVER_FIRST] = {DIRECTORY_SERVER_FIRST_MAX, true}, [FIELD_BARE] = {QUESTION_MAX, false},
+	[FIELD_WITHOUT_PROOF] = {QUESTION_MAX, false}, [FIELD_PROOF] = {DIRECTORY_PROOF_OCTETS, false},
+};
+
+void directory_question_encode(struct buf *b, const struct asked *q)
 {
+	netstring_add_str(b, questions[q->verb].verb);
+	for (size_t i = 0; i < questions[q->verb].count; i++)
+		netstring_add(b, q->field[questions[q->verb].field[i]]);
+}
+
+int directory_question_decode(struct asked *q, struct slice text)
+{
+	struct fields f = {.rest = text};
+	struct slice verb = fields_take(&f, VERB_OCTETS_MAX);
+	size_t v = 0;
+	while (v < sizeof questions / sizeof *questions && !slice_eq_str(verb, questions[v].verb))
+		v++;
+	if (f.bad || v == sizeof questions / sizeof *questions)
+		return E_PEER;
+	*q = (struct asked){.verb = (enum question_verb)v};
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		q->field[i] = slice_make("", 0);
+	for (size_t i = 0; i < questions[v].count; i++) {
+		enum question_field at = questions[v].field[i];
+		q->field[at] = field_limits[at].text ? fields_take_text(&f, field_limits[at].most) : fields_take(&f, field_limits[at].most);
+	}
+	return fields_done(&f) ? 0 : E_PEER;
+}
+
+void directory_salt_encode(struct buf *b, struct slice server_first, const char ticket[DIRECTORY_TICKET_OCTETS])
+{
+	directory_encode(b, DIRECTORY_YES, "", NULL);
+	netstring_add(b, server_first);
+	netstring_add(b, slice_make(ticket, DIRECTORY_TICKET_OCTETS));
+}
+
+int directory_salt_decode(enum directory_verdict *verdict, char text[DIRECTORY_TEXT_MAX], struct directory_salt *out, struct slice answer)
+{
+	struct fields f = {.rest = answer};
+	char letter = fields_take_letter(&f, (const char[]){DIRECTORY_YES, DIRECTORY_TEMPORARY, 0});
+	fields_take_copy(&f, text, DIRECTORY_TEXT_MAX);
+	if (letter == DIRECTORY_YES) {
+		fields_take_copy(&f, out->server_first, sizeof out->server_first);
+		struct slice ticket = fields_take(&f, sizeof out->ticket);
+		if (ticket.n == sizeof out->ticket)
+			memcpy(out->ticket, ticket.p, sizeof out->ticket);
+		else
+			f.bad = true;
+	}
+	if (!fields_done(&f)) {
+		say(text, bad_grammar);
+		return E_PEER;
+	}
+	*verdict = (enum directory_verdict)letter;
+	return 0;
+}
+
+/* ---- asking ---- */
+
+/* Send Q and read the answer into SPACE; false with TEXT: there is none.  No copy of the question stays: it may hold a password. */
+static bool answered(struct buf *space, char text[DIRECTORY_TEXT_MAX], int sock, const struct asked *q, int64_t deadline)
+{
+	struct buf question = BUF_INIT(QUESTION_MAX);
 	struct err e;
-	enum directory_verdict verdict;
-	if (question->overflow) {
-		say(text, "the question is too long");
-		return DIRECTORY_TEMPORARY;
-	}
+	size_t n = 64;
+	int rc = E_SYS;
+	for (size_t i = 0; i < FIELD_COUNT; i++)
+		n += q->field[i].n + 8;
+	(void)buf_room(&question, n); /* at once: a buffer that grows leaves copies behind */
+	directory_question_encode(&question, q);
 	buf_reset(space);
-	if (ask(space, sock, buf_slice(question), deadline, &e) < 0) {
+	if (question.overflow)
+		say(text, "the question is too long");
+	else if ((rc = ask(space, sock, buf_slice(&question), deadline, &e)) < 0)
 		snprintf(text, DIRECTORY_TEXT_MAX, "no answer from the directory: %.150s", e.text);
+	if (question.p)
+		explicit_bzero(question.p, question.n);
+	buf_free(&question);
+	return rc == 0;
+}
+
+/* ENTRY may be NULL. */
+static enum directory_verdict ask_and_decode(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
+	int sock, const struct asked *q, int64_t deadline)
+{
+	enum directory_verdict verdict;
+	if (!answered(space, text, sock, q, deadline))
 		return DIRECTORY_TEMPORARY;
-	}
 	return directory_decode(&verdict, text, entry, buf_slice(space)) < 0 ? DIRECTORY_TEMPORARY : verdict;
 }
 
 enum directory_verdict directory_ask_recipient(char text[DIRECTORY_TEXT_MAX], int sock, struct slice address, int64_t deadline)
 {
-	struct buf question = BUF_INIT(QUESTION_MAX), answer = BUF_INIT(QUESTION_MAX);
-	netstring_add_str(&question, "rcpt");
-	netstring_add(&question, address);
-	enum directory_verdict v = ask_and_decode(NULL, &answer, text, sock, &question, deadline);
-	buf_free(&question);
+	struct buf answer = BUF_INIT(QUESTION_MAX);
+	struct asked q = {.verb = ASKS_RECIPIENT, .field[FIELD_NAME] = address};
+	enum directory_verdict v = ask_and_decode(NULL, &answer, text, sock, &q, deadline);
 	buf_free(&answer);
 	return v;
 }
@@ -145,30 +239,38 @@ enum directory_verdict directory_ask_recipient(char text[DIRECTORY_TEXT_MAX], in
 enum directory_verdict directory_ask_route(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
 	int sock, struct slice address, int64_t deadline)
 {
-	struct buf question = BUF_INIT(QUESTION_MAX);
-	netstring_add_str(&question, "route");
-	netstring_add(&question, address);
-	enum directory_verdict v = ask_and_decode(entry, space, text, sock, &question, deadline);
-	buf_free(&question);
-	return v;
+	struct asked q = {.verb = ASKS_ROUTE, .field[FIELD_NAME] = address};
+	return ask_and_decode(entry, space, text, sock, &q, deadline);
 }
 
 enum directory_verdict directory_ask_password(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
 	int sock, struct slice user, struct slice password, struct slice client_ip, int64_t deadline)
 {
-	struct buf question = BUF_INIT(QUESTION_MAX);
+	struct asked q = {.verb = ASKS_PASSWORD, .field[FIELD_NAME] = user, .field[FIELD_PASSWORD] = password, .field[FIELD_IP] = client_ip};
 	if (user.n == 0 || password.n == 0) { /* RFC 4513 5.1.2: a bind with an empty password proves nothing */
 		say(text, "empty name or password");
 		return DIRECTORY_NO;
 	}
-	(void)buf_room(&question, user.n + password.n + client_ip.n + 64); /* at once: a buffer that grows leaves copies behind */
-	netstring_add_str(&question, "auth");
-	netstring_add(&question, user);
-	netstring_add(&question, password);
-	netstring_add(&question, client_ip);
-	enum directory_verdict v = ask_and_decode(entry, space, text, sock, &question, deadline);
-	if (question.p)
-		explicit_bzero(question.p, question.n);
-	buf_free(&question);
-	return v;
+	return ask_and_decode(entry, space, text, sock, &q, deadline);
+}
+
+enum directory_verdict directory_ask_salt(struct directory_salt *out, char text[DIRECTORY_TEXT_MAX], int sock, struct slice user, struct slice nonce,
+	struct slice client_ip, int64_t deadline)
+{
+	struct buf space = BUF_INIT(QUESTION_MAX);
+	struct asked q = {.verb = ASKS_SALT, .field[FIELD_NAME] = user, .field[FIELD_NONCE] = nonce, .field[FIELD_IP] = client_ip};
+	enum directory_verdict verdict = DIRECTORY_TEMPORARY;
+	if (answered(&space, text, sock, &q, deadline) && directory_salt_decode(&verdict, text, out, buf_slice(&space)) < 0)
+		verdict = DIRECTORY_TEMPORARY;
+	buf_free(&space);
+	return verdict;
+}
+
+enum directory_verdict directory_ask_proof(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX], int sock,
+	const struct directory_proof *p, int64_t deadline)
+{
+	struct asked q = {.verb = ASKS_PROOF, .field = {
+		[FIELD_NAME] = p->user, [FIELD_IP] = p->client_ip, [FIELD_BARE] = p->bare, [FIELD_WITHOUT_PROOF] = p->without_proof, [FIELD_PROOF] = p->proof,
+		[FIELD_TICKET] = slice_make(p->salt->ticket, sizeof p->salt->ticket), [FIELD_SERVER_FIRST] = slice_str(p->salt->server_first)}};
+	return ask_and_decode(entry, space, text, sock, &q, deadline);
 }

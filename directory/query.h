@@ -1,5 +1,5 @@
-/* Questions to postern-directory: may this recipient get mail, is this password right, where does this address go.
- * postern-directory(8) has the wire form (lib/ask.h, netstrings): "rcpt" ADDRESS; "auth" USER PASSWORD CLIENT-IP; "route" ADDRESS.
+/* Questions to postern-directory: may this recipient get mail, is this password right, where does this address go, and the two of SCRAM.
+ * postern-directory(8) has the wire form (lib/ask.h, netstrings); the table in query.c is the grammar of questions.
  * An answer begins with a verdict; what the directory cannot find out is always DIRECTORY_TEMPORARY, never "no". */
 #ifndef POSTERN_DIRECTORY_QUERY_H
 #define POSTERN_DIRECTORY_QUERY_H
@@ -46,7 +46,42 @@ enum directory_verdict directory_ask_route(struct directory_entry *entry, struct
 enum directory_verdict directory_ask_password(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
 	int sock, struct slice user, struct slice password, struct slice client_ip, int64_t deadline);
 
+/* SCRAM-SHA-256 (RFC 5802): salted and stored keys stay in the directory.  First, with what USER and NONCE (the client's) are answered: the
+ * server-first-message, and a ticket that says that this directory made it, for this user and client, a short time ago.  Nothing is remembered between
+ * the two questions.  Who does not exist or has no such secret gets a salt all the same. */
+#define DIRECTORY_NONCE_MAX 256        /* octets of a client's nonce */
+#define DIRECTORY_SERVER_FIRST_MAX 512 /* of server-first-message */
+#define DIRECTORY_TICKET_OCTETS 40
+#define DIRECTORY_PROOF_OCTETS 32
+struct directory_salt {
+	char server_first[DIRECTORY_SERVER_FIRST_MAX + 1];
+	char ticket[DIRECTORY_TICKET_OCTETS];
+};
+/* YES with OUT, or TEMPORARY. */
+enum directory_verdict directory_ask_salt(struct directory_salt *out, char text[DIRECTORY_TEXT_MAX], int sock, struct slice user, struct slice nonce,
+	struct slice client_ip, int64_t deadline);
+struct directory_proof {
+	struct slice user, client_ip;       /* as in the first question */
+	const struct directory_salt *salt;  /* its answer */
+	struct slice bare, without_proof;   /* client-first-message-bare, client-final-message-without-proof */
+	struct slice proof;                 /* DIRECTORY_PROOF_OCTETS */
+};
+/* Is the proof right?  With YES, TEXT is the server-final-message. */
+enum directory_verdict directory_ask_proof(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX], int sock,
+	const struct directory_proof *p, int64_t deadline);
+
 /* The answering side. */
+enum question_verb { ASKS_RECIPIENT, ASKS_ROUTE, ASKS_PASSWORD, ASKS_SALT, ASKS_PROOF };
+enum question_field { FIELD_NAME, FIELD_PASSWORD, FIELD_IP, FIELD_NONCE, FIELD_TICKET, FIELD_SERVER_FIRST, FIELD_BARE, FIELD_WITHOUT_PROOF, FIELD_PROOF, FIELD_COUNT };
+struct asked {
+	enum question_verb verb;
+	struct slice field[FIELD_COUNT]; /* those of the verb; the others are empty */
+};
+void directory_question_encode(struct buf *b, const struct asked *q);
+/* 0, or E_PEER: not one of the questions.  Q borrows from TEXT. */
+MUST_CHECK int directory_question_decode(struct asked *q, struct slice text);
+void directory_salt_encode(struct buf *b, struct slice server_first, const char ticket[DIRECTORY_TICKET_OCTETS]);
+MUST_CHECK int directory_salt_decode(enum directory_verdict *verdict, char text[DIRECTORY_TEXT_MAX], struct directory_salt *out, struct slice answer);
 void directory_encode(struct buf *b, enum directory_verdict verdict, const char *text, const struct directory_entry *entry);
 MUST_CHECK int directory_decode(enum directory_verdict *verdict, char text[DIRECTORY_TEXT_MAX], struct directory_entry *entry, struct slice answer);
 #endif

@@ -1,6 +1,7 @@
 /* AUTH on the ports of submission: who may send from here to everywhere.  RFC 4954, RFC 6409 4.3; RFC 4422 for what SASL asks of both sides.
  *
- * Passwords come inside TLS alone, are seen by this process and postern-directory, never logged, and wiped once they were asked about.
+ * Passwords come inside TLS alone, are seen by this process and postern-directory, never logged, and wiped once they were asked about.  Of
+ * SCRAM-SHA-256 this process sees what the client sends and the salt, never a stored key.
  * What the directory does not know for sure is 454, never a refusal. */
 #include "smtpd-outside/session.h"
 
@@ -10,6 +11,7 @@
 
 #include "directory/query.h"
 #include "lib/addrlist.h"
+#include "lib/base64.h"
 #include "lib/header.h"
 #include "lib/io.h"
 #include "lib/log.h"
@@ -20,6 +22,7 @@
 #define FAILURES_MAX 3u
 #define FAILURE_MSEC 1000     /* wait before the answer to the first wrong password; doubled for each further one */
 #define WIPE_OCTETS (2 * AUTH_LINE_MAX)
+_Static_assert(DIRECTORY_SERVER_FIRST_MAX / 3 * 4 + 16 <= SESSION_REPLY_OCTETS, "the longest challenge is a reply");
 
 static const struct slice none = {"", 0};
 
@@ -94,35 +97,49 @@ void session_tell_unknown(struct session *s)
 	s->unknown_told = s->unknown;
 }
 
-static void check(struct session *s, const struct auth *a)
-{
-	char text[DIRECTORY_TEXT_MAX] = "";
+/* What the directory found, in the space that the entry borrows from. */
+struct finding {
 	struct directory_entry entry;
-	struct buf space = BUF_INIT(QUESTION_MAX);
-	enum directory_verdict verdict = a->impossible ? DIRECTORY_NO :
-		directory_ask_password(&entry, &space, text, s->directory_port, a->user, a->password, slice_str(s->client_ip), deadline_in(DIRECTORY_MSEC));
-	switch (verdict) {
-	case DIRECTORY_YES:
-		logged_in(s, a, &entry);
-		break;
-	case DIRECTORY_NO:
-		failed(s, a, REPLY_auth_failed, a->impossible ? "not a name and password" : text);
-		break;
-	case DIRECTORY_DISABLED:
+	struct buf space;
+	char text[DIRECTORY_TEXT_MAX];
+};
+
+/* Anything but YES is said to the client. */
+static bool is_yes(struct session *s, const struct auth *a, enum directory_verdict verdict, const char *text)
+{
+	if (verdict == DIRECTORY_NO)
+		failed(s, a, REPLY_auth_failed, text);
+	else if (verdict == DIRECTORY_DISABLED)
 		failed(s, a, REPLY_auth_disabled, text);
-		break;
-	case DIRECTORY_TEMPORARY:
+	else if (verdict == DIRECTORY_TEMPORARY)
 		temporary(s, a, text);
-		break;
-	}
-	buf_free(&space);
+	return verdict == DIRECTORY_YES;
+}
+
+static void check(struct session *s, const struct auth *a, struct finding *f)
+{
+	if (a->impossible)
+		failed(s, a, REPLY_auth_failed, a->impossible);
+	else if (is_yes(s, a, directory_ask_password(&f->entry, &f->space, f->text, s->directory_port, a->user, a->password, slice_str(s->client_ip),
+		deadline_in(DIRECTORY_MSEC)), f->text))
+		logged_in(s, a, &f->entry);
+}
+
+/* Longer than what a reply may quote. */
+static void say_challenge(struct session *s, struct slice challenge)
+{
+	struct buf b = session_room(&s->io);
+	reply_line(&b, REPLY_auth_challenge, none, "");
+	base64_encode(&b, challenge);
+	buf_add_str(&b, "\r\n");
+	s->io.out_n += b.n;
 }
 
 /* One line of the exchange.  False: the exchange is over, and the client was told. */
-static bool exchange(struct session *s, struct auth *a, enum auth_step *step, const char *challenge)
+static bool exchange(struct session *s, struct auth *a, enum auth_step *step)
 {
 	struct slice line;
-	session_reply(s, REPLY_auth_challenge, slice_str(challenge));
+	say_challenge(s, a->challenge);
 	int r = session_line(&s->io, &line, deadline_in(s->set.timeout_msec));
 	if (r == 0)
 		*step = auth_line(a, line);
@@ -135,30 +152,49 @@ static bool exchange(struct session *s, struct auth *a, enum auth_step *step, co
 	return r == 0 || r == E_SYNTAX;
 }
 
-static const struct {
-	const char *challenge; /* base64 */
-	int refusal;           /* or enum reply */
-} steps[] = {
-	[AUTH_ASK] = {"", -1},
-	[AUTH_ASK_USER] = {"VXNlcm5hbWU6", -1},
-	[AUTH_ASK_PASSWORD] = {"UGFzc3dvcmQ6", -1},
-	[AUTH_CHECK] = {NULL, -1},
-	[AUTH_CANCELLED] = {NULL, REPLY_auth_cancelled},
-	[AUTH_SYNTAX] = {NULL, REPLY_auth_syntax},
-	[AUTH_MECHANISM] = {NULL, REPLY_auth_mechanism},
-	[AUTH_BASE64] = {NULL, REPLY_auth_base64},
-};
-
-static void run(struct session *s, struct auth *a)
+static bool salt(struct session *s, struct auth *a, enum auth_step *step, struct finding *f)
 {
-	enum auth_step step = auth_begin(a, s->auth_argument);
-	while (steps[step].challenge)
-		if (!exchange(s, a, &step, steps[step].challenge))
-			return;
-	if (step == AUTH_CHECK)
-		check(s, a);
-	else
-		session_refuse(s, (enum reply)steps[step].refusal, none);
+	if (!is_yes(s, a, directory_ask_salt(&a->salt, f->text, s->directory_port, a->user, a->first.nonce, slice_str(s->client_ip),
+		deadline_in(DIRECTORY_MSEC)), f->text))
+		return false;
+	*step = auth_salted(a);
+	return true;
+}
+
+static bool prove(struct session *s, struct auth *a, enum auth_step *step, struct finding *f)
+{
+	struct directory_proof proof = {.user = a->user, .client_ip = slice_str(s->client_ip), .salt = &a->salt, .bare = a->first.bare,
+		.without_proof = a->final.without_proof, .proof = slice_make(a->final.proof, sizeof a->final.proof)};
+	if (!is_yes(s, a, directory_ask_proof(&f->entry, &f->space, f->text, s->directory_port, &proof, deadline_in(DIRECTORY_MSEC)), f->text))
+		return false;
+	*step = auth_proved(a, f->text);
+	return true;
+}
+
+/* The exchange up to its end.  False: it broke off, and the client was told. */
+static bool run(struct session *s, struct auth *a, enum auth_step *step, struct finding *f)
+{
+	bool on = true;
+	while (on && *step < AUTH_CHECK)
+		on = *step == AUTH_ASK ? exchange(s, a, step) : *step == AUTH_SALT ? salt(s, a, step, f) : prove(s, a, step, f);
+	return on;
+}
+
+static void log_in(struct session *s, struct auth *a)
+{
+	static const enum reply refusals[] = {
+		[AUTH_CANCELLED] = REPLY_auth_cancelled, [AUTH_SYNTAX] = REPLY_auth_syntax, [AUTH_MECHANISM] = REPLY_auth_mechanism, [AUTH_BASE64] = REPLY_auth_base64,
+	};
+	struct finding f = {.space = BUF_INIT(QUESTION_MAX), .text = ""};
+	enum auth_step step = auth_begin(a, s->set.mechanisms, s->auth_argument);
+	bool whole = run(s, a, &step, &f);
+	if (whole && step == AUTH_CHECK)
+		check(s, a, &f);
+	else if (whole && step == AUTH_CONFIRMED)
+		logged_in(s, a, &f.entry);
+	else if (whole)
+		session_refuse(s, refusals[step], none);
+	buf_free(&f.space);
 }
 
 /* What was read and what a move left behind it: a line and what is read at once are no longer than that. */
@@ -179,7 +215,7 @@ void session_auth(struct session *s)
 	else if (s->user)
 		session_refuse(s, REPLY_auth_again, none);
 	else
-		run(s, &a);
+		log_in(s, &a);
 	auth_wipe(&a);
 	wipe_input(&s->io);
 }

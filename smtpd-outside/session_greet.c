@@ -31,8 +31,11 @@ static void ehlo_reply(struct session *s)
 		keyword(&b, "STARTTLS");
 	if (s->tls[0])
 		keyword(&b, "REQUIRETLS");
-	if (session_offers_auth(s))
-		keyword(&b, "AUTH PLAIN LOGIN");
+	if (session_offers_auth(s)) {
+		buf_add_str(&b, "250-AUTH");
+		auth_mechanisms_list(&b, s->set.mechanisms);
+		buf_add_str(&b, "\r\n");
+	}
 	keyword(&b, "PIPELINING");
 	keyword(&b, "8BITMIME");
 	keyword(&b, "SMTPUTF8");

@@ -2,6 +2,7 @@
 #include "smtpd-outside/smtpd_settings.h"
 
 #include "lib/job.h"
+#include "smtpd-outside/auth.h"
 
 static int read_lists(struct smtpd_lists *l, const struct control *c, struct err *e)
 {
@@ -55,6 +56,8 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 		.receiveduser = control_number(c, C_receiveduser),
 		.inflightbytes = control_number(c, C_inflightbytes),
 	};
+	if (auth_mechanisms_parse(&s->mechanisms, control_word(c, C_authmechanisms), e) < 0)
+		return control_fault(e, c, C_authmechanisms, 1, "%s", e->text);
 	int rc = sendas_read(&sendas, &s->refuse_others, c, e);
 	if (rc == 0)
 		rc = read_lists(&lists, c, e);

@@ -28,6 +28,7 @@ struct smtpd_settings {
 	const struct sendas *sendas;
 	bool refuse_others;            /* control/sendasothers: refuse */
 	bool receiveduser;             /* the Received field names the user */
+	unsigned mechanisms;           /* control/authmechanisms, bits of enum auth_mechanism */
 	struct allowance messages, recipients; /* of what the door counts over time */
 	bool tls;                      /* STARTTLS may be offered */
 	bool force_tls;                /* no MAIL without it */

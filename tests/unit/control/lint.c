@@ -90,6 +90,9 @@ static void run(struct told *t)
 
 #define X80 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
+#define KEYS "W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+#define ACCOUNT(u) "dn: uid=" u "\nuid: " u "\nmail: " u "@example.edu\nobjectClass: qmailUser\n"
+
 static const struct {
 	struct file file;
 	const char *want; /* part of what is told, with "F FILE:LINE: " */
@@ -152,6 +155,15 @@ static const struct {
 	{{"respond", "held block 1\nlocked password\n", 0}, "F respond:2: password changes an LDAP directory, and there is no ldapserver", 1, 1},
 	{{"respond", "held ticket program /no/such/program\n", 0}, "F respond:1: /no/such/program is no program", 1, 1},
 	{{"respondlogin", "cn=x\n", 0}, "F respondlogin: respondlogin and respondpassword are only of use together", 1, 0},
+	{{"authmechanisms", "PLAIN CRAM-MD5\n", 0}, "F authmechanisms:1: \"CRAM-MD5\" is not one of", 1, 0},
+	{{"authmechanisms", "plain login\n", 0}, "", 0, 0},
+	{{"authmechanisms", "SCRAM-SHA-256\n", 0}, "W authmechanisms: offers SCRAM-SHA-256, but no account in directory.ldif", 0, 2},
+	{{"scramkey", "0123456789012345678901234567890\n", 0}, "F scramkey:1: less than 32 characters", 1, 1},
+	{{"scramkey", "01234567890123456789012345678901\n", 0644}, "W scramkey: mode 0644", 0, 2},
+	{{"scramkey", "01234567890123456789012345678901\n", 0}, "W scramkey: has no effect", 0, 1},
+	{{"scramiterations", "4095\n", 0}, "F scramiterations:1: must be a whole number from 4096", 1, 0},
+	{{"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4096," KEYS "\n\n", 0}, "", 0, 0},
+	{{"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4095," KEYS "\n\n", 0}, "W directory.ldif:5: this {SCRAM-SHA-256} fits no password: the iterations", 0, 1},
 	/* names and modes */
 	{{"directory.ldif", "dn: uid=a\nuid: a\nmail: a@example.edu\nuserPassword: x\nobjectClass: qmailUser\n\n", 0644}, "W directory.ldif: mode 0644", 0, 1},
 	{{"rcpthost", "x\n", 0}, "W rcpthost: unknown name and not used; is rcpthosts meant?", 0, 1},
@@ -203,6 +215,39 @@ START_TEST(scanning)
 	ck_assert_msg(strstr(t.text.p, "W scanpolicy:2: has no effect: no spamassassin") && strstr(t.text.p, "W scanbytes: less than databytes") &&
 		strstr(t.text.p, "W scanseconds: not less"), "%s", t.text.p);
 	ck_assert_msg(t.faults == 0 && t.warnings == 3, "%s", t.text.p);
+	buf_free(&t.text);
+}
+END_TEST
+
+/* SCRAM-SHA-256 is offered: who cannot use it, and whom it gives away. */
+#define OFFER {"authmechanisms", "PLAIN SCRAM-SHA-256\n", 0}, {"scramkey", "01234567890123456789012345678901\n", 0}
+static const struct {
+	struct file file[5];
+	const char *want;
+	int warnings;
+} scram_rows[] = {
+	{{OFFER, {"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4096," KEYS "\n\n", 0}}, "", 0},
+	{{OFFER, {"directory.ldif", ACCOUNT("a") "userPassword: {SSHA}x\nuserPassword: {SCRAM-SHA-256}4096," KEYS "\n\n" ACCOUNT("b") "\n", 0}}, "", 0},
+	{{OFFER, {"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4096," KEYS "\n\n" ACCOUNT("b") "userPassword: x\n\n" ACCOUNT("c") "userPassword: x\n\n", 0}},
+		"W directory.ldif:11: 2 of 3 accounts with a password have no SCRAM-SHA-256 secret", 1},
+	{{OFFER, {"directory.ldif", ACCOUNT("a") "userPassword: {SSHA}x\n\n", 0}}, "W authmechanisms: offers SCRAM-SHA-256, but no account", 1},
+	{{OFFER, {"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4096,x\n\n", 0}}, "W directory.ldif:5: this {SCRAM-SHA-256} fits no password", 2},
+	{{OFFER, {"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}5000," KEYS "\n\n", 0}}, "W directory.ldif:5: this SCRAM-SHA-256 secret has 5000 iterations and scramiterations says 4096", 1},
+	{{OFFER, {"scramiterations", "5000\n", 0}, {"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}5000," KEYS "\n\n", 0}}, "", 0},
+	{{OFFER, {"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4096,c2FsdHNhbHQ=" , 0}}, "fits no password", 2},
+	{{OFFER, {"directory.ldif", NULL, 0}, {"ldapserver", "127.0.0.1\n", 0}, {"ldapbasedn", "dc=x\n", 0}},
+		"W authmechanisms: offers SCRAM-SHA-256, for which userPassword must be read", 1},
+	{{{"authmechanisms", "SCRAM-SHA-256\n", 0}, {"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4096," KEYS "\n\n", 0}},
+		"W scramkey: absent, and authmechanisms offers SCRAM-SHA-256", 1},
+};
+
+START_TEST(scram)
+{
+	struct told t;
+	for (size_t i = 0; i < 5 && scram_rows[_i].file[i].name; i++)
+		put(&scram_rows[_i].file[i]);
+	run(&t);
+	ck_assert_msg(strstr(t.text.p, scram_rows[_i].want) && t.faults == 0 && t.warnings == scram_rows[_i].warnings, "row %d wants %s:\n%s", _i, scram_rows[_i].want, t.text.p);
 	buf_free(&t.text);
 }
 END_TEST
@@ -267,6 +312,7 @@ int main(void)
 	TCase *t = tcase_create("lint");
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, row, 0, (int)(sizeof rows / sizeof *rows));
+	tcase_add_loop_test(t, scram, 0, (int)(sizeof scram_rows / sizeof *scram_rows));
 	tcase_add_test(t, nothing_wrong);
 	tcase_add_test(t, scanning);
 	tcase_add_test(t, all_at_once);

@@ -142,8 +142,13 @@ static void answer_yes(struct question *q)
 	static struct directory_entry e;
 	struct buf b = BUF_INIT(QUESTION_MAX);
 	bool rcpt = slice_starts(q->text, "4:rcpt,");
+	struct asked asked;
+	ck_assert_int_eq(directory_question_decode(&asked, q->text), 0);
 	e = sample();
-	directory_encode(&b, DIRECTORY_YES, "", rcpt ? NULL : &e);
+	if (asked.verb == ASKS_SALT)
+		directory_salt_encode(&b, slice_str("r=x"), "0123456789012345678901234567890123456789");
+	else
+		directory_encode(&b, DIRECTORY_YES, "", rcpt ? NULL : &e);
 	question_answer(q, buf_slice(&b), NULL, 0);
 	buf_free(&b);
 }
@@ -181,7 +186,9 @@ START_TEST(asking)
 	static struct directory_entry entry;
 	struct buf space = BUF_INIT(QUESTION_MAX);
 	char text[DIRECTORY_TEXT_MAX] = "";
-	for (int which = 0; which < 3; which++) {
+	struct directory_salt salt = {.server_first = "r=x"};
+	struct directory_proof proof = {slice_str("anna"), slice_str("192.0.2.1"), &salt, slice_str("n=a,r=b"), slice_str("c=biws,r=x"), slice_str("p")};
+	for (int which = 0; which < 5; which++) {
 		int s[2];
 		enum directory_verdict v;
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, s), 0);
@@ -193,8 +200,12 @@ START_TEST(asking)
 			v = directory_ask_recipient(text, s[0], slice_str("anna@campus.test"), deadline);
 		else if (which == 1)
 			v = directory_ask_route(&entry, &space, text, s[0], slice_str("anna@campus.test"), deadline);
-		else
+		else if (which == 2)
 			v = directory_ask_password(&entry, &space, text, s[0], slice_str("anna"), slice_str("pw"), slice_str("192.0.2.1"), deadline);
+		else if (which == 3)
+			v = directory_ask_proof(&entry, &space, text, s[0], &proof, deadline);
+		else
+			v = directory_ask_salt(&salt, text, s[0], slice_str("anna"), slice_str("nonce"), slice_str("192.0.2.1"), deadline);
 		ck_assert_msg(v == answerers[_i].want, "%s: %c %s", answerers[_i].spec, v, text);
 		ck_assert(v != DIRECTORY_YES || which == 0 || slice_eq_str(entry.uid, "anna"));
 		kill(child, SIGKILL);
@@ -216,6 +227,71 @@ START_TEST(empty_password_is_no)
 }
 END_TEST
 
+#define TICKET "0123456789012345678901234567890123456789"
+static const struct {
+	const char *spec;
+	struct slice text;
+	int want;
+} salts[] = {
+	{"yes", S("1:Y,0:,3:r=x,40:" TICKET ","), 0},
+	{"temporary", S("1:T,3:why,"), 0},
+	{"no is no answer to it", S("1:N,0:,"), E_PEER},
+	{"nor is disabled", S("1:D,0:,"), E_PEER},
+	{"a short ticket", S("1:Y,0:,3:r=x,39:012345678901234567890123456789012345678,"), E_PEER},
+	{"no ticket", S("1:Y,0:,3:r=x,"), E_PEER},
+	{"no message", S("1:Y,0:,"), E_PEER},
+	{"a control character", S("1:Y,0:,3:r=\n,40:" TICKET ","), E_PEER},
+	{"more behind it", S("1:Y,0:,3:r=x,40:" TICKET ",1:x,"), E_PEER},
+	{"more behind temporary", S("1:T,0:,3:r=x,"), E_PEER},
+};
+
+START_TEST(salt_row)
+{
+	struct directory_salt out;
+	char text[DIRECTORY_TEXT_MAX];
+	enum directory_verdict v = DIRECTORY_NO;
+	ck_assert_msg(directory_salt_decode(&v, text, &out, salts[_i].text) == salts[_i].want, "%s", salts[_i].spec);
+	if (salts[_i].want == 0 && v == DIRECTORY_YES)
+		ck_assert(!strcmp(out.server_first, "r=x") && !memcmp(out.ticket, TICKET, sizeof out.ticket));
+}
+END_TEST
+
+static const struct {
+	const char *spec;
+	struct slice text;
+	int want; /* verb, or E_PEER */
+} questions[] = {
+	{"rcpt", S("4:rcpt,1:a,"), ASKS_RECIPIENT},
+	{"route", S("5:route,1:a,"), ASKS_ROUTE},
+	{"auth", S("4:auth,1:a,1:b,0:,"), ASKS_PASSWORD},
+	{"salt", S("4:salt,1:a,0:,1:n,"), ASKS_SALT},
+	{"proof", S("5:proof,1:a,0:,1:t,1:s,1:b,1:w,1:p,"), ASKS_PROOF},
+	{"no verb", S("4:prof,1:a,"), E_PEER},
+	{"a verb too long", S("6:proofs,1:a,"), E_PEER},
+	{"nothing", S(""), E_PEER},
+	{"no name", S("4:rcpt,"), E_PEER},
+	{"one more", S("4:rcpt,1:a,1:b,"), E_PEER},
+	{"proof without proof", S("5:proof,1:a,0:,1:t,1:s,1:b,1:w,"), E_PEER},
+	{"proof too long", S("5:proof,1:a,0:,1:t,1:s,1:b,1:w,33:012345678901234567890123456789012,"), E_PEER},
+	{"ticket too long", S("5:proof,1:a,0:,41:" TICKET "x,1:s,1:b,1:w,1:p,"), E_PEER},
+	{"a line feed in the nonce", S("4:salt,1:a,0:,1:\n,"), E_PEER},
+	{"a line feed in the address", S("4:auth,1:a,1:b,1:\n,"), E_PEER},
+};
+
+START_TEST(question_row)
+{
+	struct asked q;
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	int r = directory_question_decode(&q, questions[_i].text);
+	ck_assert_msg((r < 0 ? r : (int)q.verb) == questions[_i].want, "%s", questions[_i].spec);
+	if (r == 0) {
+		directory_question_encode(&b, &q);
+		ck_assert_msg(slice_eq(buf_slice(&b), questions[_i].text), "%s", questions[_i].spec);
+	}
+	buf_free(&b);
+}
+END_TEST
+
 #define ROWS(table) (int)(sizeof table / sizeof table[0])
 
 int main(void)
@@ -223,6 +299,8 @@ int main(void)
 	Suite *s = suite_create("query");
 	TCase *c = tcase_create("query");
 	tcase_add_loop_test(c, answer_row, 0, ROWS(answers));
+	tcase_add_loop_test(c, salt_row, 0, ROWS(salts));
+	tcase_add_loop_test(c, question_row, 0, ROWS(questions));
 	tcase_add_test(c, truncations);
 	tcase_add_test(c, limits);
 	tcase_add_loop_test(c, asking, 0, ROWS(answerers));
