@@ -101,7 +101,7 @@ static void check_files(struct lint *l, bool offered)
 
 void lint_auth(struct lint *l)
 {
-	struct secrets s = {.l = l, .offered = offers(l, AUTH_SCRAM)};
+	struct secrets s = {.l = l, .offered = offers(l, AUTH_SCRAM | AUTH_SCRAM_PLUS)};
 	if (l->faulty[C_authmechanisms])
 		return;
 	check_files(l, s.offered);

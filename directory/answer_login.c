@@ -237,7 +237,7 @@ static void look_up(struct request *r)
 {
 	r->lookup.kind = LOOKUP_LOGIN;
 	r->lookup.key = buf_slice(&r->login);
-	r->lookup.passwords = mechanisms & AUTH_SCRAM;
+	r->lookup.passwords = mechanisms & (AUTH_SCRAM | AUTH_SCRAM_PLUS);
 	r->lookup.done = login_done;
 	backend->lookup(&r->lookup);
 }
@@ -257,7 +257,7 @@ static void begin_scram(struct request *r, const struct asked *q)
 	r->question.text = buf_slice(&r->text);
 	if (r->text.overflow || r->login.overflow || !r->login.n || directory_question_decode(&r->asked, r->question.text) < 0)
 		request_end_with(r, DIRECTORY_TEMPORARY, "a name that is none, or too much of a question", NULL);
-	else if (!(mechanisms & AUTH_SCRAM))
+	else if (!(mechanisms & (AUTH_SCRAM | AUTH_SCRAM_PLUS)))
 		request_end_with(r, DIRECTORY_TEMPORARY, "SCRAM-SHA-256 is not in control/authmechanisms", NULL);
 	else if (q->verb == ASKS_PROOF && !in_time(r))
 		request_end_with(r, DIRECTORY_TEMPORARY, "the proof came too late, or the directory was started anew meanwhile", NULL);

@@ -14,6 +14,7 @@ static const struct mechanism {
 	{"PLAIN", AUTH_PLAIN, AUTH_STATE_PLAIN, ""},
 	{"LOGIN", AUTH_LOGIN, AUTH_USER, "Username:"},
 	{"SCRAM-SHA-256", AUTH_SCRAM, AUTH_FIRST, ""},
+	{"SCRAM-SHA-256-PLUS", AUTH_SCRAM_PLUS, AUTH_FIRST, ""},
 };
 #define MECHANISMS (sizeof mechanisms / sizeof *mechanisms)
 
@@ -98,13 +99,24 @@ static bool take_name(struct auth *a)
 	return true;
 }
 
-/* "y": the client could bind to TLS and thinks that we cannot, which is so (RFC 5802 6). */
+/* RFC 5802 6: what is wrong with what the client says of channel binding, or NULL.  "y" is "I could, and you cannot": where we can, somebody between us
+ * took -PLUS out of our list. */
+static const char *wrong_binding(const struct auth *a)
+{
+	if (a->chosen == AUTH_SCRAM_PLUS)
+		return a->first.flag == 'p' && slice_eq_str(a->first.binding, "tls-exporter") ? NULL : "not bound to TLS by tls-exporter";
+	if (a->first.flag == 'p')
+		return "bound to TLS, which this mechanism is not";
+	return a->first.flag == 'y' && (a->offered & AUTH_SCRAM_PLUS) ? "the client did not see that SCRAM-SHA-256-PLUS is offered" : NULL;
+}
+
 static enum auth_step take_first(struct auth *a, struct slice text)
 {
 	if (scram_parse_first(&a->first, text) < 0 || !take_name(a))
 		return over(a, AUTH_BASE64);
-	if (a->first.flag == 'p')
-		return impossible(a, "bound to TLS, which this mechanism is not");
+	const char *wrong = wrong_binding(a);
+	if (wrong)
+		return impossible(a, wrong);
 	if (a->first.whom.n && !slice_eq(a->first.whom, a->first.user))
 		return impossible(a, "not for oneself");
 	if (!possible_user(a->user))
@@ -125,10 +137,14 @@ static struct slice server_nonce(const struct auth *a)
 	return slice_upto(nonce, slice_find(nonce, ','));
 }
 
+/* c= is the header again, and with -PLUS what this end of TLS says too. */
 static bool same_binding(struct auth *a)
 {
-	struct slice got;
-	return decode(a, &got, a->final.binding) && slice_eq(got, a->first.header);
+	struct slice got, ours = none;
+	if (!decode(a, &got, a->final.binding) || (a->chosen == AUTH_SCRAM_PLUS && (!decode(a, &ours, a->exporter) || !ours.n)))
+		return false;
+	return got.n == a->first.header.n + ours.n && slice_eq(slice_upto(got, a->first.header.n), a->first.header) &&
+		slice_eq(slice_from(got, a->first.header.n), ours);
 }
 
 static enum auth_step take_final(struct auth *a, struct slice text)
@@ -197,6 +213,8 @@ enum auth_step auth_begin(struct auth *a, unsigned offered, struct slice argumen
 	if (!m)
 		return AUTH_MECHANISM;
 	a->mechanism = m->name;
+	a->offered = offered;
+	a->chosen = m->bit;
 	a->state = m->state;
 	if (given)
 		return take(a, slice_eq_str(initial, "=") ? none : initial);
@@ -219,7 +237,7 @@ int auth_mechanisms_parse(unsigned *offered, struct slice text, struct err *e)
 	while (slice_word(&name, &text)) {
 		const struct mechanism *m = find(name, ~0u);
 		if (!m)
-			return err_set(e, E_SYNTAX, "\"%.*s\" is not one of PLAIN, LOGIN, SCRAM-SHA-256", SLICE_FMT(slice_upto(name, 40)));
+			return err_set(e, E_SYNTAX, "\"%.*s\" is not one of PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-256-PLUS", SLICE_FMT(slice_upto(name, 40)));
 		bits |= m->bit;
 	}
 	if (!bits)

@@ -1,5 +1,5 @@
-/* The exchange of AUTH as a table of states: PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login) and SCRAM-SHA-256 (RFC 5802, RFC 7677), each with
- * and without initial response (RFC 4954 4).  No input or output, no memory but its own.
+/* The exchange of AUTH as a table of states: PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802,
+ * RFC 7677; bound by tls-exporter, RFC 9266), each with and without initial response (RFC 4954 4).  No input or output, no memory but its own.
  *
  *	state      input                          next       step
  *	-          PLAIN, SCRAM-SHA-256           PLAIN, FIRST  AUTH_ASK ""
@@ -28,7 +28,7 @@
 #define AUTH_USER_MAX 320   /* an address at most */
 
 /* Bits: what a site offers (control/authmechanisms). */
-enum auth_mechanism { AUTH_PLAIN = 1, AUTH_LOGIN = 2, AUTH_SCRAM = 4 };
+enum auth_mechanism { AUTH_PLAIN = 1, AUTH_LOGIN = 2, AUTH_SCRAM = 4, AUTH_SCRAM_PLUS = 8 };
 
 enum auth_step {
 	AUTH_ASK,          /* 334 with .challenge, in base64, and wait for a line */
@@ -46,6 +46,8 @@ enum auth_step {
 struct auth {
 	enum { AUTH_DONE, AUTH_STATE_PLAIN, AUTH_USER, AUTH_PASSWORD, AUTH_FIRST, AUTH_SALTING, AUTH_FINAL, AUTH_PROVING, AUTH_LAST } state;
 	const char *mechanism;        /* as the registry writes it */
+	struct slice exporter;        /* set by the caller before auth_begin(): what -PLUS is bound to, in base64; empty: nothing, and it is not offered */
+	unsigned offered, chosen;     /* mechanisms */
 	struct slice user, password;  /* decoded; borrow from .text */
 	const char *impossible;       /* AUTH_CHECK: nobody can log in with these, and why: refuse without asking; else NULL */
 	struct slice challenge;
@@ -56,7 +58,7 @@ struct auth {
 	size_t used;
 	char text[AUTH_LINE_MAX];
 };
-/* ARGUMENT is what follows AUTH; OFFERED bits of enum auth_mechanism. */
+/* ARGUMENT is what follows AUTH; OFFERED bits of enum auth_mechanism.  AUTH_SCRAM_PLUS among them needs .exporter. */
 enum auth_step auth_begin(struct auth *a, unsigned offered, struct slice argument);
 /* LINE is the client's answer to a challenge, without CR LF. */
 enum auth_step auth_line(struct auth *a, struct slice line);

@@ -62,7 +62,7 @@ struct session {
 	struct slots_shared *slots;
 	int slot;
 	/* the client */
-	char client_ip[48], client_host[256], helo[256], tls[96];
+	char client_ip[48], client_host[256], helo[256], tls[96], tls_exporter[TLS_EXPORTER_MAX + 1];
 	struct ip local_ip;
 	bool esmtp;
 	/* submission */
@@ -148,6 +148,8 @@ void session_auth(struct session *s);    /* session_auth.c */
 /* Tell skim of recipients that do not exist, as far as it has not been told. */
 void session_tell_unknown(struct session *s);
 bool session_offers_auth(const struct session *s);
+/* Bits of enum auth_mechanism: what this session offers. */
+unsigned session_mechanisms(const struct session *s);
 /* Hand the client's socket to postern-tls and go on inside TLS; on failure the session is stopped and nothing more is written. */
 void session_inside_tls(struct session *s);
 /* message.c: forget what came of a message. */

@@ -28,7 +28,12 @@ static const struct slice none = {"", 0};
 
 bool session_offers_auth(const struct session *s)
 {
-	return s->submission && s->tls[0] && !s->user;
+	return s->submission && s->tls[0] && !s->user && session_mechanisms(s);
+}
+
+unsigned session_mechanisms(const struct session *s)
+{
+	return s->tls_exporter[0] ? s->set.mechanisms : s->set.mechanisms & ~(unsigned)AUTH_SCRAM_PLUS;
 }
 
 static void slow_down(unsigned failures)
@@ -185,8 +190,9 @@ static void log_in(struct session *s, struct auth *a)
 	static const enum reply refusals[] = {
 		[AUTH_CANCELLED] = REPLY_auth_cancelled, [AUTH_SYNTAX] = REPLY_auth_syntax, [AUTH_MECHANISM] = REPLY_auth_mechanism, [AUTH_BASE64] = REPLY_auth_base64,
 	};
+	a->exporter = slice_str(s->tls_exporter);
 	struct finding f = {.space = BUF_INIT(QUESTION_MAX), .text = ""};
-	enum auth_step step = auth_begin(a, s->set.mechanisms, s->auth_argument);
+	enum auth_step step = auth_begin(a, session_mechanisms(s), s->auth_argument);
 	bool whole = run(s, a, &step, &f);
 	if (whole && step == AUTH_CHECK)
 		check(s, a, &f);

@@ -33,7 +33,7 @@ static void ehlo_reply(struct session *s)
 		keyword(&b, "REQUIRETLS");
 	if (session_offers_auth(s)) {
 		buf_add_str(&b, "250-AUTH");
-		auth_mechanisms_list(&b, s->set.mechanisms);
+		auth_mechanisms_list(&b, session_mechanisms(s));
 		buf_add_str(&b, "\r\n");
 	}
 	keyword(&b, "PIPELINING");
@@ -127,6 +127,7 @@ static void begin_anew(struct session *s, int clear_fd, const struct tls_facts *
 	session_adopt(&s->io, clear_fd);
 	s->io.start = s->io.end = 0;
 	snprintf(s->tls, sizeof s->tls, "%s %s", facts->version, facts->cipher);
+	memcpy(s->tls_exporter, facts->exporter, sizeof s->tls_exporter);
 	s->state = STATE_NEW;
 	session_reset(s);
 	s->helo[0] = 0;

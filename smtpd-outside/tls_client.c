@@ -29,6 +29,7 @@ void tls_answer_ok(struct buf *b, const struct tls_facts *facts)
 	netstring_add_str(b, facts->version);
 	netstring_add_str(b, facts->cipher);
 	netstring_add_str(b, facts->sni);
+	netstring_add_str(b, facts->exporter);
 }
 
 void tls_answer_failed(struct buf *b, const char *text)
@@ -48,7 +49,7 @@ static int take_text(char *dst, size_t size, struct slice *rest)
 static int decode_ok(struct tls_facts *f, struct slice rest)
 {
 	if (take_text(f->version, sizeof f->version, &rest) < 0 || take_text(f->cipher, sizeof f->cipher, &rest) < 0 ||
-	    take_text(f->sni, sizeof f->sni, &rest) < 0 || rest.n)
+	    take_text(f->sni, sizeof f->sni, &rest) < 0 || take_text(f->exporter, sizeof f->exporter, &rest) < 0 || rest.n)
 		return E_PEER;
 	return 0;
 }

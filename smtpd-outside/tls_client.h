@@ -9,11 +9,13 @@
 #include "lib/ask.h" /* wants buf.h before it */
 
 #define TLS_SNI_MAX 255
+#define TLS_EXPORTER_MAX 44 /* 32 octets */
 
 struct tls_facts {
 	char version[16];          /* "TLSv1.3" */
 	char cipher[64];           /* "TLS_AES_256_GCM_SHA384" */
 	char sni[TLS_SNI_MAX + 1]; /* name that the client asked for, printable, or "" */
+	char exporter[TLS_EXPORTER_MAX + 1]; /* what tls-exporter says of this connection (RFC 9266), in base64; "" below TLS 1.3 */
 };
 
 /* Ask on TLS_PORT (PORT_TLS) for a handshake on CLIENT_FD (not taken; it may be non-blocking, and is after this call).  Waits until
@@ -23,8 +25,8 @@ struct tls_facts {
  *   E_TIMEOUT, E_EOF (postern-tls died), E_PEER, E_SYS  the same for the client */
 MUST_CHECK int tls_start(int *clear_fd, struct tls_facts *facts, int tls_port, int client_fd, int64_t deadline, struct err *e);
 
-/* The wire form, for postern-tls and tests.  A question is: milliseconds left.  An answer is "ok" VERSION CIPHER SNI with one
- * descriptor, or "failed" TEXT. */
+/* The wire form, for postern-tls and tests.  A question is: milliseconds left.  An answer is "ok" VERSION CIPHER SNI EXPORTER with
+ * one descriptor, or "failed" TEXT. */
 void tls_question_encode(struct buf *b, int64_t msec);
 MUST_CHECK int tls_question_decode(int64_t *msec, struct slice text);
 void tls_answer_ok(struct buf *b, const struct tls_facts *facts);

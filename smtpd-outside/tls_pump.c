@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/base64.h"
 #include "smtpd-outside/tls.h"
 
 #define PUMP_OCTETS 8192
@@ -63,8 +64,22 @@ static void copy_printable(char *out, size_t size, const char *text)
 		out[0] = '\0';
 }
 
+/* RFC 9266 2.  Not below TLS 1.3, where only an extended master secret makes it safe. */
+static void export_binding(struct tls_facts *facts, SSL *ssl)
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	unsigned char value[32];
+	struct buf text = BUF_OVER(facts->exporter);
+	facts->exporter[0] = '\0';
+	if (SSL_version(ssl) != TLS1_3_VERSION || SSL_export_keying_material(ssl, value, sizeof value, label, sizeof label - 1, NULL, 0, 0) != 1)
+		return;
+	base64_encode(&text, slice_make(value, sizeof value));
+	buf_add_char(&text, '\0');
+}
+
 void tls_facts_of(struct tls_facts *facts, SSL *ssl)
 {
+	export_binding(facts, ssl);
 	copy_printable(facts->version, sizeof facts->version, SSL_get_version(ssl));
 	copy_printable(facts->cipher, sizeof facts->cipher, SSL_get_cipher_name(ssl));
 	copy_printable(facts->sni, sizeof facts->sni, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));

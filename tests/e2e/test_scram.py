@@ -6,6 +6,7 @@ import os
 import shutil
 import smtplib
 import socket
+import ssl
 import statistics
 import subprocess
 import textwrap
@@ -131,6 +132,37 @@ def test_clients(site):
         event = site.events("smtpd-login")[-1]
         assert (event["user"], event["mechanism"]) == (user, "SCRAM-SHA-256"), name
     assert not site.events("smtpd-login-failed") and SECRET not in site.log() and "{SCRAM" not in site.log()
+
+
+def test_bound_to_tls(embedded):
+    """SCRAM-SHA-256-PLUS with a real client, in TLS 1.3; a proof for another connection, and one that was talked out of it, fail."""
+    embedded.control("authmechanisms", "PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS")
+    embedded.start()
+    command = ["gsasl", "--smtp", "--starttls", "--x509-ca-file=", f"--connect=127.0.0.1:{embedded.s587}", "-m", "SCRAM-SHA-256-PLUS", "-a", "u1", "-p", SECRET, "-d"]
+    p = subprocess.run(command, input=b"", capture_output=True, timeout=60)
+    assert p.returncode == 0, (p.stdout, p.stderr)
+    assert embedded.wait_event("smtpd-login")[0]["mechanism"] == "SCRAM-SHA-256-PLUS"
+    s = submit(embedded)
+    assert s.esmtp_features["auth"].split() == ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"]
+    bound = {"mechanism": "SCRAM-SHA-256-PLUS", "header": "p=tls-exporter,,"}
+    assert login(s, "u1", SECRET, binding=bytes(32), **bound) == (535, "5.7.8 the name or the password is wrong")
+    assert login(s, "u1", SECRET, header="y,,")[0] == 535
+    s.close()
+    s = submit(embedded)
+    assert login(s, "u1", SECRET, **bound)[0] == 535
+    assert login(s, "u1", SECRET)[0] == 235
+    s.close()
+    wait_for(lambda: len(embedded.events("smtpd-login-failed")) == 3)
+    reasons = [e["reason"] for e in embedded.events("smtpd-login-failed")]
+    assert "channel binding" in reasons[0] and "did not see" in reasons[1] and "channel binding" in reasons[2]
+    old = ssl._create_unverified_context()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with smtplib.SMTP("127.0.0.1", embedded.s587, local_hostname="client.test", timeout=30) as s:
+        s.starttls(context=old)
+        s.ehlo()
+        assert s.esmtp_features["auth"].split() == ["PLAIN", "SCRAM-SHA-256"]
+        assert s.docmd("AUTH SCRAM-SHA-256-PLUS")[0] == 504
+        assert login(s, "u1", SECRET, header="y,,")[0] == 235
 
 
 def test_one_stored_value_for_all_mechanisms(site):

@@ -1135,7 +1135,7 @@ def test_starttls(start):
     assert len(fds) == 2
     client, reply = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
     mine, clear = socket.socketpair()
-    socket.send_fds(reply, [netstring("ok") + netstring("TLSv1.3") + netstring("TLS_AES_256_GCM_SHA384") + netstring("mx1.campus.test")], [clear.fileno()])
+    socket.send_fds(reply, [netstring("ok") + netstring("TLSv1.3") + netstring("TLS_AES_256_GCM_SHA384") + netstring("mx1.campus.test") + netstring("")], [clear.fileno()])
     clear.close()
     reply.close()
     # clear text on the old socket is heard by nobody but us

@@ -273,7 +273,7 @@ class Alone(Smtpd):
             client, reply = fds
             with socket.socket(fileno=reply) as r:
                 if self.tls_answer:
-                    text = b"".join(netstring(x) for x in ("ok", "TLSv1.3", "TLS_AES_256_GCM_SHA384", ""))
+                    text = b"".join(netstring(x) for x in ("ok", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "", ""))
                     socket.send_fds(r, [text], [client])
                 else:
                     r.send(netstring("failed") + netstring("no shared cipher"))

@@ -39,9 +39,10 @@ static enum auth_step answer(struct auth *a, enum auth_step step)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct auth a;
+	a.exporter = slice_str("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
 	struct slice rest = slice_make(data ? (const char *)data : "", size), line;
 	(void)slice_cut(&line, &rest, '\n');
-	enum auth_step step = answer(&a, auth_begin(&a, AUTH_PLAIN | AUTH_LOGIN | AUTH_SCRAM, line));
+	enum auth_step step = answer(&a, auth_begin(&a, AUTH_PLAIN | AUTH_LOGIN | AUTH_SCRAM | AUTH_SCRAM_PLUS, line));
 	int lines = 0;
 	while (step < AUTH_CHECK && slice_cut(&line, &rest, '\n')) {
 		step = answer(&a, auth_line(&a, line));

@@ -152,10 +152,50 @@ START_TEST(limits)
 }
 END_TEST
 
+/* Channel binding, where -PLUS is offered too; the other end of TLS says 00 01 02 … 1f. */
+static const struct {
+	const char *spec, *argument, *final; /* NULL: it ends before */
+	enum auth_step step;                 /* CHECK: impossible */
+} bindings[] = {
+	{"5802 6 bound", "SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIsLG49dXNlcixyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP", "Yz1jRDEwYkhNdFpYaHdiM0owWlhJc0xBQUJBZ01FQlFZSENBa0tDd3dORGc4UUVSSVRGQlVXRnhnWkdoc2NIUjRmLHI9ck9wck5HZndFYmVSV2diTkVrcU8laHZZRHBXVWEyUmFUQ0FmdXhGSWxqKWhObEYkazAscD1kSHpiWmFwV0lrNGpVaE4rVXRlOXl0YWc5empmTUhnc3FtbWl6N0FuZFZRPQ==", AUTH_PROVE},
+	{"5802 6 bound to another connection", "SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIsLG49dXNlcixyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP", "Yz1jRDEwYkhNdFpYaHdiM0owWlhJc0xBQUJBZ01FQlFZSENBa0tDd3dORGc4UUVSSVRGQlVXRnhnWkdoc2NIUjU0LHI9ck9wck5HZndFYmVSV2diTkVrcU8laHZZRHBXVWEyUmFUQ0FmdXhGSWxqKWhObEYkazAscD1kSHpiWmFwV0lrNGpVaE4rVXRlOXl0YWc5empmTUhnc3FtbWl6N0FuZFZRPQ==", AUTH_CHECK},
+	{"5802 6 half of it", "SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIsLG49dXNlcixyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP", "Yz1jRDEwYkhNdFpYaHdiM0owWlhJc0xBQUJBZ01FQlFZSENBa0tDd3dORGc4PSxyPXJPcHJOR2Z3RWJlUldnYk5Fa3FPJWh2WURwV1VhMlJhVENBZnV4RklsailoTmxGJGswLHA9ZEh6YlphcFdJazRqVWhOK1V0ZTl5dGFnOXpqZk1IZ3NxbW1pejdBbmRWUT0=", AUTH_CHECK},
+	{"5802 6 header alone", "SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIsLG49dXNlcixyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP", "Yz1jRDEwYkhNdFpYaHdiM0owWlhJc0xBPT0scj1yT3ByTkdmd0ViZVJXZ2JORWtxTyVodllEcFdVYTJSYVRDQWZ1eEZJbGopaE5sRiRrMCxwPWRIemJaYXBXSWs0alVoTitVdGU5eXRhZzl6amZNSGdzcW1taXo3QW5kVlE9", AUTH_CHECK},
+	{"5802 6 more than it", "SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIsLG49dXNlcixyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP", "Yz1jRDEwYkhNdFpYaHdiM0owWlhJc0xBQUJBZ01FQlFZSENBa0tDd3dORGc4UUVSSVRGQlVXRnhnWkdoc2NIUjRmZUE9PSxyPXJPcHJOR2Z3RWJlUldnYk5Fa3FPJWh2WURwV1VhMlJhVENBZnV4RklsailoTmxGJGswLHA9ZEh6YlphcFdJazRqVWhOK1V0ZTl5dGFnOXpqZk1IZ3NxbW1pejdBbmRWUT0=", AUTH_CHECK},
+	{"5802 6 another header", "SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIsLG49dXNlcixyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP", "Yz1jRDEwYkhNdGRXNXBjWFZsTEN3QUFRSURCQVVHQndnSkNnc01EUTRQRUJFU0V4UVZGaGNZR1JvYkhCMGVIdz09LHI9ck9wck5HZndFYmVSV2diTkVrcU8laHZZRHBXVWEyUmFUQ0FmdXhGSWxqKWhObEYkazAscD1kSHpiWmFwV0lrNGpVaE4rVXRlOXl0YWc5empmTUhnc3FtbWl6N0FuZFZRPQ==", AUTH_CHECK},
+	{"9266 4 another type", "SCRAM-SHA-256-PLUS cD10bHMtdW5pcXVlLCxuPXVzZXIscj1yT3ByTkdmd0ViZVJXZ2JORWtxTw==", NULL, AUTH_CHECK},
+	{"5802 6 n in PLUS", "SCRAM-SHA-256-PLUS biwsbj11c2VyLHI9ck9wck5HZndFYmVSV2diTkVrcU8=", NULL, AUTH_CHECK},
+	{"5802 6 y in PLUS", "SCRAM-SHA-256-PLUS eSwsbj11c2VyLHI9ck9wck5HZndFYmVSV2diTkVrcU8=", NULL, AUTH_CHECK},
+	{"5802 6 y where PLUS is offered", "SCRAM-SHA-256 eSwsbj11c2VyLHI9ck9wck5HZndFYmVSV2diTkVrcU8=", NULL, AUTH_CHECK},
+	{"5802 6 n where PLUS is offered", "SCRAM-SHA-256 biwsbj11c2VyLHI9ck9wck5HZndFYmVSV2diTkVrcU8=", "Yz1iaXdzLHI9ck9wck5HZndFYmVSV2diTkVrcU8laHZZRHBXVWEyUmFUQ0FmdXhGSWxqKWhObEYkazAscD1kSHpiWmFwV0lrNGpVaE4rVXRlOXl0YWc5empmTUhnc3FtbWl6N0FuZFZRPQ==", AUTH_PROVE},
+	{"5802 6 p without PLUS", "SCRAM-SHA-256 cD10bHMtZXhwb3J0ZXIsLG49dXNlcixyPXJPcHJOR2Z3RWJlUldnYk5Fa3FP", NULL, AUTH_CHECK},
+};
+
+START_TEST(binding)
+{
+	a.exporter = slice_str("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+	enum auth_step step = auth_begin(&a, OFFERED | AUTH_SCRAM_PLUS, slice_str(bindings[_i].argument));
+	if (bindings[_i].final) {
+		ck_assert_msg(step == AUTH_SALT, "%s", bindings[_i].spec);
+		snprintf(a.salt.server_first, sizeof a.salt.server_first, "%s", SERVER_FIRST);
+		auth_salted(&a);
+		step = auth_line(&a, slice_str(bindings[_i].final));
+	}
+	ck_assert_msg(step == bindings[_i].step && !a.impossible == (step != AUTH_CHECK), "%s: %d", bindings[_i].spec, step);
+	a.exporter = slice_make("", 0); /* nothing to bind to is no binding */
+	if (step == AUTH_PROVE && a.first.flag == 'p') {
+		auth_begin(&a, OFFERED | AUTH_SCRAM_PLUS, slice_str(bindings[_i].argument));
+		auth_salted(&a);
+		ck_assert_int_eq(auth_line(&a, slice_str("Yz1jRDEwYkhNdFpYaHdiM0owWlhJc0xBPT0scj1yT3ByTkdmd0ViZVJXZ2JORWtxTyVodllEcFdVYTJSYVRDQWZ1eEZJbGopaE5sRiRrMCxwPWRIemJaYXBXSWs0alVoTitVdGU5eXRhZzl6amZNSGdzcW1taXo3QW5kVlE9")), AUTH_CHECK);
+		ck_assert(a.impossible);
+	}
+}
+END_TEST
+
 static const struct {
 	const char *text, *list; /* NULL: E_SYNTAX */
 } offers[] = {
-	{"PLAIN LOGIN", " PLAIN LOGIN"}, {"login  scram-sha-256\tPlain", " PLAIN LOGIN SCRAM-SHA-256"}, {"SCRAM-SHA-256", " SCRAM-SHA-256"}, {"PLAIN PLAIN", " PLAIN"},
+	{"PLAIN LOGIN", " PLAIN LOGIN"}, {"login  scram-sha-256\tPlain", " PLAIN LOGIN SCRAM-SHA-256"}, {"SCRAM-SHA-256", " SCRAM-SHA-256"}, {"PLAIN PLAIN", " PLAIN"}, {"scram-sha-256-plus SCRAM-SHA-256", " SCRAM-SHA-256 SCRAM-SHA-256-PLUS"},
 	{"", NULL}, {" ", NULL}, {"PLAIN,LOGIN", NULL}, {"CRAM-MD5", NULL}, {"OAUTHBEARER", NULL}, {"PLAIN SCRAM-SHA-1", NULL},
 };
 
@@ -184,6 +224,7 @@ END_TEST
 
 UNIT_MAIN("smtpd-outside/auth",
 	tcase_add_loop_test(t, row, 0, sizeof rows / sizeof *rows);
+	tcase_add_loop_test(t, binding, 0, sizeof bindings / sizeof *bindings);
 	tcase_add_loop_test(t, mechanisms, 0, sizeof offers / sizeof *offers);
 	tcase_add_test(t, not_offered);
 	tcase_add_test(t, limits);)

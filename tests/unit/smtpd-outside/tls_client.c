@@ -19,20 +19,23 @@ START_TEST(question)
 }
 END_TEST
 
+#define B44 "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 static const struct {
 	const char *text;
 	int code;
 	const char *spec;
 } rows[] = {
-	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,9:mx.test.x,", 0, "with SNI"},
-	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,0:,", 0, "without"},
+	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,9:mx.test.x,0:,", 0, "with SNI"},
+	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,0:,44:" B44 ",", 0, "without, and what to bind to"},
 	{"6:failed,3:why,", E_REFUSED, "handshake failed"},
 	{"", E_PEER, "nothing"},
 	{"2:no,", E_PEER, "another word"},
 	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,", E_PEER, "SNI missing"},
-	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,0:,0:,", E_PEER, "something after the end"},
-	{"2:ok,16:aaaaaaaaaaaaaaaa,1:x,0:,", E_PEER, "version too long"},
-	{"2:ok,7:TLSv1.3,1:\n,0:,", E_PEER, "a line end in a fact"},
+	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,0:,0:,0:,", E_PEER, "something after the end"},
+	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,0:,", E_PEER, "nothing about binding"},
+	{"2:ok,7:TLSv1.3,22:TLS_AES_256_GCM_SHA384,0:,45:" B44 "x,", E_PEER, "too much of it"},
+	{"2:ok,16:aaaaaaaaaaaaaaaa,1:x,0:,0:,", E_PEER, "version too long"},
+	{"2:ok,7:TLSv1.3,1:\n,0:,0:,", E_PEER, "a line end in a fact"},
 	{"6:failed,3:a\nb,", E_PEER, "a line end in the reason"},
 	{"6:failed,", E_PEER, "no reason"},
 };
@@ -50,12 +53,12 @@ END_TEST
 
 START_TEST(round_trip)
 {
-	struct tls_facts f = {"TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", "mx.example.org"}, back;
+	struct tls_facts f = {"TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", "mx.example.org", B44}, back;
 	struct buf b = BUF_INIT(1000);
 	struct err e;
 	tls_answer_ok(&b, &f);
 	ck_assert_int_eq(tls_answer_decode(&back, buf_slice(&b), &e), 0);
-	ck_assert(!strcmp(back.version, f.version) && !strcmp(back.cipher, f.cipher) && !strcmp(back.sni, f.sni));
+	ck_assert(!strcmp(back.version, f.version) && !strcmp(back.cipher, f.cipher) && !strcmp(back.sni, f.sni) && !strcmp(back.exporter, f.exporter));
 	buf_reset(&b);
 	char long_text[300];
 	memset(long_text, 'x', sizeof long_text - 1);
