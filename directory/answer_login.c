@@ -186,12 +186,14 @@ static void answer_proof(struct request *r, const struct found *f)
 	if (rc == 0)
 		rc = scram_prove(final, has ? &secret : &made_up, field[FIELD_BARE], field[FIELD_SERVER_FIRST], field[FIELD_WITHOUT_PROOF], field[FIELD_PROOF]);
 	explicit_bzero(&secret, sizeof secret);
-	if (usable(f) && !has)
-		LOG(EV_directory_no_secret, NULL, F_STR("user", r->told.user));
+	bool missing = usable(f) && !has;
+	struct told told = r->told;
 	r->check.verdict = rc == 0 && has ? DIRECTORY_YES : rc == 0 || rc == E_REFUSED ? DIRECTORY_NO : DIRECTORY_TEMPORARY;
 	if (r->check.verdict == DIRECTORY_YES)
 		prepare_yes(r, f->entry, final);
 	end_judged(r);
+	if (missing) /* after the answer, which comes no later for it */
+		LOG(EV_directory_no_secret, NULL, F_STR("user", told.user));
 }
 
 /* The two halves of an exchange fit together, and are not far apart. */

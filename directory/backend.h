@@ -27,7 +27,7 @@ struct lookup {
 	enum lookup_kind kind;
 	struct slice key;       /* account_…_key(); stays until done */
 	int64_t deadline;
-	bool passwords;         /* the stored ones are wanted: of an answer that was kept they are not there */
+	bool passwords;         /* the stored ones are wanted; the answer is never one that was kept */
 	void (*done)(struct lookup *l, const struct found *f);
 };
 

@@ -394,7 +394,7 @@ static size_t watch(struct pollfd p[BACKEND_POLL_MAX])
 
 static void lookup(struct lookup *l)
 {
-	if (ldap_kept_answer(l, settings.cache_sec))
+	if (!l->passwords && ldap_kept_answer(l, settings.cache_sec)) /* a login's "no" must not be quicker than its "yes" either */
 		return;
 	struct op *o = failures && state != UP ? NULL : calloc(1, sizeof *o);
 	if (!o) {

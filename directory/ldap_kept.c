@@ -36,8 +36,6 @@ bool ldap_kept_answer(struct lookup *l, int seconds)
 		l->done(l, &(struct found){.verdict = DIRECTORY_NO, .text = ""});
 		return true;
 	}
-	if (l->passwords) /* they are never kept */
-		return false;
 	struct slice dn = fields_take(&fields, BACKEND_DN_MAX);
 	enum directory_verdict verdict = (enum directory_verdict)fields_take_number(&fields, 0, 127);
 	fields_take_copy(&fields, text, sizeof text);
