@@ -21,7 +21,7 @@ struct message *message_begin(struct session *s)
 	struct message *m = &space;
 	*m = (struct message){.s = s, .header = DATA_HEADER_INIT(HEADER_MAX - RECEIVED_ROOM)};
 	m->body_fd = memfd_make("body", NULL);
-	if (m->body_fd >= 0 && slots_hold(s->slots, s->slot, BLOCK_OCTETS, s->set.inflightbytes))
+	if (m->body_fd >= 0 && session_hold(s, BLOCK_OCTETS))
 		return s->message = m;
 	close_fd(&m->body_fd);
 	return NULL;
@@ -32,7 +32,6 @@ void session_drop_message(struct session *s)
 	if (!s->message)
 		return;
 	s->octets += s->message->octets;
-	slots_hold(s->slots, s->slot, 0, 0);
 	close_fd(&s->message->body_fd);
 	buf_free(&s->message->header.text);
 	s->message = NULL;
@@ -104,8 +103,7 @@ size_t message_take(struct message *m, size_t n, bool chunk)
 		message_refuse(m, REPLY_octets);
 	if (m->octets > (unsigned long long)m->s->set.databytes)
 		message_refuse(m, REPLY_too_large);
-	if (m->octets / BLOCK_OCTETS != before / BLOCK_OCTETS && !m->refused &&
-	    !slots_hold(m->s->slots, m->s->slot, (int64_t)m->octets + BLOCK_OCTETS, m->s->set.inflightbytes))
+	if (m->octets / BLOCK_OCTETS != before / BLOCK_OCTETS && !m->refused && !session_hold(m->s, (int64_t)m->octets + BLOCK_OCTETS))
 		message_refuse(m, REPLY_storage);
 	take_text(m, clean);
 	return used;

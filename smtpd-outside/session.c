@@ -89,6 +89,7 @@ void session_reset(struct session *s)
 	free(s->rcpt);
 	s->rcpt = NULL;
 	s->rcpts = s->rcpts_room = s->rcpts_named = 0;
+	(void)slots_hold(s->slots, s->slot, 0, 0);
 	s->eightbit = s->smtputf8 = s->require_tls = s->refused_any = false;
 	if (s->state != STATE_NEW)
 		s->state = STATE_IDLE;

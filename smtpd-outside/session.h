@@ -106,6 +106,8 @@ void session_decline(struct session *s, enum reply which, struct slice detail);
 void session_stop(struct session *s, const char *why);
 /* Forget the transaction; the state is IDLE (or NEW, before EHLO). */
 void session_reset(struct session *s);
+/* The session holds OCTETS of a message now, and its recipients.  False: all sessions together would hold more than inflightbytes. */
+MUST_CHECK bool session_hold(struct session *s, int64_t octets);
 static inline struct slice session_sender(const struct session *s) { return slice_str(s->sender); }
 struct slice session_rcpt(const struct session *s, size_t number);
 struct slice session_orcpt(const struct session *s, size_t number);

@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "smtpd-outside/helo.h"
 
+#define HOLD_OCTETS (16 * 1024) /* of recipients' texts: the steps of the count of octets in flight */
 #define DIRECTORY_MSEC 45000 /* more than the directory's own patience, control/ldaptimeout */
 
 static const struct slice none = {"", 0};
@@ -30,17 +31,29 @@ static bool grow(struct session *s)
 	return true;
 }
 
+bool session_hold(struct session *s, int64_t octets)
+{
+	return slots_hold(s->slots, s->slot, octets + (int64_t)s->rcpt_text.n, s->set.inflightbytes);
+}
+
+/* May ADDED octets of text come to the recipients?  A thousand addresses with ORCPT are a MiB, in each of thousands of sessions. */
+static bool may_hold(struct session *s, size_t added)
+{
+	size_t before = s->rcpt_text.n;
+	return (before + added) / HOLD_OCTETS == before / HOLD_OCTETS || session_hold(s, HOLD_OCTETS);
+}
+
 static void accept_recipient(struct session *s, struct slice address)
 {
 	struct session_recipient r = {0};
-	if (grow(s)) {
+	if (grow(s) && may_hold(s, address.n + s->path.orcpt.n)) {
 		buf_add_slice(&s->rcpt_text, address);
 		r.address_end = (uint32_t)s->rcpt_text.n;
 		buf_add_slice(&s->rcpt_text, s->path.orcpt);
 		r.orcpt_end = (uint32_t)s->rcpt_text.n;
 		memcpy(r.notify, s->path.notify, sizeof r.notify);
 	}
-	if (s->rcpts == s->rcpts_room || s->rcpt_text.overflow) {
+	if (!r.address_end || s->rcpt_text.overflow) {
 		session_decline(s, REPLY_storage, none);
 		return;
 	}

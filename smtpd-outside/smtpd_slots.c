@@ -48,13 +48,15 @@ bool slots_hold(struct slots_shared *s, int number, int64_t octets, int64_t most
 	int64_t sum = 0, before = s->octets[number];
 	/* first count, then look: of two sessions that do so at once at least one sees both */
 	s->octets[number] = octets;
+	if (octets <= before)
+		return true;
 	unsigned used = s->used;
 	while (used <= (unsigned)number && !atomic_compare_exchange_weak(&s->used, &used, (unsigned)number + 1))
 		;
 	for (unsigned i = 0; i < SLOTS_MAX && i < s->used; i++)
 		if (__builtin_add_overflow(sum, s->octets[i], &sum))
 			sum = INT64_MAX;
-	if (sum <= most || octets <= before)
+	if (sum <= most)
 		return true;
 	s->octets[number] = before;
 	return false;

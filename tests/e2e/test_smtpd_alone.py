@@ -998,6 +998,25 @@ def test_inflight_bytes_and_a_killed_session(start):
     assert second.do(body + b".\r\n")[0] == 250, d.log()
 
 
+def test_recipients_count_as_octets_in_flight(start):
+    """Long addresses with ORCPT are a MiB of memory for a thousand of them, in each session: they are counted, and given back."""
+    d = start(inflightbytes="1048576", maxrcpt="20000")
+    local, orcpt = "l" * 60, "o" * 480
+    rcpt = f"RCPT TO:<{local}@{'d' * 60}.{'e' * 60}.below.test> ORCPT=rfc822;{orcpt}".encode() + b"\r\n"
+    first, second = d.connect(), d.connect()
+    for c in (first, second):
+        c.ehlo()
+        assert c.do(M)[0] == 250
+    taken = 0
+    while (answer := first.do(rcpt))[0] == 250 and taken < 3000:
+        taken += 1
+    assert answer[0] == 452 and answer[1].startswith("4.3.1") and 1_000_000 < taken * 680 < 1_100_000, (taken, answer)
+    assert [second.do(rcpt)[0] for _ in range(30)][-1] == 452, "all sessions together"
+    assert first.do("DATA")[0] == 452, "no room for the message itself"
+    assert first.do(M)[0] == 250 and first.do(rcpt)[0] == 250
+    assert [second.do(rcpt)[0] for _ in range(30)] == [250] * 30, "given back"
+
+
 def test_client_vanishes_in_data(shared):
     n = len(shared.jobs)
     c = shared.connect()
