@@ -124,7 +124,7 @@ struct buf session_room(struct session_io *io);
  * 0; E_SYNTAX (line taken, has forbidden octets); E_TOO_LONG (skipped; over SESSION_SKIP_MAX .dead is not set but the rest is
  * unread: close); E_TIMEOUT; E_EOF (the client is gone); E_REFUSED (told to stop). */
 MUST_CHECK int session_line(struct session_io *io, struct slice *line, int64_t deadline);
-/* Read what comes, at most ROOM octets, to P.  The count, 0 at end of file, E_TIMEOUT or E_EOF. */
+/* Read what comes, at most ROOM octets, to P; waiting replies are sent before it waits.  The count, 0 at end of file, E_TIMEOUT or E_EOF. */
 ssize_t session_read(struct session_io *io, char *p, size_t room, int64_t deadline);
 /* Has the client sent more than was read? */
 bool session_input_waits(const struct session_io *io);

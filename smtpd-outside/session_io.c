@@ -62,6 +62,7 @@ ssize_t session_read(struct session_io *io, char *p, size_t room, int64_t deadli
 		ssize_t n = receive(io, p, room);
 		if (n != E_TIMEOUT)
 			return n;
+		session_flush(io); /* RFC 2920 3.2 (6): no reply waits for input that has not come */
 		int r = io_wait(io->fd, POLLIN, capped(io, deadline), NULL);
 		if (r)
 			return r == E_TIMEOUT ? E_TIMEOUT : E_EOF;

@@ -409,6 +409,20 @@ def test_bdat_keeps_to_the_rule_of_line_ends(shared, data, name):
     assert len(shared.jobs) == n
 
 
+def test_replies_do_not_wait_for_a_chunk(shared):
+    """RFC 2920 3.2 (6): what was asked before BDAT is answered while the chunk is still to come, wanted or not."""
+    c = shared.connect()
+    c.ehlo()
+    n = len(shared.jobs)
+    c.send(f"{M}\r\n{R}\r\nBDAT 12 LAST\r\n")
+    assert [c.reply()[0] for _ in range(2)] == [250, 250]
+    c.send("Subject: x\r\n")
+    assert c.reply()[0] == 250 and shared.wait_jobs(n + 1)[n].message == b"Subject: x\n\n"
+    c.send(f"{M}\r\nBDAT 3 LAST\r\n")
+    assert [c.reply()[0] for _ in range(2)] == [250, 503]
+    assert c.do(b"abcNOOP\r\n")[0] == 250
+
+
 def test_bdat_order(shared):
     c = shared.connect()
     c.ehlo()
