@@ -17,6 +17,7 @@
 #define EVENTS_MAX 256
 #define OWN_DESCRIPTORS 32u  /* lifeline, log, epoll, a caller or two, one handover under way */
 #define LINES_PER_SECOND 200u
+#define SEND_BUFFER_OCTETS 32768 /* the kernel takes twice that, with its own overhead */
 #define LINGER_AT_STOP_MSEC 1000
 #define DRAIN_MSEC 600000 /* replaced: the longest delay, and the longest wait for a session */
 
@@ -61,13 +62,15 @@ static unsigned clients_most(const struct door *d)
 	return limit.rlim_cur - own > UINT32_MAX / 2 ? UINT32_MAX / 2 : (unsigned)(limit.rlim_cur - own);
 }
 
-/* Set on the listening socket; connections inherit both. */
+/* Set on the listening socket; connections inherit it.  Replies are short: a client that does not take them shall not keep megabytes of
+ * the kernel's memory, as it could with a buffer that grows. */
 static void tune(int fd)
 {
-	int on = 1;
+	int on = 1, octets = SEND_BUFFER_OCTETS;
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
 }
 
 static int open_listeners(struct door *d, const struct control *c, int first_fd, unsigned count, struct err *e)

@@ -206,6 +206,7 @@ static bool still_sends(const struct session *s)
 
 static void begin_session(struct session *s, int64_t begin)
 {
+	s->io.write_msec = s->set.timeout_msec < SESSION_WRITE_MSEC ? s->set.timeout_msec : SESSION_WRITE_MSEC;
 	s->state = STATE_NEW;
 	s->rcpt_text = BUF_INIT((size_t)RECIPIENTS_MAX * ADDRESS_MAX);
 	s->own = BUF_INIT(QUESTION_MAX);

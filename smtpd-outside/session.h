@@ -17,6 +17,7 @@
 #define SESSION_OUT_OCTETS 2048
 #define SESSION_REPLY_OCTETS 1024 /* the longest reply, with room */
 #define SESSION_READ_OCTETS 4096       /* commands are read in this many at once */
+#define SESSION_WRITE_MSEC 60000       /* for a client that does not read; or timeoutsmtpd, where that is less */
 #define SESSION_SKIP_MAX (1 << 20)     /* octets of an overlong command line that are skipped */
 
 enum session_state { /* bits, for the command table */
@@ -40,6 +41,7 @@ struct session_io {
 	int fd;
 	int64_t session_end; /* no deadline is later */
 	long wait_msec;      /* for a command: control/timeoutsmtpd */
+	int64_t write_msec;  /* for one buffer of replies */
 	size_t start, end;   /* unread input */
 	size_t out_n;
 	size_t line_max;     /* octets of a command line with CR LF */

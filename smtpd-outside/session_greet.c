@@ -8,7 +8,7 @@
 #include "lib/log.h"
 #include "smtpd-outside/auth.h"
 
-#define TLS_MSEC 30000
+#define TLS_MSEC 30000 /* for the handshake; or timeoutsmtpd, where that is less */
 
 static const struct slice none = {"", 0};
 
@@ -141,7 +141,8 @@ void session_inside_tls(struct session *s)
 	struct err e;
 	struct tls_facts facts;
 	int clear_fd = -1;
-	if (tls_start(&clear_fd, &facts, s->tls_port, s->io.fd, deadline_in(TLS_MSEC), &e) == 0) {
+	int64_t msec = s->set.timeout_msec < TLS_MSEC ? s->set.timeout_msec : TLS_MSEC;
+	if (tls_start(&clear_fd, &facts, s->tls_port, s->io.fd, deadline_in(msec), &e) == 0) {
 		begin_anew(s, clear_fd, &facts);
 		return;
 	}

@@ -13,7 +13,6 @@
 #include "lib/io.h"
 #include "lib/program.h"
 
-#define WRITE_MSEC 60000  /* for a client that does not read */
 #define LINGER_MSEC 2000
 #define LINGER_OCTETS (1 << 20)
 
@@ -24,7 +23,7 @@ static int64_t capped(const struct session_io *io, int64_t deadline)
 
 void session_flush(struct session_io *io)
 {
-	if (io->out_n && !io->dead && io_write_all(io->fd, io->out, io->out_n, deadline_in(WRITE_MSEC), NULL))
+	if (io->out_n && !io->dead && io_write_all(io->fd, io->out, io->out_n, deadline_in(io->write_msec), NULL))
 		io->dead = true;
 	io->out_n = 0;
 }
