@@ -29,11 +29,17 @@ static void read_greeting(char *out, size_t size, const struct control *c)
 		(void)!slice_copy(out, size, slice_upto(control_word(c, C_me), size - 1));
 }
 
+/* Sessions at once. */
+static long long most_sessions(const struct control *c, enum lane lane)
+{
+	return control_number(c, lane == LANE_SUBMISSION ? C_concurrencysubmission : C_concurrencyincoming);
+}
+
 /* greetdelay is meant for strangers: a user's program waits only where a line of tcp.submission says so. */
 int door_settings_read(struct door_settings *out, const struct control *c, enum lane lane, struct err *e)
 {
 	struct door_settings s = {
-		.incoming = control_number(c, C_concurrencyincoming),
+		.incoming = most_sessions(c, lane),
 		.waiting = control_number(c, C_concurrencywaiting),
 		.dnsbltimeout = control_number(c, C_dnsbltimeout),
 		.greylist = control_number(c, C_greylist) > 0,

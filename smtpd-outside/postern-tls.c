@@ -4,6 +4,11 @@
 #include "lib/program.h"
 #include "smtpd-outside/tls.h"
 
+static unsigned most(const struct control *c)
+{
+	return (unsigned)control_number(c, program_lane() == LANE_SUBMISSION ? C_concurrencysubmission : C_concurrencytls);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e, why;
@@ -18,6 +23,6 @@ int main(int argc, char **argv)
 		program_fatal(&e);
 	program_confine();
 	program_ready();
-	tls_run(ctx, program_port(PORT_IN), program_lifeline(), (unsigned)control_number(c, C_concurrencyincoming));
+	tls_run(ctx, program_port(PORT_IN), program_lifeline(), most(c));
 	return 0;
 }

@@ -197,8 +197,9 @@ def test_maxpernet(door):
     d.session()
 
 
-def test_sessions_full_then_waiting_then_421(door):
-    d = door({"concurrencyincoming": "2", "concurrencywaiting": "3"})
+@pytest.mark.parametrize("listen,counts,other", [("", "concurrencyincoming", "concurrencysubmission"), ("submission", "concurrencysubmission", "concurrencyincoming")])
+def test_sessions_full_then_waiting_then_421(door, listen, counts, other):
+    d = door({counts: "2", other: "20", "concurrencywaiting": "3"}, listen=(listen,))
     running = [d.connect() for _ in range(2)]
     sessions = [d.session() for _ in running]
     waiting = [d.connect(f"127.0.0.{i + 2}") for i in range(3)]

@@ -23,9 +23,9 @@ def make_cert(folder, name="mx.test", kind="ec", days=30):
 
 
 class Tls(Alone):
-    def __init__(self, folder, pem, files=None):
+    def __init__(self, folder, pem, files=None, lane="-"):
         self.ask, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        super().__init__("tls", folder, {"me": "mx.test", "servercert.pem": pem, **(files or {})}, [theirs], lane="-")
+        super().__init__("tls", folder, {"me": "mx.test", "servercert.pem": pem, **(files or {})}, [theirs], lane=lane)
 
     def pair(self):
         with socket.socket() as listener:
@@ -336,8 +336,9 @@ def test_tickets_resume(tls):
     assert "resumed=1" in tls.log("tls-started", count=2)[1]
 
 
-def test_bounded(tmp_path, pem):
-    t = Tls(tmp_path, pem, {"concurrencyincoming": "3"}).start()
+@pytest.mark.parametrize("lane,counts,other", [("outside", "concurrencytls", "concurrencysubmission"), ("submission", "concurrencysubmission", "concurrencytls")])
+def test_bounded(tmp_path, pem, lane, counts, other):
+    t = Tls(tmp_path, pem, {counts: "3", other: "20"}, lane=lane).start()
     try:
         kept = [t.connect() for _ in range(3)]
         _, server = t.pair()
