@@ -4,10 +4,15 @@
 # build/bin/postern-NAME; every other FOLDER/*.c is a module and goes into build/FOLDER.a; every
 # tests/unit/FOLDER/NAME.c becomes a test program of its own, every tests/fuzz/NAME.c a fuzz target.
 # A program is linked against all archives and libraries; the linker keeps what is used (--as-needed).
-# `make SAN=1` builds the same under build-san/ with ASan and UBSan.
+# `make SAN=1` builds the same under build-san/ with ASan and UBSan, `make HUNT=1 fuzz` fuzz targets under build-hunt/ that look
+# for inputs by themselves (clang's libFuzzer).
 
 FOLDERS := lib supervise smtpd-outside directory fixup scanner-bridge queue deliver qmqp skim inject control
-BUILD   := build$(if $(SAN),-san)
+BUILD   := build$(if $(HUNT),-hunt,$(if $(SAN),-san))
+ifdef HUNT
+override SAN := 1
+CC      := clang
+endif
 
 comma   := ,
 CC      ?= cc
@@ -15,7 +20,7 @@ PKG     := gmime-3.0 libseccomp openssl jansson libcap libmaxminddb libpcre2-8 s
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wformat=2 -Wcast-qual -Wwrite-strings -Wundef $(if $(CI),-Werror)
 HARDEN  := -fstack-protector-strong -fPIE $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
-SANFLAG := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+SANFLAG := $(if $(SAN),-fsanitize=address$(comma)undefined$(if $(HUNT),$(comma)fuzzer-no-link) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CFLAGS  ?= -O2 -g
 # Asked when first needed, then kept: what reads this before the packages are there (make deps) needs no answer.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKG) 2>/dev/null | sed 's/-I/-isystem /g'))$(or $(PKG_CFLAGS),$(LACKING))
@@ -85,8 +90,8 @@ $(foreach m,$(MAINS),$(eval $(call program,$m)))
 
 $(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(ARCHIVES)
 	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS) $(shell pkg-config --libs check)
-$(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/fuzz-replay.o $(ARCHIVES)
-	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/tests/fuzz-replay.o -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
+$(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(if $(HUNT),,$(BUILD)/tests/fuzz-replay.o) $(ARCHIVES)
+	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(if $(HUNT),-fsanitize=fuzzer) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
 
 $(CRASH): $(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/tests/crash/rig.o $(BUILD)/tests/crash/disk.o $(ARCHIVES)
 	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
@@ -145,6 +150,6 @@ soak: deps
 	@tests/soak/run
 
 clean:
-	rm -rf build build-san
+	rm -rf build build-san build-hunt
 
--include $(shell find build build-san -name '*.d' 2>/dev/null)
+-include $(shell find build build-san build-hunt -name '*.d' 2>/dev/null)
