@@ -5,9 +5,12 @@
  * After a fault the same machine goes on looking for the end, with nothing coming out. */
 #include "smtpd-outside/data.h"
 
-/* Octets of P[0..N) before the first CR, LF or NUL. */
+#define WINDOW 256 /* about a few lines: a search beyond the next special octet, done again for each of them, would not be linear */
+
+/* Octets of P[0..N), or of its first WINDOW, before the first CR, LF or NUL. */
 static size_t plain(const char *p, size_t n)
 {
+	n = n < WINDOW ? n : WINDOW;
 	const char *at = memchr(p, '\r', n);
 	size_t len = at ? (size_t)(at - p) : n;
 	if ((at = memchr(p, '\n', len)))
@@ -54,6 +57,8 @@ static size_t feed(struct data *d, char *p, size_t n, size_t *clean, bool dots)
 			in += run;
 			if (in == n)
 				break;
+			if (run == WINDOW)
+				continue;
 		}
 		char c = p[in++];
 		enum data_state before = d->state;

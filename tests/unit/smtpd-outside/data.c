@@ -3,6 +3,7 @@
 #include "smtpd-outside/data.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "lib/header.h"
 #include "smtpd-outside/data_header.h"
@@ -286,7 +287,27 @@ START_TEST(header_limit)
 }
 END_TEST
 
+/* What is full of octets that end a run costs no more for each of them in a large buffer than in a small one: 4 MiB in pieces as a session reads
+ * them took six seconds when the next CR was looked for through all the rest. */
+START_TEST(linear)
+{
+	static const char *const patterns[] = {"", "\n", "\r", "a", ".\r", "a\n", "aaaaaaaaaaaaaaa"};
+	static char space[128 * 1024];
+	const size_t period = strlen(patterns[_i]) + 1; /* with its NUL */
+	struct data d = {0};
+	size_t clean;
+	clock_t begin = clock();
+	for (size_t all = 0; all < 1 << 22; all += sizeof space) {
+		for (size_t i = 0; i < sizeof space; i++)
+			space[i] = patterns[_i][i % period];
+		ck_assert_uint_eq(data_feed(&d, space, sizeof space, &clean), sizeof space);
+	}
+	ck_assert_int_eq(clock() - begin < CLOCKS_PER_SEC, true);
+}
+END_TEST
+
 UNIT_MAIN("smtpd-outside/data",
+	tcase_add_loop_test(t, linear, 0, 7);
 	tcase_add_loop_test(t, table, 0, sizeof rows / sizeof *rows);
 	tcase_add_loop_test(t, sequences, 0, 7);
 	tcase_add_loop_test(t, chunks, 0, 7);
