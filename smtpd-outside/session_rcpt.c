@@ -226,6 +226,7 @@ void session_rcpt_to(struct session *s)
 	}
 	s->rcpts_named++;
 	if ((long long)s->rcpts >= s->set.maxrcpt) {
+		s->errors += s->rcpts_named > 2 * s->set.maxrcpt; /* it does not look at our answers */
 		session_decline(s, REPLY_too_many_recipients, none);
 		return;
 	}

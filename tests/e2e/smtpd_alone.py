@@ -82,6 +82,7 @@ class Smtpd(Alone):
         self.jobs, self.questions = [], []
         self.directory_answers = True   # None: close the question without an answer; False: say nothing
         self.queue_answer = "250 2.0.0 ok {id}"   # None: close the job; False: keep it
+        self.drop_jobs = False  # answered, but not read
         self.lock = threading.Condition()
         self.kept = []
         self.pairs = {n: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for n in ("in", "next", "directory", "tls")}
@@ -140,6 +141,12 @@ class Smtpd(Alone):
 
     def _queue(self):
         for data, fds in self._receive("next"):
+            if self.drop_jobs:
+                with socket.socket(fileno=fds[2]) as reply:
+                    reply.send(self.queue_answer.format(id=data.decode()).encode())
+                os.close(fds[0])
+                os.close(fds[1])
+                continue
             job = Job(data, fds)
             with self.lock:
                 self.jobs.append(job)
