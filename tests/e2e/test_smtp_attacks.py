@@ -113,9 +113,13 @@ def test_relaying_in_disguise(site, sender):
             assert c.do(f"MAIL FROM:<{sender}> SMTPUTF8").startswith(b"250")
             answer = c.do(b"RCPT TO:<" + form + b">")
             assert answer[:1] == b"5", (form, answer)
+            if b"\n" not in form and b"\r" not in form:
+                assert c.do("NOOP").startswith(b"250")
             answer = c.do("DATA") if b"\n" not in form else b"5"
             assert answer[:1] == b"5", (form, answer)
     assert not site.events("smtpd-handed")
+    with Client(site) as c:  # what the others have in common is taken
+        assert c.do("EHLO client.test")[:1] + c.do(f"MAIL FROM:<{sender}> SMTPUTF8")[:1] + c.do("RCPT TO:<u1@campus.test>")[:1] == b"222"
 
 
 # ---- TLS cut off ----
@@ -128,7 +132,7 @@ CHUNKS = b"BDAT 18\r\nSubject: never\r\n\r\nBDAT 16 LAST\r\nhalf a message\r\n"
 @pytest.mark.parametrize("command", ["DATA", "BDAT"])
 def test_tls_cut_off_at_every_octet(site, command, how):
     """TLS ends inside a message; what follows in clear is nothing, and nothing of the message stays."""
-    before = len(site.events("smtpd-handed"))
+    before, opened = len(site.events("smtpd-handed")), len(site.events("smtpd-tls"))
     whole = DATA if command == "DATA" else CHUNKS
     for at in range(len(whole)):
         with Client(site) as c:
@@ -157,9 +161,17 @@ def test_tls_cut_off_at_every_octet(site, command, how):
                 descriptor.close()
     with Client(site) as c:
         assert c.do("NOOP").startswith(b"250")
+    assert len(site.events("smtpd-tls")) >= opened + len(whole), "each was inside TLS"
     wait_for(lambda: len(site.pids("smtpd")) == 1, 20, lambda: f"sessions are left: {site.pids('smtpd')}")
     assert len(site.events("smtpd-handed")) == before
     assert not [e for e in site.events("died")] and not site.events("smtpd-killed")
+    with Client(site) as c:  # the same octets, with TLS to their end
+        c.inside_tls()
+        for command in ["MAIL FROM:<a@far.test>", "RCPT TO:<u1@campus.test>"] + ["DATA"] * (command == "DATA"):
+            assert c.do(command)[:1] in b"23"
+        c.sock.sendall(whole)
+        assert c.reply().startswith(b"250") and (command == "DATA" or c.reply().startswith(b"250 2.0.0 ok"))
+    assert len(site.events("smtpd-handed")) == before + 1
 
 
 # ---- clients that take their time ----

@@ -3,7 +3,6 @@ it fails."""
 import itertools
 import os
 import pathlib
-import random
 import shutil
 import signal
 import socket
@@ -300,17 +299,16 @@ def test_split_at_every_octet(shared):
 
 
 def sequences():
-    alphabet = [b"\r", b"\n", b"\0", b".", b"a"]
+    """Every one; tests/unit/smtpd-outside/data.c has them at every split, with one letter more."""
+    alphabet = [b"\r", b"\n", b"\0", b"."]
     for n in range(1, 7):
         yield from (b"".join(s) for s in itertools.product(alphabet, repeat=n))
 
 
 def test_smuggling(shared):
     """A message with such a sequence in it is one message, octet for octet, or none; what is behind a false end never runs."""
-    rng = random.Random(5321)
-    chosen = rng.sample(list(sequences()), 300)
-    known = [b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r.\r", b"\n\n.\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\r\n.\r\n", b"\r\n..\r\n"]
-    for s in known + chosen:
+    taken = 0
+    for number, s in enumerate(sequences()):
         inner = b"Subject: one\r\n\r\nfirst" + s + b"MAIL FROM:<evil@far.test>\r\nRCPT TO:<u2@campus.test>\r\nDATA\r\nsecond\r\n"
         data = inner + b".\r\n"
         end = data.index(b"\r\n.\r\n") + 5
@@ -319,9 +317,9 @@ def test_smuggling(shared):
         n = len(shared.jobs)
         c = shared.connect()
         c.start()
-        split = rng.randrange(len(data))
+        split = data.index(s) - 2 + number % (len(s) + 4)
         c.send(data[:split])
-        time.sleep(0.001 * rng.randrange(3))
+        time.sleep(0.001)
         c.send(data[split:])
         code, text = c.reply()
         if bad:
@@ -329,6 +327,7 @@ def test_smuggling(shared):
             assert len(shared.jobs) == n, s
         else:
             assert code == 250, (s, text)
+            taken += 1
             job = shared.wait_jobs(n + 1)[n]
             want = b"".join((l[1:] if l.startswith(b".") else l) for l in message.replace(b"\r\n", b"\n").splitlines(True))
             assert job.message == want, s
@@ -337,6 +336,7 @@ def test_smuggling(shared):
             for part in (job.header, job.body):
                 assert b"\r" not in part and b"\0" not in part
         c.close()
+    assert number == 5459 and 30 < taken < 300, taken
 
 
 def test_refused_octets_are_named(shared):
@@ -1197,7 +1197,7 @@ def test_starttls_injection(start, gap):
         time.sleep(gap)
         c.send("NOOP\r\n")
     code, text = c.reply()
-    assert code in (220, 554), text
+    assert code == 554 or (code == 220 and gap is not None), text
     if code == 554:
         assert c.closed()
         return
