@@ -197,6 +197,7 @@ MESSAGES = [
 def test_a_message_of(shared, spec, data, code):
     jobs = len(shared.jobs)
     c, watch = started(shared)
+    held = len(os.listdir(f"/proc/{watch.pid}/fd"))
     assert c.do("DATA")[0] == 354
     thread = threading.Thread(target=c.send, args=(data,), daemon=True)
     thread.start()
@@ -206,6 +207,7 @@ def test_a_message_of(shared, spec, data, code):
         want = b"\n".join(line[1:] if line[:1] == b"." else line for line in data[:-3].split(b"\r\n"))
         assert shared.wait_jobs(jobs + 1)[jobs].message == want
     assert c.do("NOOP")[0] == 250
+    assert len(os.listdir(f"/proc/{watch.pid}/fd")) == held, "nothing of the message is open"
     c.close()
     watch.done()
 

@@ -1095,12 +1095,14 @@ def test_parent_killed_sessions_end_in_order(start):
 
 def test_bad_handover_is_survived(shared):
     raw = shared.pairs["in"][0]
+    held = shared.descriptors()
     a, b = socket.socketpair()
     good = b"".join(netstring(x) for x in ("smtp", "192.0.2.7", 40000, "192.0.2.1", 25))
     for text, fds in ((b"x", [a.fileno(), b.fileno()]), (good, []), (good, [a.fileno()]), (good, [a.fileno()] * 4), (good + b"3:abc", [a.fileno(), b.fileno()]),
                       (b"y" * 9000, [a.fileno(), b.fileno()])):
         socket.send_fds(raw, [text], fds)
     assert shared.connect().do("NOOP")[0] == 250
+    assert shared.descriptors() == held, "what came with them is closed"
 
 
 def test_slow_client(start):
