@@ -11,7 +11,6 @@
 #include "directory/scram.h"
 #include "fixup/rules.h"
 #include "lib/addr.h"
-#include "qmqp/qmqpc.h"
 #include "scanner-bridge/banned.h"
 #include "scanner-bridge/scanners.h"
 #include "scanner-bridge/scanpolicy.h"

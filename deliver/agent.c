@@ -2,8 +2,10 @@
 #include "deliver/agent.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #include "deliver/converse.h"
+#include "deliver/hostport.h"
 #include "lib/log.h"
 #include "lib/program.h"
 
@@ -23,12 +25,24 @@ int agent_prepare(struct agent_settings *a, const struct control *c, bool lmtp, 
 	return pool_open(&a->pool, e);
 }
 
-/* A worker: its settings, its connection, the host name of that connection's destination. */
+#define PLACE_MAX 400
+
+/* A worker: its settings, its connection, and where that leads. */
 static struct {
 	struct agent_settings *set;
 	struct client client;
-	char destination[400];
+	char leads_to[PLACE_MAX];
 } self;
+
+/* Where mail for DESTINATION goes: the relay that a route names, the same for all its domains, else the destination itself. */
+static void place_of(char out[PLACE_MAX], struct slice destination)
+{
+	struct hostport relay;
+	if (self.set->agent == AGENT_REMOTE && smtproute_find(&relay, self.set->control, destination) == 0)
+		hostport_name(out, &relay);
+	else if (slice_copy(out, PLACE_MAX, destination) < 0)
+		out[0] = 0;
+}
 
 /* One place: in clear where TLS failed on it.  0: all are decided. */
 static int try_place(const struct conversation *v, struct client_mail *m, const struct place *p, const char *id, struct err *e)
@@ -74,19 +88,31 @@ static void try_all(const struct conversation *v, struct client_mail *m, const s
 }
 
 /* By the connection that is there.  False: it serves no more, and nobody is decided. */
-static bool again(struct client_mail *m, const char *id, struct slice destination)
+static bool again(struct client_mail *m, const char *id, const char *place)
 {
 	struct client *c = &self.client;
 	struct err e;
-	if (!slice_case_eq_str(destination, self.destination) || !client_again(c, deadline_in(AGENT_MSEC)) || client_deliver(c, m, &e) < 0)
+	if (!place[0] || strcasecmp(place, self.leads_to) != 0 || !client_again(c, deadline_in(AGENT_MSEC)) || client_deliver(c, m, &e) < 0)
 		return false;
 	log_session(m, id);
 	return true;
 }
 
-static void fill(struct client_mail *m, const struct conversation *v, const struct delivery *d, const struct local_message *msg)
+/* Recipients of one delivery go to one place; where a reload changed the routes since the queue put them together, the others wait. */
+static bool same_place(const struct delivery *d, size_t i, const char *place)
 {
-	const struct slice destination = d->rcpt[0].target.destination;
+	char other[PLACE_MAX];
+	const struct target *t = &d->rcpt[i].target;
+	if (t->agent != self.set->agent)
+		return false;
+	if (slice_case_eq(t->destination, d->rcpt[0].target.destination))
+		return true;
+	place_of(other, t->destination);
+	return other[0] && strcasecmp(other, place) == 0;
+}
+
+static void fill(struct client_mail *m, const struct conversation *v, const struct delivery *d, const struct local_message *msg, const char *place)
+{
 	m->sender = d->sender;
 	m->header = msg->header;
 	m->body = msg->body;
@@ -101,12 +127,12 @@ static void fill(struct client_mail *m, const struct conversation *v, const stru
 		m->rcpt[i].address = d->rcpt[i].target.address;
 		m->rcpt[i].notify = d->rcpt[i].notify;
 		m->rcpt[i].orcpt = d->rcpt[i].orcpt;
-		if (d->rcpt[i].target.agent != self.set->agent || !slice_case_eq(d->rcpt[i].target.destination, destination))
+		if (!same_place(d, i, place))
 			client_decide(&m->rcpt[i], DELIVERY_DEFERRED, "4.3.0", "", "the queue put different destinations into one delivery");
 	}
 }
 
-static void deliver(const struct conversation *v, struct client_mail *m, const struct delivery *d)
+static void deliver(const struct conversation *v, struct client_mail *m, const struct delivery *d, const char *place)
 {
 	struct places p = {.n = 0};
 	struct slice destination = d->rcpt[0].target.destination;
@@ -115,11 +141,10 @@ static void deliver(const struct conversation *v, struct client_mail *m, const s
 		client_decide_rest(m, DELIVERY_FAILED, "5.7.30", "", "the message may go on only by TLS with a verified certificate (REQUIRETLS), which is not possible here");
 		return;
 	}
-	if (again(m, d->id, destination))
+	if (again(m, d->id, place))
 		return;
 	client_close(&self.client);
-	if (slice_copy(self.destination, sizeof self.destination, destination) < 0)
-		self.destination[0] = 0;
+	snprintf(self.leads_to, sizeof self.leads_to, "%s", place);
 	if (self.set->find(&p, self.set, m, destination) == 0)
 		try_all(v, m, &p, d->id);
 }
@@ -138,9 +163,11 @@ static void encode_results(struct buf *b, const struct client_mail *m, const str
 static void converse_deliver(struct conversation *v, struct buf *b, const struct delivery *d, const struct local_message *msg)
 {
 	static struct client_mail m;
+	char place[PLACE_MAX];
 	self.client.busy = false;
-	fill(&m, v, d, msg);
-	deliver(v, &m, d);
+	place_of(place, d->rcpt[0].target.destination);
+	fill(&m, v, d, msg, place);
+	deliver(v, &m, d, place);
 	encode_results(b, &m, d);
 	mark_encode(b, self.client.busy ? MARK_BUSY : client_keeps(&self.client) ? MARK_READY : MARK_NONE);
 }

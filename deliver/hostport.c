@@ -1,6 +1,7 @@
 /* Routes as administrators write them: see hostport.h.  qmail's format; credentials after "|" are refused, not ignored. */
 #include "deliver/hostport.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 static int parse_port(uint16_t *port, struct slice text, struct err *e)
@@ -126,6 +127,38 @@ int lmtproute_find(struct slice *to, const struct control *c, struct slice domai
 		*to = t;
 	}
 	return best ? 0 : E_NOT_FOUND;
+}
+
+void hostport_name(char out[HOSTPORT_NAME_MAX], const struct hostport *h)
+{
+	char ip[INET6_ADDRSTRLEN];
+	bool four = h->is_ip && ip_is4(&h->ip);
+	if (!h->is_ip)
+		snprintf(out, HOSTPORT_NAME_MAX, "%.255s:%u", h->host, h->port);
+	else if (inet_ntop(four ? AF_INET : AF_INET6, four ? h->ip.a + 12 : h->ip.a, ip, sizeof ip))
+		snprintf(out, HOSTPORT_NAME_MAX, four ? "%s:%u" : "[%s]:%u", ip, h->port);
+}
+
+int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e)
+{
+	struct qmqp_route got = {.port = QMQP_PORT};
+	struct slice host, rest = line, address;
+	long long port = QMQP_PORT;
+	if (!slice_cut(&host, &rest, ':') || !rest.p || addr_check_domain(host, false) < 0)
+		return err_set(e, E_SYNTAX, "a line is host:address or host:address:port");
+	bool six = slice_starts(rest, "[");
+	size_t end = six ? slice_find(rest, ']') : slice_find(rest, ':');
+	address = six ? slice_make(rest.p + 1, end - (end > 0)) : slice_upto(rest, end);
+	bool open = six && end == rest.n;
+	rest = slice_from(rest, end + six);
+	if (open || ip_parse(&got.ip, address) < 0)
+		return err_set(e, E_SYNTAX, "after the host comes an IPv4 address or an IPv6 address in brackets");
+	if (rest.n && (rest.p[0] != ':' || slice_number(&port, slice_from(rest, 1), 1, 65535) < 0))
+		return err_set(e, E_SYNTAX, "after the address comes nothing or :port");
+	got.port = (uint16_t)port;
+	got.host = host;
+	*r = got;
+	return 0;
 }
 
 int resolver_line(char out[80], struct slice line, struct err *e)

@@ -1,4 +1,5 @@
-/* Where mail is told to go: the lines of control/smtproutes and control/lmtproutes.  The parsers of postern-remote, postern-route and postern check. */
+/* Where mail is told to go: the lines of control/smtproutes, control/lmtproutes and control/qmqproutes.  The parsers of the agents, postern-route, postern-queue and
+ * postern check. */
 #ifndef POSTERN_DELIVER_HOSTPORT_H
 #define POSTERN_DELIVER_HOSTPORT_H
 #include "lib/addr.h"
@@ -23,6 +24,17 @@ MUST_CHECK int lmtproute_parse(struct slice *domain, struct slice *to, struct sl
 MUST_CHECK int smtproute_find(struct hostport *to, const struct control *c, struct slice domain);
 /* The same for LMTP, exact, ".parent" or ""; *TO is as in the line.  0 or E_NOT_FOUND. */
 MUST_CHECK int lmtproute_find(struct slice *to, const struct control *c, struct slice domain);
+/* What H is called among destinations, the same in postern-queue and postern-remote: "host:port", an address in its shortest form, IPv6 in brackets. */
+#define HOSTPORT_NAME_MAX 264
+void hostport_name(char out[HOSTPORT_NAME_MAX], const struct hostport *h);
+/* A line of control/qmqproutes, "host:address[:port]", address IPv4 or [IPv6].  0 or E_SYNTAX. */
+#define QMQP_PORT 628
+struct qmqp_route {
+	struct slice host;
+	struct ip ip;
+	uint16_t port;
+};
+MUST_CHECK int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e);
 /* A line of control/resolver, ADDRESS:PORT; OUT as libunbound wants it.  0 or E_SYNTAX. */
 MUST_CHECK int resolver_line(char out[80], struct slice line, struct err *e);
 #endif

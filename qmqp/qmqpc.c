@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "deliver/hostport.h"
 #include "deliver/resolve.h"
 #include "lib/addr.h"
 #include "lib/header.h"
@@ -17,7 +18,6 @@
 #include "lib/netstring.h"
 #include "qmqp/origin.h"
 
-#define QMQP_PORT 628
 #define SMALL_OCTETS 65536 /* a message that goes out with its frame in one write */
 #define ANSWER_OCTETS_MAX 1024
 #define MARK "Delivered-To: CLUSTERHOST "
@@ -35,28 +35,6 @@ static void set_fate(struct qmqp_fate *f, enum delivery_status status, const cha
 	for (char *p = f->text; *p; p++)
 		if (*p < ' ' || *p > '~')
 			*p = '?';
-}
-
-int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e)
-{
-	struct qmqp_route got = {.port = QMQP_PORT};
-	struct slice host, rest = line, address;
-	long long port = QMQP_PORT;
-	if (!slice_cut(&host, &rest, ':') || !rest.p || addr_check_domain(host, false) < 0)
-		return err_set(e, E_SYNTAX, "a line is host:address or host:address:port");
-	bool six = slice_starts(rest, "[");
-	size_t end = six ? slice_find(rest, ']') : slice_find(rest, ':');
-	address = six ? slice_make(rest.p + 1, end - (end > 0)) : slice_upto(rest, end);
-	bool open = six && end == rest.n;
-	rest = slice_from(rest, end + six);
-	if (open || ip_parse(&got.ip, address) < 0)
-		return err_set(e, E_SYNTAX, "after the host comes an IPv4 address or an IPv6 address in brackets");
-	if (rest.n && (rest.p[0] != ':' || slice_number(&port, slice_from(rest, 1), 1, 65535) < 0))
-		return err_set(e, E_SYNTAX, "after the address comes nothing or :port");
-	got.port = (uint16_t)port;
-	got.host = host;
-	*r = got;
-	return 0;
 }
 
 /* Addresses of HOST: as control/qmqproutes says, else by name. */

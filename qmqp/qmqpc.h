@@ -25,13 +25,6 @@ struct qmqp_content {
 /* Send the message M of D to the host that its first target names.  Blocks at most as long as control/timeoutremote says, and before that for DNS and
  * the connection.  Never fails: what goes wrong is a fate, temporary unless the far side says D or the message loops. */
 void qmqpc_deliver(struct qmqp_fate *fate, const struct delivery *d, const struct qmqp_content *m, struct qmqpc_settings *set);
-/* A line of control/qmqproutes, "host:address[:port]", address IPv4 or [IPv6].  0 or E_SYNTAX. */
-struct qmqp_route {
-	struct slice host;
-	struct ip ip;
-	uint16_t port;
-};
-MUST_CHECK int qmqp_route_parse(struct qmqp_route *r, struct slice line, struct err *e);
 /* The far side's answer, a netstring K…, Z… or D….  False: not an answer (the outcome is unknown). */
 bool qmqp_answer_parse(struct qmqp_fate *fate, struct slice answer);
 #endif

@@ -1,5 +1,7 @@
 /* The channels and their limits, and one round of routing and delivering: see queue.h and dispatch.h. */
+#include "lib/log.h"
 #include "queue/dispatch.h"
+#include "queue/relay.h"
 
 #define LOCAL_MSEC 900000
 #define REMOTE_MSEC 7200000 /* agents that speak with other hosts give up before (deliver/agent.h) */
@@ -22,12 +24,15 @@ void dispatch_ports(struct queue *q)
 
 void dispatch_limits(struct queue *q)
 {
+	struct err e;
 	unsigned remote = (unsigned)control_number(program_control(), C_concurrencyremote);
 	q->channel[0].limit = (unsigned)control_number(program_control(), C_concurrencylocal) * LOCAL_TIMES;
 	for (size_t i = 1; i < CHANNELS; i++) {
 		q->channel[i].limit = remote;
 		q->channel[i].unanswered_most = deliveries_unanswered(remote);
 	}
+	if (relay_prepare(program_control(), &e) < 0)
+		LOG(EV_fault, NULL, F_ERR(&e));
 }
 
 unsigned dispatch_in_flight(const struct queue *q)

@@ -3,6 +3,7 @@
 #include "queue/selection.h"
 
 #include "lib/addr.h"
+#include "queue/relay.h"
 
 const char selection_keys[] = "id=, sender=, recipient=, user=, owner=, domain=, host=, client=, class=, state=, hold=, reason=, older=, newer=";
 
@@ -92,16 +93,22 @@ static bool by_domain(const struct condition *c, const struct work *w)
 	return false;
 }
 
-/* Where it goes, with or without the port, or the host that answered last. */
+static bool is_host(struct slice name, struct slice value)
+{
+	return slice_case_eq(name, value) || slice_case_eq(slice_upto(name, slice_rfind(name, ':')), value);
+}
+
+/* Where it goes, or the relay on its way there, with or without the port; or the host that answered last. */
 static bool by_host(const struct condition *c, const struct work *w)
 {
-	struct slice to;
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		const struct work_rcpt *r = &w->rcpt[i];
 		if (!rcpt_open(r))
 			continue;
-		const char *way = rcpt_way(&to, r);
-		if (way && strcmp(way, "local") != 0 && (slice_case_eq(to, c->value) || slice_case_eq(slice_upto(to, slice_rfind(to, ':')), c->value)))
+		struct target t;
+		struct slice rest = slice_make(r->target, r->target_octets);
+		bool goes = r->target && target_decode(&t, &rest) == 0 && t.agent != AGENT_NONE && t.agent != AGENT_LOCAL;
+		if (goes && (is_host(t.destination, c->value) || is_host(relay_of(&t), c->value)))
 			return true;
 		if (r->host && slice_case_eq_str(c->value, r->host))
 			return true;

@@ -6,6 +6,7 @@
 #include "lib/addr.h"
 #include "lib/hash.h"
 #include "queue/caller.h"
+#include "queue/relay.h"
 
 #define KEYS_MOST 200000
 #define KEY_MAX ADDRESS_MAX
@@ -111,7 +112,8 @@ static void count(struct sum *s, const struct work *w, const struct work_rcpt *r
 
 static struct slice key_of(const struct top *t, const struct work *w, const struct work_rcpt *r)
 {
-	struct slice to;
+	struct target to;
+	struct slice rest = slice_make(r->target, r->target_octets);
 	switch (t->by) {
 	case BY_SENDER: return w->job.env.sender;
 	case BY_USER: return w->job.env.user;
@@ -119,9 +121,8 @@ static struct slice key_of(const struct top *t, const struct work *w, const stru
 	case BY_DOMAIN: return addr_domain_of(work_address(w, r));
 	default: break;
 	}
-	const char *way = rcpt_way(&to, r);
-	if (way)
-		return strcmp(way, "local") == 0 ? slice_str("local") : to;
+	if (r->target && target_decode(&to, &rest) == 0 && to.agent != AGENT_NONE)
+		return to.agent == AGENT_LOCAL ? slice_str("local") : relay_of(&to);
 	return r->host ? slice_str(r->host) : addr_domain_of(work_address(w, r));
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "queue/dispatch.h"
+#include "queue/relay.h"
 #include "queue/verp.h"
 
 #define UNIT_OCTETS (40u * 1024) /* of targets in one delivery; the datagram stays below QUESTION_MAX */
@@ -47,12 +48,23 @@ static struct channel *take_target(struct queue *q, struct work_rcpt *r, struct 
 	return c;
 }
 
+/* postern-remote looks up the relay of each domain itself; for the other agents a delivery has one destination. */
+static bool same_way(const struct work *w, const struct unit *u, const struct target *t)
+{
+	struct target first;
+	struct slice rest = slice_make(w->rcpt[u->rcpt[0]].target, w->rcpt[u->rcpt[0]].target_octets);
+	if (t->agent != AGENT_QMQP)
+		return true;
+	return target_decode(&first, &rest) == 0 && slice_case_eq(first.destination, t->destination);
+}
+
 /* A unit of this window with room, or a fresh one.  Those that are new count from *N on in UNITS. */
 static struct unit *unit_for(struct unit **units, size_t *n, struct channel *c, struct work *w, const struct target *t, size_t octets)
 {
-	struct destination *to = channel_destination(c, t->agent == AGENT_LOCAL ? slice_make("", 0) : t->destination);
+	struct destination *to = channel_destination(c, relay_of(t));
 	for (size_t i = 0; i < *n && !verp_is(w->job.env.sender); i++) /* each of these has a sender of its own */
-		if (units[i]->channel == c && units[i]->to == to && units[i]->n < DELIVERY_RECIPIENTS_MAX && units[i]->octets + octets <= UNIT_OCTETS)
+		if (units[i]->channel == c && units[i]->to == to && same_way(w, units[i], t) && units[i]->n < DELIVERY_RECIPIENTS_MAX &&
+		    units[i]->octets + octets <= UNIT_OCTETS)
 			return units[i];
 	struct unit *u = to ? calloc(1, sizeof *u) : NULL;
 	if (u) {

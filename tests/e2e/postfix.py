@@ -57,8 +57,8 @@ class Sink:
 
 
 class FarPostfix:
-    """Takes mail for far.test by SMTP, with STARTTLS, and by QMQP; users x and y have Maildirs.  Its own mail goes to the SMTP server at port BACK."""
-    def __init__(self, folder, certificate, back):
+    """Takes mail for DOMAINS by SMTP, with STARTTLS, and by QMQP; users x and y have Maildirs, the same in all domains.  Its own mail goes to the SMTP server at port BACK."""
+    def __init__(self, folder, certificate, back, domains=("far.test",)):
         self.dir, self.port, self.qmqp = folder / "postfix", free_port(), free_port()
         etc, spool, data, self.mail = (self.dir / x for x in ("etc", "spool", "data", "mail"))
         for d in (etc, spool, data, self.mail):
@@ -71,7 +71,8 @@ class FarPostfix:
         (spool / "maildrop").chmod(0o730)
         shutil.chown(data, "mail")
         shutil.chown(self.mail, "nobody", "nogroup")
-        (etc / "vmailbox").write_text("x@far.test x/\ny@far.test y/\n")
+        self.log = self.dir / "log"
+        (etc / "vmailbox").write_text("".join(f"x@{d} x/\ny@{d} y/\n" for d in domains))
         (etc / "main.cf").write_text(f"""compatibility_level = 3.6
 queue_directory = {spool}
 data_directory = {data}
@@ -83,7 +84,8 @@ mail_owner = mail
 setgid_group = staff
 import_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
 export_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
-maillog_file =
+maillog_file = {self.log}
+maillog_file_prefixes = {self.dir}
 myhostname = mx.far.test
 mydestination =
 mynetworks = 127.0.0.0/8
@@ -98,7 +100,7 @@ qmqpd_authorized_clients = 127.0.0.0/8
 alias_maps =
 alias_database =
 relayhost = [127.0.0.1]:{back}
-virtual_mailbox_domains = far.test
+virtual_mailbox_domains = {" ".join(domains)}
 virtual_mailbox_base = {self.mail}
 virtual_mailbox_maps = texthash:{etc}/vmailbox
 virtual_uid_maps = static:65534
@@ -107,6 +109,7 @@ virtual_minimum_uid = 100
 """)
         (etc / "master.cf").write_text(f"""127.0.0.1:{self.port} inet n - n - 100 smtpd
 127.0.0.1:{self.qmqp} inet n - n - 100 qmqpd
+postlog unix-dgram n - n - 1 postlogd
 smtp unix - - n - 10 smtp
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -128,6 +131,10 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 
     def mails(self, user):
         return [f.read_bytes() for f in (self.mail / user / "new").glob("*")]
+
+    def connections(self):
+        """That smtpd has seen."""
+        return self.log.read_text().count(": connect from ") if self.log.exists() else 0
 
     def stop(self):
         self.process.terminate()

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import postfix
-from conftest import LDIF, wait_for
+from conftest import LDIF, free_port, wait_for
 from smtp_server import certificate
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("dpkg") or not postfix.unpack(), reason="Postfix as root, from Debian's package")
@@ -44,6 +44,56 @@ def test_mail_to_postfix(suite, far):
     assert b"<nobody@far.test>" in suite.wait_mail("u1")[0]
     assert all(e["tls"].startswith("TLSv1.3") for e in suite.events("remote-session"))
     assert max(int(e["nth"]) for e in suite.events("remote-session")) > 1
+
+
+DOMAINS = [f"d{i}.test" for i in range(40)]
+
+
+@pytest.fixture
+def smarthost(folder, suite):
+    f = postfix.FarPostfix(folder, certificate(folder), suite.port, DOMAINS)
+    yield f
+    f.stop()
+
+
+def test_smarthost_is_one_destination(suite, smarthost):
+    """All mail by one relay: connections are kept across domains, and a message to many domains is one transaction."""
+    sends(suite)
+    suite.control("smtproutes", f":127.0.0.1:{smarthost.port}")
+    suite.start()
+    with suite.smtp() as s:
+        s.sendmail("u1@campus.test", [f"x@{d}" for d in DOMAINS], MESSAGE)
+    wait_for(lambda: len(smarthost.mails("x")) == 40, 30, lambda: f"{len(smarthost.mails('x'))} are there")
+    assert smarthost.connections() == 1
+    assert [e["rcpts"] for e in suite.events("remote-session")] == ["40"]
+    with suite.smtp() as s:
+        for i in range(200):
+            s.sendmail("u1@campus.test", [f"y@{DOMAINS[i % 40]}"], MESSAGE)
+    wait_for(lambda: len(smarthost.mails("y")) == 200, 30, lambda: f"{len(smarthost.mails('y'))} are there")
+    assert smarthost.connections() <= 1 + 10, smarthost.connections()  # half of concurrencyremote for one destination
+    wait_for(lambda: suite.json("queue", "list") == [])
+
+
+def test_smarthost_away(suite, smarthost):
+    """A relay that cannot be reached is one failing destination; mail by another relay and by the same names goes on."""
+    sends(suite)
+    dead = free_port()
+    suite.control("smtproutes", f":127.0.0.1:{dead}\n" + "\n".join(f"{d}:127.0.0.1:{smarthost.port}" for d in DOMAINS[:5]))
+    suite.start()
+    with suite.smtp() as s:
+        for d in DOMAINS[5:]:
+            s.sendmail("u1@campus.test", [f"x@{d}"], MESSAGE)
+        s.sendmail("u1@campus.test", [f"y@{d}" for d in DOMAINS[:5]], MESSAGE)
+    wait_for(lambda: len(smarthost.mails("y")) == 5, 10)
+    wait_for(lambda: len(suite.json("queue", "list", "state=waiting")) == 35)
+    failing = suite.json("queue", "status")["destinations"]
+    assert [(d["name"], d["agent"]) for d in failing] == [(f"127.0.0.1:{dead}", "smtp")]
+    assert len(suite.events("remote-failed")) <= 4  # after the second it was left alone
+    # the administrator gives them another relay: what waits goes there
+    suite.control("smtproutes", f":127.0.0.1:{smarthost.port}")
+    suite.reload()
+    suite.postern("queue", "retry", "all")
+    wait_for(lambda: len(smarthost.mails("x")) == 35, 30, lambda: f"{len(smarthost.mails('x'))} are there")
 
 
 def test_success_is_told_by_postfix(suite, far):

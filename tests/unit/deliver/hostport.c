@@ -52,6 +52,54 @@ START_TEST(lmtproutes)
 }
 END_TEST
 
+static const struct {
+	const char *line, *host, *address;
+	unsigned port;
+} qmqp[] = {
+	{"mx2.campus.test:192.0.2.7", "mx2.campus.test", "192.0.2.7", 628},
+	{"mx2.campus.test:192.0.2.7:6280", "mx2.campus.test", "192.0.2.7", 6280},
+	{"mx2.campus.test:[2001:db8::1]", "mx2.campus.test", "2001:db8::1", 628},
+	{"mx2.campus.test:[2001:db8::1]:629", "mx2.campus.test", "2001:db8::1", 629},
+	{.line = "mx2.campus.test"}, {.line = "mx2.campus.test:"}, {.line = ":192.0.2.7"}, {.line = "mx2.campus.test:mx3.campus.test"},
+	{.line = "mx2.campus.test:192.0.2.7:0"}, {.line = "mx2.campus.test:192.0.2.7:65536"}, {.line = "mx2.campus.test:192.0.2.7:"},
+	{.line = "mx2.campus.test:[2001:db8::1"}, {.line = "mx2.campus.test:[2001:db8::1]x"}, {.line = "mx2.campus.test:[]"}, {.line = ""},
+};
+
+START_TEST(qmqproutes)
+{
+	struct qmqp_route r;
+	struct err e;
+	int rc = qmqp_route_parse(&r, slice_str(qmqp[_i].line), &e);
+	ck_assert_msg(rc == (qmqp[_i].host ? 0 : E_SYNTAX), "%s", qmqp[_i].line);
+	if (rc == 0) {
+		ck_assert(slice_eq_str(r.host, qmqp[_i].host));
+		struct ip ip;
+		ck_assert_int_eq(ip_parse(&ip, slice_str(qmqp[_i].address)), 0);
+		ck_assert_mem_eq(&r.ip, &ip, sizeof ip);
+		ck_assert_uint_eq(r.port, qmqp[_i].port);
+	}
+}
+END_TEST
+
+/* One name for one place, however it is written. */
+static const struct {
+	const char *line, *name;
+} names[] = {
+	{"relay.test", "relay.test:25"}, {"relay.test:2525", "relay.test:2525"}, {"10.0.0.1", "10.0.0.1:25"}, {"[10.0.0.1]:26", "10.0.0.1:26"},
+	{"[2001:db8::1]", "[2001:db8::1]:25"}, {"[IPv6:2001:0db8:0::1]:25", "[2001:db8::1]:25"}, {"[::ffff:10.0.0.1]", "10.0.0.1:25"},
+};
+
+START_TEST(name)
+{
+	struct hostport h;
+	struct err e;
+	char got[HOSTPORT_NAME_MAX];
+	ck_assert_int_eq(hostport_parse(&h, slice_str(names[_i].line), 25, &e), 0);
+	hostport_name(got, &h);
+	ck_assert_str_eq(got, names[_i].name);
+}
+END_TEST
+
 START_TEST(find)
 {
 	static const char text[] = ":all.test\n.far.test:below.test\n.b.far.test:deep.test\nfar.test:exact.test\nmx.test:\n";
@@ -109,5 +157,6 @@ START_TEST(mx_order)
 END_TEST
 
 #define ROWS(t) (sizeof t / sizeof *t)
-UNIT_MAIN("hostport", tcase_add_loop_test(t, smtproutes, 0, ROWS(smtp)); tcase_add_loop_test(t, lmtproutes, 0, ROWS(lmtp)); tcase_add_test(t, find);
+UNIT_MAIN("hostport", tcase_add_loop_test(t, smtproutes, 0, ROWS(smtp)); tcase_add_loop_test(t, lmtproutes, 0, ROWS(lmtp));
+	tcase_add_loop_test(t, qmqproutes, 0, ROWS(qmqp)); tcase_add_loop_test(t, name, 0, ROWS(names)); tcase_add_test(t, find);
 	tcase_add_loop_test(t, mx_records, 0, ROWS(mx_rows)); tcase_add_test(t, mx_order);)

@@ -1,4 +1,4 @@
-/* QMQP received in pieces of every size, and what the far side may answer; routes. */
+/* QMQP received in pieces of every size, and what the far side may answer. */
 #include "qmqp/intake.h"
 
 #include <stdio.h>
@@ -96,35 +96,6 @@ START_TEST(answer)
 }
 END_TEST
 
-static const struct {
-	const char *line, *host, *address;
-	unsigned port;
-} routes[] = {
-	{"mx2.campus.test:192.0.2.7", "mx2.campus.test", "192.0.2.7", 628},
-	{"mx2.campus.test:192.0.2.7:6280", "mx2.campus.test", "192.0.2.7", 6280},
-	{"mx2.campus.test:[2001:db8::1]", "mx2.campus.test", "2001:db8::1", 628},
-	{"mx2.campus.test:[2001:db8::1]:629", "mx2.campus.test", "2001:db8::1", 629},
-	{.line = "mx2.campus.test"}, {.line = "mx2.campus.test:"}, {.line = ":192.0.2.7"}, {.line = "mx2.campus.test:mx3.campus.test"},
-	{.line = "mx2.campus.test:192.0.2.7:0"}, {.line = "mx2.campus.test:192.0.2.7:65536"}, {.line = "mx2.campus.test:192.0.2.7:"},
-	{.line = "mx2.campus.test:[2001:db8::1"}, {.line = "mx2.campus.test:[2001:db8::1]x"}, {.line = "mx2.campus.test:[]"}, {.line = ""},
-};
-
-START_TEST(route)
-{
-	struct qmqp_route r;
-	struct err e;
-	int rc = qmqp_route_parse(&r, slice_str(routes[_i].line), &e);
-	ck_assert_msg(rc == (routes[_i].host ? 0 : E_SYNTAX), "%s", routes[_i].line);
-	if (rc == 0) {
-		ck_assert(slice_eq_str(r.host, routes[_i].host));
-		struct ip ip;
-		ck_assert_int_eq(ip_parse(&ip, slice_str(routes[_i].address)), 0);
-		ck_assert_mem_eq(&r.ip, &ip, sizeof ip);
-		ck_assert_uint_eq(r.port, routes[_i].port);
-	}
-}
-END_TEST
-
 #define O "X-Postern-Origin: 0123456789abc"
 static const struct {
 	const char *header, *rest; /* NULL: no such field */
@@ -154,5 +125,4 @@ UNIT_MAIN("qmqp",
 	tcase_add_test(t, every_split);
 	tcase_add_test(t, limits);
 	tcase_add_loop_test(t, answer, 0, sizeof answers / sizeof *answers);
-	tcase_add_loop_test(t, origin, 0, sizeof origins / sizeof *origins);
-	tcase_add_loop_test(t, route, 0, sizeof routes / sizeof *routes);)
+	tcase_add_loop_test(t, origin, 0, sizeof origins / sizeof *origins);)
