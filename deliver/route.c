@@ -69,13 +69,6 @@ static void add_target(struct walk *w, const struct target *t)
 		defer(w, w->question, "4.3.5", "this address leads to too many others");
 }
 
-static bool domain_is_local(const struct route *r, struct slice domain)
-{
-	if (!control_present(r->control, C_locals))
-		return slice_case_eq(domain, control_word(r->control, C_me));
-	return control_has_domain(r->control, C_locals, domain);
-}
-
 static bool host_is_here(const struct route *r, struct slice host)
 {
 	struct control_line line = {0};
@@ -220,7 +213,7 @@ static void take_step(struct walk *w, const struct step *s)
 {
 	struct slice address = slice_make(s->text, s->octets), domain = addr_domain_of(address);
 	struct addr parsed;
-	if (is_site_postmaster(w->r, address) || domain_is_local(w->r, domain)) {
+	if (is_site_postmaster(w->r, address) || control_is_local(w->r->control, domain)) {
 		look_up(w, s);
 	} else if (addr_parse_mailbox(&parsed, address, true) < 0) {
 		struct target t = no_delivery(address, DELIVERY_FAILED, "5.1.3", "not an address");

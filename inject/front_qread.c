@@ -93,7 +93,7 @@ static void read_row(struct buf *out, const struct row *r)
 	if (!slice_eq_str(get(r, "kind"), "recipient"))
 		return;
 	buf_add_str(out, slice_eq_str(get(r, "state"), "done") ? "  done" : "");
-	buf_add_str(out, slice_starts(get(r, "destination"), "local ") ? "\tlocal\t" : "\tremote\t");
+	buf_add_str(out, slice_eq_str(get(r, "side"), "local") ? "\tlocal\t" : "\tremote\t");
 	add_clean(out, get(r, "address"));
 	buf_add_char(out, '\n');
 }

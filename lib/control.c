@@ -390,6 +390,13 @@ bool control_has_domain(const struct control *c, enum control_id id, struct slic
 	return false;
 }
 
+bool control_is_local(const struct control *c, struct slice domain)
+{
+	if (!control_present(c, C_locals))
+		return slice_case_eq(domain, control_word(c, C_me));
+	return control_has_domain(c, C_locals, domain);
+}
+
 struct slice control_home(const struct control *c)
 {
 	struct control_line line = {0};

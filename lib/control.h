@@ -86,6 +86,8 @@ int control_fault(struct err *e, const struct control *c, enum control_id id, in
 	__attribute__((format(printf, 5, 6)));
 /* DOMAIN is in a file of domain lines (exact, or ".suffix"). */
 bool control_has_domain(const struct control *c, enum control_id id, struct slice domain);
+/* Mail for DOMAIN is for this site's own mailboxes: it is in locals or, without that file, in me. */
+bool control_is_local(const struct control *c, struct slice domain);
 /* The domain of an address without one, as <postmaster> (RFC 5321 4.5.1): me where it is local, else the first domain in locals. */
 struct slice control_home(const struct control *c);
 #endif

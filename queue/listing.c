@@ -1,6 +1,7 @@
 /* list and show: see caller.h.  What is shown of a message comes from outside; who prints it makes it fit for a terminal. */
 #include <stdio.h>
 
+#include "lib/addr.h"
 #include "queue/caller.h"
 
 #define ROWS_A_ROUND 64
@@ -62,6 +63,7 @@ static void recipient_row(struct buf *b, const struct work *w, const struct work
 	pair(b, "address", work_address(w, r));
 	pair(b, "state", slice_str(!rcpt_open(r) ? "done" : r->state == RCPT_SENT ? "delivering" : "waiting"));
 	pair(b, "destination", buf_slice(&to));
+	pair(b, "side", slice_str(control_is_local(program_control(), addr_domain_of(work_address(w, r))) ? "local" : "remote"));
 	pair(b, "reason", slice_str(r->text));
 	buf_free(&to);
 }

@@ -232,11 +232,23 @@ def test_qstat_and_qread(suite):
     m = line.json("queue", "show", id)
     t = time.gmtime(m["time"])
     stamp = time.strftime(f"{t.tm_mday} %b %Y %H:%M:%S GMT", t)
-    text = out("qmail-qread").replace(before, b"", 1).decode()
-    assert text == f"{stamp}  #{id}  {m['size']}  <far@far.test> \n  done\tremote\tu1@campus.test\n\tremote\twaits@far.test\n" or \
-        text == f"{stamp}  #{id}  {m['size']}  <far@far.test> \n  done\tlocal\tu1@campus.test\n\tremote\twaits@far.test\n"
+    want = f"{stamp}  #{id}  {m['size']}  <far@far.test> \n  done\tlocal\tu1@campus.test\n\tremote\twaits@far.test\n"
+    assert out("qmail-qread").replace(before, b"", 1).decode() == want
+    os.kill(line.pids("queue")[0], signal.SIGKILL)  # what was known of the way is gone with it
+    wait_for(lambda: run(line, "qmail-qread", user=False).returncode == 0)
+    assert out("qmail-qread").replace(before, b"", 1).decode() == want
     assert out("qmail-qstat").startswith(b"messages in queue: %d\n" % (len(held) + 1))
     line.postern("queue", "delete", id, check=0)
+    routes = line.pids("route")
+    for pid in routes:  # nobody says where it goes
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        code, text = line.send("far@far.test", ["u2@campus.test", "waits@far.test"], b"Subject: x\r\n\r\nhello\r\n")
+        assert out("qmail-qread").endswith(b"\n\tlocal\tu2@campus.test\n\tremote\twaits@far.test\n")
+    finally:
+        for pid in routes:
+            os.kill(pid, signal.SIGCONT)
+    line.postern("queue", "delete", text.split()[-1], check=0)
     if AS_NOBODY:  # the queue is not everybody's to read
         assert run(line, "qmail-qread").returncode == 111
     p = subprocess.run([str(BIN / "qmail-qstat")], capture_output=True, env={"POSTERN_STATE": "/nonexistent"})
