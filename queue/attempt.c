@@ -47,6 +47,7 @@ static void start_due(struct queue *q, struct message *m)
 {
 	struct err e;
 	index_stop_waiting(&q->index, m);
+	m->flags &= (unsigned char)~MESSAGE_UNROUTED;
 	if (m->flags & MESSAGE_HELD) {
 		hold_due(q, m);
 		return;
@@ -105,6 +106,7 @@ static void give_up_old(struct queue *q, struct work *w, int64_t now)
 
 struct ending {
 	uint32_t failed, deferred, unknown, open;
+	uint32_t unrouted; /* of those deferred or unknown */
 	bool remote;
 };
 
@@ -117,6 +119,7 @@ static struct ending count_up(const struct work *w)
 		n.unknown += r->state == RCPT_UNKNOWN;
 		n.deferred += r->state == RCPT_DEFERRED;
 		n.open += r->state < RCPT_DONE;
+		n.unrouted += (r->state == RCPT_DEFERRED || r->state == RCPT_UNKNOWN) && r->unrouted;
 		n.remote |= r->state == RCPT_DEFERRED && r->remote;
 	}
 	return n;
@@ -126,7 +129,7 @@ static int64_t next_time(const struct work *w, const struct ending *n, int64_t n
 {
 	if (n->open && !n->deferred && !n->unknown)
 		return now;
-	if (n->unknown && w->m->attempts <= SOON_ATTEMPTS)
+	if ((n->unknown || !n->deferred) && w->m->attempts <= SOON_ATTEMPTS) /* or only the report is missing */
 		return now + SOON_SEC;
 	uint32_t mix = (uint32_t)(id_wall_usec(slice_make(w->job.id, ID_LEN)) >> 7) * 2654435761u + w->m->attempts * 40503u;
 	return schedule_next(w->job.env.wall_usec / 1000000, now, n->remote, mix);
@@ -155,39 +158,36 @@ static void log_ending(const struct work *w, int64_t next)
 	}
 }
 
-static void commit_ending(struct queue *q, struct work *w, bool finished, int64_t next)
+/* REPORT, or NULL where nobody is to be told, goes with it. */
+static void commit_ending(struct queue *q, struct work *w, bool finished, int64_t next, struct report *report, bool told)
 {
 	struct err e;
-	struct report b;
 	struct buf state = BUF_INIT(STATE_MOST);
-	bool report = report_make(&b, q, w, finished);
 	struct store_record group[2] = {{.kind = finished ? RECORD_FINISH : RECORD_STATE, .id = w->job.id, .target = w->m->at.seq}};
 	if (!finished) {
-		work_state(&state, w, next);
+		work_state(&state, w, next, told);
 		group[0].piece[0] = (struct store_piece){.p = state.p, .n = state.n};
 		group[0].pieces = 1;
 	}
 	if (report)
-		report_record(&group[1], &b);
+		report_record(&group[1], report);
 	if (store_add(q->store, group, report ? 2 : 1, false, &e) < 0)
 		LOG(EV_fault, w->job.id, F_ERR(&e));
 	w->m->flags |= finished ? 0 : MESSAGE_UNPLACED;
 	queue_added(q, false);
 	buf_free(&state);
-	if (report)
-		report_free(&b);
 }
 
-static void end_finished(struct queue *q, struct work *w)
+static void end_finished(struct queue *q, struct work *w, struct report *report)
 {
 	struct message *m = w->m;
 	LOG(EV_queue_done, w->job.id, F_NUM("attempts", m->attempts), F_NUM("msec", (clock_wall_usec() - w->job.env.wall_usec) / 1000));
-	commit_ending(q, w, true, 0);
+	commit_ending(q, w, true, 0, report, true);
 	m->work = NULL;
 	queue_forget(q, m);
 }
 
-static void end_waiting(struct queue *q, struct work *w, const struct ending *n, int64_t now)
+static void end_waiting(struct queue *q, struct work *w, const struct ending *n, int64_t now, struct report *report, bool told)
 {
 	struct message *m = w->m;
 	int64_t next = next_time(w, n, now);
@@ -196,7 +196,9 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 	m->flags &= (unsigned char)~MESSAGE_DOUBT;
 	m->flags = (unsigned char)((m->flags & ~MESSAGE_HELD) | (w->state.held ? MESSAGE_HELD : 0));
 	m->next_sec = (uint32_t)next;
-	commit_ending(q, w, false, next);
+	w->state.unrouted = m->open && n->unrouted == m->open && !w->state.held;
+	m->flags = (unsigned char)((m->flags & ~MESSAGE_UNROUTED) | (w->state.unrouted ? MESSAGE_UNROUTED : 0));
+	commit_ending(q, w, false, next, report, told);
 	m->work = NULL;
 	if (w->state.held)
 		next = w->state.hold_until_sec;
@@ -205,23 +207,41 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 	log_ending(w, next);
 }
 
-static void end_one(struct queue *q, struct work *w)
+/* Those who failed are as before the attempt: nobody could be told of them, and they must not be forgotten. */
+static void take_back_failures(struct work *w)
+{
+	for (uint32_t i = 0; i < w->rcpts; i++)
+		if (w->rcpt[i].state == RCPT_FAILED)
+			w->rcpt[i].state = RCPT_UNKNOWN;
+}
+
+static void end_decided(struct queue *q, struct work *w)
 {
 	int64_t now = queue_now_sec();
+	struct report report;
 	if (w->bounce_then)
 		hold_fail_open(w);
 	give_up_old(q, w, now);
 	struct ending n = count_up(w);
-	if (w->delete_then) {
-		struct message *m = w->m;
-		m->work = NULL;
-		queue_finish(q, m, true);
-	} else if (n.deferred || n.unknown || n.open) {
-		end_waiting(q, w, &n, now);
+	int rc = report_make(&report, q, w, !n.deferred && !n.unknown && !n.open);
+	if (rc < 0) {
+		take_back_failures(w);
+		n = count_up(w);
+	}
+	if (n.deferred || n.unknown || n.open || rc < 0) {
+		end_waiting(q, w, &n, now, rc == 1 ? &report : NULL, rc >= 0);
 	} else {
 		log_ending(w, 0);
-		end_finished(q, w);
+		end_finished(q, w, rc == 1 ? &report : NULL);
 	}
+	if (rc == 1)
+		report_free(&report);
+}
+
+static void end_one(struct queue *q, struct work *w)
+{
+	if (!w->deleted)
+		end_decided(q, w);
 	q->works--;
 	work_free(q, w);
 }
@@ -241,7 +261,7 @@ void attempt_stop_all(struct queue *q)
 		if (!m || !m->work || !m->attempts)
 			continue;
 		struct buf b = BUF_INIT(STATE_MOST);
-		work_state(&b, m->work, queue_now_sec());
+		work_state(&b, m->work, queue_now_sec(), false);
 		queue_note(q, m, RECORD_STATE, buf_slice(&b), true);
 		buf_free(&b);
 	}

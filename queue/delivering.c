@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "queue/call.h"
 #include "queue/dispatch.h"
+#include "queue/report.h"
 #include "queue/verp.h"
 
 #define PAUSE_MSEC 20
@@ -16,9 +17,21 @@
 
 static struct call_list deliveries;
 
+/* Its RESULT, with what the sender asked to be told, so that a crash before the report keeps it. */
+static void put_done(struct buf *b, const struct work *w, const struct work_rcpt *r)
+{
+	struct note_done d = {.number = r->number, .kind = report_owed(w, r)};
+	if (d.kind) {
+		memcpy(d.enhanced, r->enhanced, sizeof d.enhanced);
+		d.host = slice_str(r->host);
+		d.text = slice_str(r->text);
+	}
+	note_done_put(b, &d);
+}
+
 static void unit_decided(struct queue *q, struct work *w, struct unit *u, const char *unknown)
 {
-	struct buf done = BUF_INIT(DELIVERY_RECIPIENTS_MAX * 16);
+	struct buf done = BUF_INIT(DELIVERY_RECIPIENTS_MAX * (2 * DELIVERY_TEXT_MAX + 64));
 	for (size_t i = 0; i < u->n; i++) {
 		struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
 		if (r->state == RCPT_SENT) {
@@ -26,7 +39,7 @@ static void unit_decided(struct queue *q, struct work *w, struct unit *u, const 
 			rcpt_text(r, RCPT_UNKNOWN, "4.3.0", unknown);
 		}
 		if (r->state == RCPT_DONE) {
-			note_result_put(&done, r->number);
+			put_done(&done, w, r);
 			w->done_here++;
 			q->counts.delivered++;
 			LOG(EV_queue_delivered, w->job.id, F_SLICE("rcpt", work_address(w, r)), F_STR("text", r->text ? r->text : ""));

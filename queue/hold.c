@@ -5,6 +5,15 @@
 #include "queue/queue.h"
 
 #define LATER_SEC 3600
+#define HOLD_GIVEN_UP 1 /* as deadline: bounce it, with .hold_reason as what the sender is told */
+
+void hold_write(struct queue *q, struct work *w)
+{
+	struct buf b = BUF_INIT((size_t)64 << 20);
+	work_state(&b, w, queue_now_sec(), false);
+	queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
+	buf_free(&b);
+}
 
 static void begin(struct queue *q, struct work *w)
 {
@@ -16,8 +25,18 @@ static void begin(struct queue *q, struct work *w)
 void hold_fail_open(struct work *w)
 {
 	for (uint32_t i = 0; i < w->rcpts; i++)
-		if (w->rcpt[i].state != RCPT_DONE && w->rcpt[i].state != RCPT_REPLACED && w->rcpt[i].state != RCPT_FAILED)
+		if (work_is_open(&w->rcpt[i]))
 			rcpt_text(&w->rcpt[i], RCPT_FAILED, "5.7.1", w->because ? w->because : "given up");
+}
+
+/* What is under way may take hours: until then the log has it as held and overdue, so that a crash does not make it go on. */
+static void give_up_noted(struct queue *q, struct work *w)
+{
+	w->state.held = true;
+	w->state.hold_reason = slice_upto(slice_str(w->because ? w->because : "given up"), HOLD_REASON_MAX);
+	w->state.hold_until_sec = HOLD_GIVEN_UP;
+	w->state.hold_then = 'b';
+	hold_write(q, w);
 }
 
 void hold_give_up(struct queue *q, struct work *w, struct slice reason)
@@ -27,11 +46,13 @@ void hold_give_up(struct queue *q, struct work *w, struct slice reason)
 		memcpy(because, reason.p, reason.n);
 		because[reason.n] = 0;
 	}
+	free(w->because);
+	w->because = because;
+	if (w->m->work)
+		give_up_noted(q, w);
 	/* Somebody decided that the sender is told: see backscatter(). */
 	w->state.held = false;
 	w->state.hold_reason = slice_make("", 0);
-	free(w->because);
-	w->because = because;
 	w->bounce_then = true;
 	w->cancelled = true;
 	if (w->m->work)
@@ -55,7 +76,8 @@ void hold_due(struct queue *q, struct message *m)
 		work_free(q, w);
 		queue_finish(q, m, true);
 	} else if (then == 'b') {
-		hold_give_up(q, w, slice_str("the message was held and nobody released it in time"));
+		bool given_up = w->state.hold_until_sec == HOLD_GIVEN_UP;
+		hold_give_up(q, w, given_up ? w->state.hold_reason : slice_str("the message was held and nobody released it in time"));
 	} else {
 		begin(q, w);
 	}

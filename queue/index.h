@@ -13,6 +13,7 @@ enum message_flag {
 	MESSAGE_LAST_BOUNCE = 8, /* if it fails, nobody is told */
 	MESSAGE_NOTES = 16,      /* start-up: results after the last STATE */
 	MESSAGE_UNPLACED = 32,   /* a STATE was added that is not durable yet: .state is that before */
+	MESSAGE_UNROUTED = 64,   /* it waits for nothing but an answer of the directory */
 };
 
 struct work;

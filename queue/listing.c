@@ -26,7 +26,7 @@ static void message_row(struct buf *b, const struct work *w, bool busy)
 	const struct message *m = w->m;
 	long long open = 0;
 	for (uint32_t i = 0; i < w->rcpts; i++)
-		open += rcpt_open(&w->rcpt[i]);
+		open += work_is_open(&w->rcpt[i]);
 	pair(b, "kind", slice_str("message"));
 	pair(b, "id", slice_str(w->job.id));
 	pair_number(b, "time", env->wall_usec / 1000000);
@@ -61,7 +61,7 @@ static void recipient_row(struct buf *b, const struct work *w, const struct work
 	pair(b, "kind", slice_str("recipient"));
 	pair_number(b, "number", r->number);
 	pair(b, "address", work_address(w, r));
-	pair(b, "state", slice_str(!rcpt_open(r) ? "done" : r->state == RCPT_SENT ? "delivering" : "waiting"));
+	pair(b, "state", slice_str(!work_is_open(r) ? "done" : r->state == RCPT_SENT ? "delivering" : "waiting"));
 	pair(b, "destination", buf_slice(&to));
 	pair(b, "side", slice_str(control_is_local(program_control(), addr_domain_of(work_address(w, r))) ? "local" : "remote"));
 	pair(b, "reason", slice_str(r->text));
@@ -74,7 +74,7 @@ static bool send_message(struct caller *c, const struct work *w, bool busy, uint
 	message_row(&b, w, busy);
 	bool ok = caller_row(c, &b);
 	for (uint32_t i = 0; i < w->rcpts && ok && most; i++)
-		if (all || rcpt_open(&w->rcpt[i])) {
+		if (all || work_is_open(&w->rcpt[i])) {
 			recipient_row(&b, w, &w->rcpt[i]);
 			ok = caller_row(c, &b);
 			most--;

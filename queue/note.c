@@ -1,9 +1,9 @@
 /* Notes on a message: see note.h.  Read from the spool, whose checksums were right; a wrong value is refused all the same. */
 #include "queue/note.h"
 
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 
-static const char then_letters[] = "rbd-";
+static const char then_letters[] = "rbd-", kind_letters[] = "ohdre", done_letters[] = "dr";
 
 void note_state_put(struct buf *b, const struct note_state *s)
 {
@@ -17,7 +17,9 @@ void note_state_put(struct buf *b, const struct note_state *s)
 	netstring_add_number(b, s->hold_until_sec);
 	netstring_add(b, slice_make(s->hold_then ? &s->hold_then : "-", 1));
 	netstring_add_number(b, s->told);
+	netstring_add_number(b, s->unrouted);
 	netstring_add_number(b, s->open);
+	netstring_add_number(b, s->owed);
 }
 
 int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
@@ -26,6 +28,7 @@ int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
 	long long version = fields_take_number(f, 1, INT32_MAX);
 	if (version > STATE_VERSION)
 		return E_REFUSED;
+	s->version = version;
 	s->attempts = fields_take_number(f, 0, UINT16_MAX);
 	s->next_sec = fields_take_number(f, 0, UINT32_MAX);
 	s->next_number = fields_take_number(f, 1, NUMBERS_MAX);
@@ -36,13 +39,17 @@ int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
 	s->hold_then = fields_take_letter(f, then_letters);
 	if (s->hold_then == '-')
 		s->hold_then = 0;
-	s->told = version == 2 && fields_take_number(f, 0, 1);
+	s->told = version >= 2 && fields_take_number(f, 0, 1);
+	s->unrouted = version >= 3 && fields_take_number(f, 0, 1);
 	s->open = fields_take_number(f, 0, NUMBERS_MAX);
+	s->owed = version >= 3 ? fields_take_number(f, 0, NUMBERS_MAX) : 0;
 	return f->bad ? E_SYNTAX : 0;
 }
 
 void note_recipient_put(struct buf *b, const struct note_recipient *r)
 {
+	const char kind = (char)r->kind;
+	netstring_add(b, slice_make(&kind, 1));
 	netstring_add_number(b, r->number);
 	netstring_add_number(b, r->origin);
 	netstring_add_number(b, r->doubt);
@@ -53,8 +60,9 @@ void note_recipient_put(struct buf *b, const struct note_recipient *r)
 	netstring_add(b, r->text);
 }
 
-int note_recipient_get(struct note_recipient *r, struct fields *f)
+int note_recipient_get(struct note_recipient *r, const struct note_state *s, struct fields *f)
 {
+	r->kind = s->version >= 3 ? (enum note_kind)fields_take_letter(f, kind_letters) : NOTE_OPEN;
 	r->number = fields_take_number(f, 0, NUMBERS_MAX);
 	r->origin = fields_take_number(f, 0, RECIPIENTS_MAX);
 	r->doubt = fields_take_number(f, 0, 1);
@@ -63,12 +71,39 @@ int note_recipient_get(struct note_recipient *r, struct fields *f)
 	fields_take_copy(f, r->enhanced, sizeof r->enhanced);
 	r->host = fields_take(f, DELIVERY_TEXT_MAX);
 	r->text = fields_take(f, DELIVERY_TEXT_MAX);
+	if (s->version < 3 && r->target.n)
+		r->kind = NOTE_HOLDS;
 	return f->bad ? E_SYNTAX : 0;
 }
 
-void note_result_put(struct buf *b, long long number)
+void note_done_put(struct buf *b, const struct note_done *d)
 {
-	netstring_add_number(b, number);
+	const char kind = (char)d->kind;
+	if (kind)
+		netstring_add(b, slice_make(&kind, 1));
+	netstring_add_number(b, d->number);
+	if (!kind)
+		return;
+	netstring_add_str(b, d->enhanced);
+	netstring_add(b, d->host);
+	netstring_add(b, d->text);
+}
+
+/* A number alone, or a letter and more. */
+int note_done_get(struct note_done *d, struct fields *f)
+{
+	struct fields next = *f;
+	struct slice first = fields_take(&next, 20);
+	*d = (struct note_done){0};
+	if (first.n == 1 && memchr(done_letters, first.p[0], 2))
+		d->kind = (enum note_kind)fields_take_letter(f, done_letters);
+	d->number = fields_take_number(f, 0, NUMBERS_MAX);
+	if (d->kind) {
+		fields_take_copy(f, d->enhanced, sizeof d->enhanced);
+		d->host = fields_take(f, DELIVERY_TEXT_MAX);
+		d->text = fields_take(f, DELIVERY_TEXT_MAX);
+	}
+	return f->bad ? E_SYNTAX : 0;
 }
 
 void note_expand_put(struct buf *b, const struct note_expand *x)

@@ -10,6 +10,7 @@
 
 /* The first part of a STATE. */
 struct note_state {
+	long long version; /* as read */
 	long long attempts;
 	long long next_sec;
 	long long next_number; /* for the next recipient that comes by expansion */
@@ -18,26 +19,42 @@ struct note_state {
 	long long hold_until_sec;
 	char hold_then; /* 'r', 'b', 'd' or 0 */
 	bool told;     /* its sender heard that it waits */
-	long long open; /* recipients that follow */
+	bool unrouted; /* it waits for nothing but an answer of the directory */
+	long long open; /* recipients that are not done */
+	long long owed; /* those that are, of which the sender is still to be told */
 };
-/* One recipient that is not done.  Those of the envelope that no STATE names are. */
+/* What a STATE says of a recipient. */
+enum note_kind {
+	NOTE_OPEN = 'o',      /* route is asked again; .target says where it went last */
+	NOTE_HOLDS = 'h',     /* a member that goes to .target in all attempts */
+	NOTE_DELIVERED = 'd', NOTE_RELAYED = 'r', NOTE_EXPANDED = 'e', /* done; the sender asked to be told (NOTIFY=SUCCESS) and has not been yet */
+};
+/* One recipient that is not done, or owed.  All others of the envelope are done; .open + .owed follow, in the order of their numbers. */
 struct note_recipient {
 	long long number;
+	enum note_kind kind;
 	long long origin;     /* the recipient in the envelope that it comes from: itself, unless by expansion */
 	bool doubt;           /* an attempt may have got through */
 	struct slice address; /* of a member; empty: the envelope's */
-	struct slice target;  /* of a member: encoded target that holds; empty: ask route */
+	struct slice target;  /* encoded, or empty */
 	char enhanced[12];    /* of the last attempt, or "" */
 	struct slice host, text;
 };
 void note_state_put(struct buf *b, const struct note_state *s);
 void note_recipient_put(struct buf *b, const struct note_recipient *r);
-/* 0 with F behind the first part, or E_SYNTAX; E_REFUSED: of a later version.  Slices borrow. */
+/* 0 with F behind the first part, or E_SYNTAX; E_REFUSED: of a later version.  Slices borrow.  note_recipient_get() goes by S's version. */
 MUST_CHECK int note_state_get(struct note_state *s, struct fields *f, struct slice payload);
-MUST_CHECK int note_recipient_get(struct note_recipient *r, struct fields *f);
+MUST_CHECK int note_recipient_get(struct note_recipient *r, const struct note_state *s, struct fields *f);
 
-/* RESULT: numbers of recipients that are done. */
-void note_result_put(struct buf *b, long long number);
+/* RESULT: recipients that are done: their numbers, and where the sender is to be told, how. */
+struct note_done {
+	long long number;
+	enum note_kind kind;  /* NOTE_DELIVERED, NOTE_RELAYED; 0: nobody is to be told */
+	char enhanced[12];
+	struct slice host, text;
+};
+void note_done_put(struct buf *b, const struct note_done *d);
+MUST_CHECK int note_done_get(struct note_done *d, struct fields *f);
 /* EXPAND: NUMBER of recipient ORIGIN became COUNT targets, numbered FIRST and up; KEPT (or -1) is the target that keeps NUMBER instead. */
 struct note_expand {
 	long long number, origin, first, count, kept;

@@ -26,6 +26,10 @@ void queue_note(struct queue *q, struct message *m, enum record_kind kind, struc
 {
 	char id[ID_LEN + 1] = {0};
 	memcpy(id, m->id, ID_LEN);
+	if (m->work && m->work->deleted) { /* its FINISH was the last */
+		pending_since(q, urgent);
+		return;
+	}
 	add(q, &(struct store_record){.kind = kind, .id = id, .target = m->at.seq, .piece[0] = {.p = payload.p, .n = payload.n}, .pieces = 1}, urgent);
 	m->flags |= kind == RECORD_STATE ? MESSAGE_UNPLACED : 0;
 }

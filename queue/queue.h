@@ -25,7 +25,7 @@ enum rcpt_state {
 	RCPT_EXPANDED, /* its expansion is being made durable */
 	RCPT_READY,    /* in a unit that waits for its turn */
 	RCPT_SENT,     /* an agent has it */
-	RCPT_DONE, RCPT_REPLACED, RCPT_DEFERRED, RCPT_FAILED, RCPT_UNKNOWN, /* decided */
+	RCPT_DONE, RCPT_OWED, RCPT_REPLACED, RCPT_DEFERRED, RCPT_FAILED, RCPT_UNKNOWN, /* decided; OWED: done in an attempt that a crash or stop ended */
 };
 struct work_rcpt {
 	uint32_t number, origin;
@@ -33,11 +33,13 @@ struct work_rcpt {
 	bool doubt;
 	bool group;       /* became several in this attempt, none of which is itself */
 	bool remote;      /* waits for another host: the slower curve */
+	bool unrouted;    /* this attempt: the directory, or route, gave no answer */
+	enum note_kind owed; /* RCPT_OWED: what the sender is to be told */
 	char enhanced[12];
 	char *address;    /* of a member, owned; NULL: the envelope's of .origin */
 	char *target;     /* one encoded target, owned, or NULL */
 	uint32_t target_octets;
-	bool target_holds; /* it is kept for the next attempt */
+	bool target_holds; /* it holds for all attempts; else it says where the last one went */
 	char *host, *text; /* of the last result, owned */
 	enum delivery_relay relay; /* of a success */
 };
@@ -45,6 +47,7 @@ struct work_rcpt {
 /* A message while an attempt is made. */
 struct work {
 	struct message *m;
+	struct message gone;    /* .m, where the message was deleted meanwhile */
 	struct work *next;      /* in one list at a time */
 	struct job job;         /* head (mapped, decoded) and body; reply only until it is answered */
 	bool in_hand, answered, dropped;
@@ -60,7 +63,7 @@ struct work {
 	uint32_t units;         /* units that wait for their turn */
 	bool expanded;          /* in the list of those that wait for a commit */
 	bool cancelled;         /* deleted or held meanwhile: ends with what is under way */
-	bool delete_then, bounce_then;
+	bool deleted, bounce_then;
 	char *because;          /* an operator's words, owned: hold_reason or, with .bounce_then, what the sender is told */
 	uint32_t done_here;     /* delivered in this attempt */
 	bool bulk, counted;     /* mass mail; among .crowd of its sender (priority.h) */
@@ -138,8 +141,10 @@ struct work *work_load(struct queue *q, struct message *m, bool body, struct err
 MUST_CHECK int work_recipients(struct work *w, struct err *e);
 MUST_CHECK int work_apply_state(struct work *w, struct slice payload, struct err *e);
 MUST_CHECK int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e);
-/* The STATE that describes it now. */
-void work_state(struct buf *b, struct work *w, int64_t next_sec);
+/* The STATE that describes it now.  TOLD: the report on its recipients that are done is in the same group. */
+void work_state(struct buf *b, struct work *w, int64_t next_sec, bool told);
+/* Neither done nor failed. */
+bool work_is_open(const struct work_rcpt *r);
 MUST_CHECK int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struct note_expand *x, struct err *e);
 struct work_rcpt *work_find(struct work *w, long long number);
 void work_free(struct queue *q, struct work *w);
@@ -184,6 +189,8 @@ void commands_ready(struct watch *watch);
 int queue_run(int argc, char **argv);
 /* hold.c */
 void hold_due(struct queue *q, struct message *m);
+/* A STATE with what W's hold is now. */
+void hold_write(struct queue *q, struct work *w);
 /* Bounce what is open of W, now or when what is under way has ended; REASON is what the sender reads.  W is taken over. */
 void hold_give_up(struct queue *q, struct work *w, struct slice reason);
 /* The end of an attempt at W, which was given up: what is not decided has failed. */

@@ -91,7 +91,7 @@ static void found_state(struct message *m, const struct store_found *f)
 	m->state = f->at;
 	m->attempts = (unsigned short)s.attempts;
 	m->open = (uint32_t)s.open;
-	m->flags = (unsigned char)((m->flags & ~MESSAGE_HELD) | (s.held ? MESSAGE_HELD : 0));
+	m->flags = (unsigned char)((m->flags & ~(MESSAGE_HELD | MESSAGE_UNROUTED)) | (s.held ? MESSAGE_HELD : 0) | (s.unrouted ? MESSAGE_UNROUTED : 0));
 	m->next_sec = (uint32_t)(s.held ? s.hold_until_sec : s.next_sec);
 }
 
@@ -169,7 +169,7 @@ static bool snapshot(struct queue *q, struct message *m, struct buf *b)
 	struct err e;
 	struct store_reader r;
 	if (m->work && !(m->work->in_hand && !m->state.seq && !m->attempts)) {
-		work_state(b, m->work, m->next_sec);
+		work_state(b, m->work, m->next_sec, false);
 		return !b->overflow;
 	}
 	if (!m->state.seq)
@@ -256,7 +256,7 @@ static void settle_notes(struct queue *q, struct message *m)
 	int rc = w ? apply_notes(w, notes, &e) : E_SYS;
 	if (rc == 0) {
 		struct buf b = BUF_INIT(SNAPSHOT_MAX);
-		work_state(&b, w, m->next_sec);
+		work_state(&b, w, m->next_sec, false);
 		queue_note(q, m, RECORD_STATE, buf_slice(&b), false);
 		buf_free(&b);
 	} else {

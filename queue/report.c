@@ -45,15 +45,29 @@ static bool tells_delay(const struct queue *q, const struct work *w, bool finish
 }
 
 /* What of a success is told: members of a list never are, the list itself is (RFC 3461 5.2.7). */
-static int success(const struct work *w, const struct work_rcpt *r)
+enum note_kind report_owed(const struct work *w, const struct work_rcpt *r)
 {
 	struct slice to;
+	if (r->state == RCPT_OWED)
+		return r->owed;
+	if (!wants(&w->job.env.rcpt[r->origin], 'S') || !w->job.env.sender.n)
+		return 0;
 	if (r->group)
-		return BOUNCE_EXPANDED;
+		return NOTE_EXPANDED;
 	if (r->state != RCPT_DONE || r->number >= w->job.env.rcpts || r->relay == RELAY_DSN) /* then the far side tells */
-		return -1;
+		return 0;
 	const char *way = rcpt_way(&to, r);
-	return way && (strcmp(way, "smtp") == 0 || strcmp(way, "qmqp") == 0) ? BOUNCE_RELAYED : BOUNCE_DELIVERED;
+	return way && (strcmp(way, "smtp") == 0 || strcmp(way, "qmqp") == 0) ? NOTE_RELAYED : NOTE_DELIVERED;
+}
+
+static int success(const struct work *w, const struct work_rcpt *r)
+{
+	switch (report_owed(w, r)) {
+	case NOTE_EXPANDED: return BOUNCE_EXPANDED;
+	case NOTE_RELAYED: return BOUNCE_RELAYED;
+	case NOTE_DELIVERED: return BOUNCE_DELIVERED;
+	default: return -1;
+	}
 }
 
 /* The action that R is reported with, or -1. */
@@ -64,7 +78,7 @@ static int action_of(const struct work *w, const struct work_rcpt *r, bool delay
 		return wants(given, 'F') ? BOUNCE_FAILED : -1;
 	if (r->state == RCPT_DEFERRED || r->state == RCPT_UNKNOWN)
 		return delays && wants(given, 'D') ? BOUNCE_DELAYED : -1;
-	return wants(given, 'S') && w->job.env.sender.n ? success(w, r) : -1;
+	return success(w, r);
 }
 
 /* Recipients to be reported, in a fresh array. */
@@ -173,26 +187,29 @@ static bool make(struct report *b, struct queue *q, const struct work *w, const 
 	return false;
 }
 
-bool report_make(struct report *b, struct queue *q, struct work *w, bool finished)
+int report_make(struct report *b, struct queue *q, struct work *w, bool finished)
 {
 	size_t count;
-	bool delays = tells_delay(q, w, finished), ok = false;
+	bool delays = tells_delay(q, w, finished);
+	int rc = 0;
 	struct bounce_rcpt *list = reported(w, delays, &count);
 	const char *why_not = list && count ? backscatter(w) : NULL;
+	if (!list)
+		LOG(EV_fault, w->job.id, F_STR("error", "the report could not be made: out of memory"));
 	if (!list || !count) {
 		free(list);
-		return false;
+		return list ? 0 : E_SYS;
 	}
 	if (w->m->flags & MESSAGE_LAST_BOUNCE) {
 		LOG(EV_queue_bounce_lost, w->job.id, F_SLICE("rcpt", list[0].address));
 	} else if (why_not) {
 		LOG(EV_queue_not_bounced, w->job.id, F_SLICE("to", w->job.env.sender), F_NUM("rcpts", count), F_STR("why", why_not));
 	} else {
-		w->state.told |= count_of(list, count, BOUNCE_DELAYED) > 0;
-		ok = make(b, q, w, list, count);
+		rc = make(b, q, w, list, count) ? 1 : E_SYS;
+		w->state.told |= rc == 1 && count_of(list, count, BOUNCE_DELAYED) > 0;
 	}
 	free(list);
-	return ok;
+	return rc;
 }
 
 void report_record(struct store_record *r, const struct report *b)

@@ -10,9 +10,12 @@ struct report {
 	struct buf head, body;
 	bool last; /* a double bounce */
 };
-/* The report on the attempt at W that ends now: what failed, what is delayed for long (not FINISHED), the successes that were asked for.  False: nobody is
- * to be told, or it cannot be made (logged).  It has its place in the index then, and W is marked where it told of the delay. */
-bool report_make(struct report *b, struct queue *q, struct work *w, bool finished);
+/* What the sender of W asked to be told of R, which is done, and has not been told yet: NOTE_DELIVERED, NOTE_RELAYED, NOTE_EXPANDED; or 0. */
+enum note_kind report_owed(const struct work *w, const struct work_rcpt *r);
+/* The report on the attempt at W that ends now: what failed, what is delayed for long (not FINISHED), the successes that were asked for.  1: it
+ * has its place in the index, and W is marked where it tells of the delay; 0: nobody is to be told; E_SYS: it cannot be made (logged), so nothing of it may count
+ * as told. */
+MUST_CHECK int report_make(struct report *b, struct queue *q, struct work *w, bool finished);
 /* R borrows B. */
 void report_record(struct store_record *r, const struct report *b);
 void report_free(struct report *b);

@@ -88,10 +88,19 @@ static void routed(struct queue *q, struct work *w, uint32_t at, struct slice an
 	long long kept, n = count_targets(answer, &first, work_address(w, &w->rcpt[at]), &kept);
 	struct work_rcpt *r = &w->rcpt[at];
 	r->state = RCPT_OPEN;
+	r->unrouted = n == 1 && first.agent == AGENT_NONE && first.status == DELIVERY_DEFERRED && strcmp(first.enhanced, "4.4.3") == 0;
+	if (r->unrouted) {
+		rcpt_result(r, RCPT_DEFERRED, first.enhanced, slice_make(NULL, 0), first.text);
+		return;
+	}
+	if (n > 0) {
+		free(r->target);
+		r->target = NULL;
+		r->target_octets = 0;
+	}
 	if (n <= 0) {
 		rcpt_text(r, RCPT_UNKNOWN, "4.3.0", n < 0 ? "route's answer breaks its grammar" : "route gave no target");
 	} else if (n == 1) {
-		free(r->target);
 		r->target = malloc(answer.n);
 		r->target_octets = r->target ? (uint32_t)answer.n : 0;
 		if (r->target)
@@ -99,6 +108,12 @@ static void routed(struct queue *q, struct work *w, uint32_t at, struct slice an
 	} else {
 		expand(q, w, at, answer, n, kept);
 	}
+}
+
+static void unrouted(struct work_rcpt *r, const char *why)
+{
+	rcpt_text(r, RCPT_UNKNOWN, "4.3.0", why);
+	r->unrouted = true;
 }
 
 static void question_ended(struct call *c, const char *why, struct slice answer)
@@ -110,7 +125,7 @@ static void question_ended(struct call *c, const char *why, struct slice answer)
 	q->asks--;
 	w->asking--;
 	if (why)
-		rcpt_text(&w->rcpt[at], RCPT_UNKNOWN, "4.3.0", why);
+		unrouted(&w->rcpt[at], why);
 	else
 		routed(q, w, at, answer);
 	window_answered(q, w);
@@ -141,7 +156,7 @@ static bool ask_route(struct queue *q, struct work *w, uint32_t at)
 		free(c);
 		if (rc == E_TIMEOUT)
 			return false;
-		rcpt_text(&w->rcpt[at], RCPT_UNKNOWN, "4.3.0", "route could not be asked");
+		unrouted(&w->rcpt[at], "route could not be asked");
 		return true;
 	}
 	c->w = w;

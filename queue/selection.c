@@ -7,11 +7,6 @@
 
 const char selection_keys[] = "id=, sender=, recipient=, user=, owner=, domain=, host=, client=, class=, state=, hold=, reason=, older=, newer=";
 
-bool rcpt_open(const struct work_rcpt *r)
-{
-	return r->state != RCPT_DONE && r->state != RCPT_REPLACED && r->state != RCPT_FAILED;
-}
-
 const char *class_name(enum envelope_class class)
 {
 	switch (class) {
@@ -42,7 +37,7 @@ const char *rcpt_way(struct slice *destination, const struct work_rcpt *r)
 struct slice last_reason(const struct work *w)
 {
 	for (uint32_t i = 0; i < w->rcpts; i++)
-		if (rcpt_open(&w->rcpt[i]) && w->rcpt[i].text)
+		if (work_is_open(&w->rcpt[i]) && w->rcpt[i].text)
 			return slice_str(w->rcpt[i].text);
 	return slice_str("");
 }
@@ -80,7 +75,7 @@ static bool by_client(const struct condition *c, const struct work *w)
 static bool by_recipient(const struct condition *c, const struct work *w)
 {
 	for (uint32_t i = 0; i < w->rcpts; i++)
-		if (rcpt_open(&w->rcpt[i]) && address_is(work_address(w, &w->rcpt[i]), c->value))
+		if (work_is_open(&w->rcpt[i]) && address_is(work_address(w, &w->rcpt[i]), c->value))
 			return true;
 	return false;
 }
@@ -88,7 +83,7 @@ static bool by_recipient(const struct condition *c, const struct work *w)
 static bool by_domain(const struct condition *c, const struct work *w)
 {
 	for (uint32_t i = 0; i < w->rcpts; i++)
-		if (rcpt_open(&w->rcpt[i]) && slice_case_eq(addr_domain_of(work_address(w, &w->rcpt[i])), c->value))
+		if (work_is_open(&w->rcpt[i]) && slice_case_eq(addr_domain_of(work_address(w, &w->rcpt[i])), c->value))
 			return true;
 	return false;
 }
@@ -103,7 +98,7 @@ static bool by_host(const struct condition *c, const struct work *w)
 {
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		const struct work_rcpt *r = &w->rcpt[i];
-		if (!rcpt_open(r))
+		if (!work_is_open(r))
 			continue;
 		struct target t;
 		struct slice rest = slice_make(r->target, r->target_octets);
@@ -119,7 +114,7 @@ static bool by_host(const struct condition *c, const struct work *w)
 static bool by_reason(const struct condition *c, const struct work *w)
 {
 	for (uint32_t i = 0; i < w->rcpts; i++)
-		if (rcpt_open(&w->rcpt[i]) && contains(slice_str(w->rcpt[i].text), c->value))
+		if (work_is_open(&w->rcpt[i]) && contains(slice_str(w->rcpt[i].text), c->value))
 			return true;
 	return w->state.held && contains(w->state.hold_reason, c->value);
 }

@@ -29,7 +29,6 @@ MUST_CHECK int selection_span(int64_t *sec, struct slice s);
 extern const char selection_keys[];
 
 /* What rows and conditions say of a message. */
-bool rcpt_open(const struct work_rcpt *r);
 const char *class_name(enum envelope_class class);
 const char *message_state(const struct work *w, bool busy);
 /* "smtp" and the like, and where to; NULL while route was not asked. */

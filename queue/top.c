@@ -172,7 +172,7 @@ static void top_more(struct caller *c)
 	bool own, end = false;
 	while (walk_next(c, true, &w, &own, &end)) {
 		for (uint32_t i = 0; i < w->rcpts; i++)
-			if (rcpt_open(&w->rcpt[i]))
+			if (work_is_open(&w->rcpt[i]))
 				count(sum_of(c->top, key_of(c->top, w, &w->rcpt[i])), w, &w->rcpt[i]);
 		if (own)
 			work_free(c->q, w);

@@ -25,15 +25,6 @@ static bool retry(struct caller *c, struct message *m)
 	return true;
 }
 
-/* Write what W's hold is now as a STATE. */
-static void write_state(struct queue *q, struct work *w)
-{
-	struct buf b = BUF_INIT((size_t)64 << 20);
-	work_state(&b, w, queue_now_sec());
-	queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
-	buf_free(&b);
-}
-
 static bool release(struct caller *c, struct message *m)
 {
 	struct err e;
@@ -43,7 +34,7 @@ static bool release(struct caller *c, struct message *m)
 	LOG(EV_queue_released, w->job.id, F_SLICE("reason", w->state.hold_reason));
 	w->state.held = false;
 	w->state.hold_reason = slice_make("", 0); /* somebody looked at it: see backscatter() */
-	write_state(c->q, w);
+	hold_write(c->q, w);
 	m->flags &= (unsigned char)~MESSAGE_HELD;
 	index_wait(&c->q->index, m, (uint32_t)queue_now_sec());
 	work_free(c->q, w);
@@ -74,13 +65,16 @@ static bool hold(struct caller *c, struct message *m)
 {
 	struct err e;
 	if (m->work) {
-		m->work->cancelled = set_hold(c, m->work);
-		return m->work->cancelled;
+		if (!set_hold(c, m->work))
+			return false;
+		m->work->cancelled = true;
+		hold_write(c->q, m->work);
+		return true;
 	}
 	struct work *w = work_load(c->q, m, false, &e);
 	bool ok = w && set_hold(c, w);
 	if (ok) {
-		write_state(c->q, w);
+		hold_write(c->q, w);
 		m->flags |= MESSAGE_HELD;
 		index_stop_waiting(&c->q->index, m);
 		if (c->until_sec)
@@ -95,11 +89,15 @@ static bool delete(struct caller *c, struct message *m)
 {
 	char id[ID_LEN + 1] = {0};
 	memcpy(id, m->id, ID_LEN);
+	struct work *w = m->work;
 	LOG(EV_queue_deleted, id);
-	if (m->work)
-		m->work->cancelled = m->work->delete_then = true;
-	else
-		queue_finish(c->q, m, false);
+	if (w)
+		w->gone = *m;
+	queue_finish(c->q, m, false);
+	if (w) { /* what is under way ends, and nothing comes of it */
+		w->m = &w->gone;
+		w->cancelled = w->deleted = true;
+	}
 	return true;
 }
 
@@ -127,7 +125,8 @@ static void result(struct caller *c)
 	struct buf b = BUF_INIT(1000);
 	char text[200];
 	unsigned failed = c->unknown + (c->sel.ids.p ? c->matched - c->done : 0);
-	queue_commit(c->q); /* what an operator was told is done survives a crash */
+	attempt_end_all(c->q); /* what was bounced and had nothing under way */
+	queue_commit(c->q);    /* what an operator was told is done survives a crash */
 	pair(&b, "kind", slice_str("result"));
 	pair_number(&b, "matched", c->matched);
 	pair_number(&b, "done", c->done);

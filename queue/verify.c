@@ -114,8 +114,8 @@ static bool state_sound(struct slice payload)
 	struct fields f;
 	if (note_state_get(&s, &f, payload) < 0)
 		return false;
-	for (long long i = 0; i < s.open; i++)
-		if (note_recipient_get(&r, &f) < 0)
+	for (long long i = 0; i < s.open + s.owed; i++)
+		if (note_recipient_get(&r, &s, &f) < 0)
 			return false;
 	return fields_done(&f);
 }
@@ -123,9 +123,11 @@ static bool state_sound(struct slice payload)
 static bool result_sound(struct slice payload)
 {
 	struct fields f = {.rest = payload};
-	while (f.rest.n && !f.bad)
-		fields_take_number(&f, 0, NUMBERS_MAX);
-	return fields_done(&f);
+	struct note_done d;
+	while (f.rest.n)
+		if (note_done_get(&d, &f) < 0)
+			return false;
+	return true;
 }
 
 static bool expand_sound(struct slice payload)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "queue/priority.h"
+#include "queue/report.h"
 
 #define COPY (128u * 1024)
 #define STATE_MAX ((size_t)64 << 20)
@@ -100,8 +101,9 @@ static int apply_recipient(struct work *w, const struct note_recipient *n, struc
 	r->doubt = n->doubt;
 	free(r->address);
 	r->address = copy(n->address);
-	set_target(r, n->target, true);
-	rcpt_result(r, RCPT_OPEN, n->enhanced, n->host, n->text);
+	set_target(r, n->target, n->kind == NOTE_HOLDS);
+	r->owed = n->kind == NOTE_OPEN || n->kind == NOTE_HOLDS ? 0 : n->kind;
+	rcpt_result(r, r->owed ? RCPT_OWED : RCPT_OPEN, n->enhanced, n->host, n->text);
 	return 0;
 }
 
@@ -118,8 +120,8 @@ int work_apply_state(struct work *w, struct slice payload, struct err *e)
 		return err_set(e, E_PEER, "a STATE record breaks its grammar");
 	for (uint32_t i = 0; i < w->rcpts; i++)
 		w->rcpt[i].state = RCPT_REPLACED;
-	for (long long i = 0; i < w->state.open; i++) {
-		if (note_recipient_get(&n, &f) < 0 || n.number <= last)
+	for (long long i = 0; i < w->state.open + w->state.owed; i++) {
+		if (note_recipient_get(&n, &w->state, &f) < 0 || n.number <= last)
 			return err_set(e, E_PEER, "a STATE record breaks its grammar");
 		int rc = apply_recipient(w, &n, e);
 		if (rc < 0)
@@ -186,42 +188,62 @@ int work_apply_note(struct work *w, enum record_kind kind, struct slice payload,
 	struct fields f = {.rest = payload};
 	if (kind == RECORD_EXPAND)
 		return apply_expand(w, payload, e);
-	while (f.rest.n && !f.bad) {
-		struct work_rcpt *r = work_find(w, fields_take_number(&f, 0, NUMBERS_MAX));
-		if (r && !f.bad)
+	while (f.rest.n) {
+		struct note_done d;
+		if (note_done_get(&d, &f) < 0)
+			return err_set(e, E_PEER, "a RESULT record breaks its grammar");
+		struct work_rcpt *r = work_find(w, d.number);
+		if (r && d.kind) {
+			r->owed = d.kind;
+			rcpt_result(r, RCPT_OWED, d.enhanced, d.host, d.text);
+		} else if (r) {
 			r->state = RCPT_REPLACED;
+		}
 	}
-	return f.bad ? err_set(e, E_PEER, "a RESULT record breaks its grammar") : 0;
+	return 0;
 }
 
-static bool is_open(const struct work_rcpt *r)
+bool work_is_open(const struct work_rcpt *r)
 {
-	return r->state != RCPT_DONE && r->state != RCPT_REPLACED && r->state != RCPT_FAILED;
+	return r->state != RCPT_DONE && r->state != RCPT_OWED && r->state != RCPT_REPLACED && r->state != RCPT_FAILED;
 }
 
-static void put_open(struct buf *b, const struct work_rcpt *r)
+/* What a STATE says of R, or 0: nothing. */
+static enum note_kind kind_of(const struct work *w, const struct work_rcpt *r, bool told)
 {
+	if (work_is_open(r))
+		return r->target_holds ? NOTE_HOLDS : NOTE_OPEN;
+	return told ? 0 : report_owed(w, r);
+}
+
+static void put_recipient(struct buf *b, const struct work_rcpt *r, enum note_kind kind)
+{
+	bool open = work_is_open(r);
 	struct note_recipient n = {
-		.number = r->number, .origin = r->origin, .doubt = r->doubt || r->state == RCPT_SENT || r->state == RCPT_UNKNOWN,
-		.address = slice_str(r->address), .target = r->target_holds ? slice_make(r->target, r->target_octets) : slice_make(NULL, 0),
+		.number = r->number, .kind = kind, .origin = r->origin, .doubt = open && (r->doubt || r->state == RCPT_SENT || r->state == RCPT_UNKNOWN),
+		.address = slice_str(r->address), .target = open ? slice_make(r->target, r->target_octets) : slice_make(NULL, 0),
 		.host = slice_str(r->host), .text = slice_str(r->text)};
 	memcpy(n.enhanced, r->enhanced, sizeof n.enhanced);
 	note_recipient_put(b, &n);
 }
 
-void work_state(struct buf *b, struct work *w, int64_t next_sec)
+void work_state(struct buf *b, struct work *w, int64_t next_sec, bool told)
 {
 	struct note_state s = w->state;
 	s.attempts = w->m->attempts;
 	s.next_sec = next_sec;
 	s.next_number = w->next_number;
-	s.open = 0;
-	for (uint32_t i = 0; i < w->rcpts; i++)
-		s.open += is_open(&w->rcpt[i]);
+	s.open = s.owed = 0;
+	for (uint32_t i = 0; i < w->rcpts; i++) {
+		s.open += work_is_open(&w->rcpt[i]);
+		s.owed += !work_is_open(&w->rcpt[i]) && kind_of(w, &w->rcpt[i], told);
+	}
 	note_state_put(b, &s);
-	for (uint32_t i = 0; i < w->rcpts; i++)
-		if (is_open(&w->rcpt[i]))
-			put_open(b, &w->rcpt[i]);
+	for (uint32_t i = 0; i < w->rcpts; i++) {
+		enum note_kind kind = kind_of(w, &w->rcpt[i], told);
+		if (kind)
+			put_recipient(b, &w->rcpt[i], kind);
+	}
 }
 
 /* N octets of the record into a sealed memfd. */

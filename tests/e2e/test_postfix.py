@@ -89,11 +89,14 @@ def test_smarthost_away(suite, smarthost):
     failing = suite.json("queue", "status")["destinations"]
     assert [(d["name"], d["agent"]) for d in failing] == [(f"127.0.0.1:{dead}", "smtp")]
     assert len(suite.events("remote-failed")) <= 4  # after the second it was left alone
+    for host in (f"127.0.0.1:{dead}", "127.0.0.1"):
+        assert len(suite.json("queue", "list", f"host={host}")) == 35
+    top = suite.json("queue", "top", "--by", "destination")
+    assert [(t["key"], t["messages"]) for t in top] == [(f"127.0.0.1:{dead}", 35)]
     # the administrator gives them another relay: what waits goes there
     suite.control("smtproutes", f":127.0.0.1:{smarthost.port}")
     suite.reload()
-    suite.postern("queue", "retry", "all")
-    wait_for(lambda: len(smarthost.mails("x")) == 35, 30, lambda: f"{len(smarthost.mails('x'))} are there")
+    wait_for(lambda: suite.postern("queue", "retry", "all") and len(smarthost.mails("x")) == 35, 30, lambda: f"{len(smarthost.mails('x'))} are there")
 
 
 def test_success_is_told_by_postfix(suite, far):

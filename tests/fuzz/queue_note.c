@@ -16,16 +16,31 @@ static void state(struct slice payload)
 	if (note_state_get(&s, &f, payload) < 0)
 		return;
 	note_state_put(&b, &s);
-	if (note_state_get(&again, &g, buf_slice(&b)) < 0 || g.rest.n || again.open != s.open || again.hold_then != s.hold_then)
+	if (note_state_get(&again, &g, buf_slice(&b)) < 0 || g.rest.n || again.open != s.open || again.owed != s.owed || again.unrouted != s.unrouted ||
+	    again.hold_then != s.hold_then)
 		abort();
-	for (long long i = 0; i < s.open && note_recipient_get(&r, &f) == 0; i++) {
+	for (long long i = 0; i < s.open + s.owed && note_recipient_get(&r, &s, &f) == 0; i++) {
 		buf_reset(&b);
 		note_recipient_put(&b, &r);
 		g = (struct fields){.rest = buf_slice(&b)};
-		if (note_recipient_get(&r_again, &g) < 0 || g.rest.n || !slice_eq(r.target, r_again.target) || r.number != r_again.number)
+		if (note_recipient_get(&r_again, &again, &g) < 0 || r.kind != r_again.kind || g.rest.n || !slice_eq(r.target, r_again.target) || r.number != r_again.number)
 			abort();
 	}
 	buf_free(&b);
+}
+
+static void result(struct slice payload)
+{
+	struct note_done d, again;
+	struct fields f = {.rest = payload}, g;
+	while (f.rest.n && note_done_get(&d, &f) == 0) {
+		struct buf b = BUF_INIT(4096);
+		note_done_put(&b, &d);
+		g = (struct fields){.rest = buf_slice(&b)};
+		if (note_done_get(&again, &g) < 0 || g.rest.n || again.number != d.number || again.kind != d.kind || !slice_eq(again.text, d.text))
+			abort();
+		buf_free(&b);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -36,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct target t;
 	struct prologue p;
 	state(payload);
+	result(payload);
 	if (note_expand_get(&x, &f, payload) == 0)
 		for (long long i = 0; i < x.count && target_decode(&t, &f.rest) == 0; i++)
 			;

@@ -24,6 +24,7 @@
 #include "queue/queue.h"
 
 #define MESSAGES_MOST 2000000
+#define TOLD_MOST 4096
 #define PLAIN_USER 65534
 
 /* Seen by all processes. */
@@ -33,6 +34,9 @@ struct shared {
 	unsigned attempted, answers, refused, deliveries, doubtful, damaged;
 	char recipients[64][ADDRESS_MAX + 1]; /* of the last deliveries, for small tests */
 	unsigned recipients_seen;
+	unsigned char told[2][TOLD_MOST]; /* reports that came to sender@here.test of this mark: recipients delivered; delayed */
+	char report[TOLD_MOST][ID_LEN + 1]; /* those that were counted, a copy of one in doubt once */
+	unsigned reports;
 };
 struct harness {
 	char spool[64], control[64];
@@ -121,6 +125,25 @@ static inline void record_delivery(struct shared *s, const struct delivery *d, l
 	}
 }
 
+/* What a report says of how many recipients; its last part has the header of the message that it is about. */
+static inline void read_report(struct shared *s, const char *id, int body_fd)
+{
+	for (unsigned i = 0; i < s->reports; i++)
+		if (strcmp(s->report[i], id) == 0)
+			return;
+	if (s->reports < TOLD_MOST)
+		memcpy(s->report[s->reports++], id, ID_LEN);
+	static char text[1 << 20];
+	static const char *const action[] = {"\nAction: delivered\n", "\nAction: delayed\n"};
+	ssize_t n = pread(body_fd, text, sizeof text - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	const char *subject = strstr(text, "\nSubject: ");
+	long long mark = subject ? atoll(subject + 10) : -1;
+	for (int i = 0; i < 2 && mark >= 0 && mark < TOLD_MOST; i++)
+		for (const char *at = text; (at = strstr(at, action[i])); at++)
+			s->told[i][mark]++;
+}
+
 static inline void answer_local(struct shared *s, struct question *q)
 {
 	static struct delivery d;
@@ -140,6 +163,8 @@ static inline void answer_local(struct shared *s, struct question *q)
 			.text = slice_str(bad ? "mailbox\rX-Injected: yes\nis bad" : slow ? "try later" : "delivered")};
 		memcpy(r.enhanced, bad ? "5.2.1" : slow ? "4.2.1" : "2.0.0", 6);
 		result_encode(&b, &r);
+		if (slice_eq_str(to, "sender@here.test"))
+			read_report(s, d.id, q->fds[1]);
 		if (!bad && !slow)
 			snprintf(s->recipients[s->recipients_seen++ % 64], ADDRESS_MAX + 1, "%.*s", (int)to.n, to.p);
 	}
@@ -399,6 +424,7 @@ static inline void harness_close(struct harness *h)
 }
 
 static int64_t harness_age_sec; /* how long ago the jobs made now were received */
+static const char *harness_notify = ""; /* NOTIFY of their recipients, as in struct recipient */
 
 /* A job for RCPTS from SENDER, its subject MARK; BODY_FD is shared by all that use the same. */
 static inline void job_make(struct job *job, const char *sender, const char *const *rcpts, size_t count, long long mark, int body_fd)
@@ -407,7 +433,7 @@ static inline void job_make(struct job *job, const char *sender, const char *con
 	char header[200];
 	static struct recipient r[RECIPIENTS_MAX];
 	for (size_t i = 0; i < count; i++)
-		r[i] = (struct recipient){.address = slice_str(rcpts[i])};
+		r[i] = (struct recipient){.address = slice_str(rcpts[i]), .notify = {harness_notify[0], harness_notify[0] ? harness_notify[1] : 0}};
 	*job = JOB_INIT;
 	id_make(job->id);
 	struct envelope env = {

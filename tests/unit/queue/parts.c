@@ -186,27 +186,81 @@ START_TEST(notes)
 	struct buf b = BUF_INIT(1 << 20);
 	struct note_state s = {
 		.attempts = 3, .next_sec = 1800000000, .next_number = 7, .held = true, .hold_reason = slice_str("why"), .hold_owner = slice_str("u@x"),
-		.hold_until_sec = 5, .hold_then = 'b', .told = true, .open = 1}, t;
+		.hold_until_sec = 5, .hold_then = 'b', .told = true, .unrouted = true, .open = 1, .owed = 1}, t;
 	struct note_recipient r = {
-		.number = 6, .origin = 2, .doubt = true, .address = slice_str("m@x"), .target = slice_str("anything"), .enhanced = "4.4.1",
+		.number = 6, .kind = NOTE_HOLDS, .origin = 2, .doubt = true, .address = slice_str("m@x"), .target = slice_str("anything"), .enhanced = "4.4.1",
 		.host = slice_str("h"), .text = slice_str("t \r\n")}, u;
 	struct fields f;
 	note_state_put(&b, &s);
 	note_recipient_put(&b, &r);
+	r.number = 7;
+	r.kind = NOTE_RELAYED;
+	note_recipient_put(&b, &r);
 	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
-	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:3,what comes then is not known")), E_REFUSED);
+	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:4,what comes then is not known")), E_REFUSED);
 	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:0,")), E_SYNTAX);
 	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
-	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.told && t.open == 1 && t.hold_until_sec == 5);
+	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.told && t.unrouted && t.open == 1 && t.owed == 1 && t.hold_until_sec == 5);
 	ck_assert(slice_eq_str(t.hold_reason, "why") && slice_eq_str(t.hold_owner, "u@x"));
-	ck_assert_int_eq(note_recipient_get(&u, &f), 0);
-	ck_assert(fields_done(&f) && u.number == 6 && u.origin == 2 && u.doubt && slice_eq_str(u.address, "m@x") && slice_eq_str(u.text, "t \r\n"));
+	ck_assert_int_eq(note_recipient_get(&u, &t, &f), 0);
+	ck_assert(u.number == 6 && u.kind == NOTE_HOLDS && u.origin == 2 && u.doubt && slice_eq_str(u.address, "m@x") && slice_eq_str(u.text, "t \r\n"));
+	ck_assert_int_eq(note_recipient_get(&u, &t, &f), 0);
+	ck_assert(fields_done(&f) && u.number == 7 && u.kind == NOTE_RELAYED);
 	for (size_t cut = 0; cut < b.n; cut++)
-		ck_assert(note_state_get(&t, &f, slice_upto(buf_slice(&b), cut)) < 0 || note_recipient_get(&u, &f) < 0);
+		ck_assert(note_state_get(&t, &f, slice_upto(buf_slice(&b), cut)) < 0 || note_recipient_get(&u, &t, &f) < 0 || note_recipient_get(&u, &t, &f) < 0);
+	buf_free(&b);
+}
+END_TEST
+
+/* STATEs that earlier versions wrote: without and with the mark of a delay told; a target there is one that holds. */
+static const struct {
+	const char *payload;
+	bool told;
+} earlier[] = {
+	{"1:1,1:3,2:99,1:7,1:0,0:,0:,1:0,1:-,1:2," "1:0,1:0,1:1,0:,0:,5:4.2.1,1:h,1:t," "1:5,1:0,1:0,3:m@x,1:T,0:,0:,0:,", false},
+	{"1:2,1:3,2:99,1:7,1:0,0:,0:,1:0,1:-,1:1,1:2," "1:0,1:0,1:1,0:,0:,5:4.2.1,1:h,1:t," "1:5,1:0,1:0,3:m@x,1:T,0:,0:,0:,", true},
+};
+
+START_TEST(earlier_notes)
+{
+	struct note_state s;
+	struct note_recipient r;
+	struct fields f;
+	ck_assert_int_eq(note_state_get(&s, &f, slice_str(earlier[_i].payload)), 0);
+	ck_assert(s.attempts == 3 && s.next_sec == 99 && s.told == earlier[_i].told && !s.unrouted && s.open == 2 && s.owed == 0);
+	ck_assert_int_eq(note_recipient_get(&r, &s, &f), 0);
+	ck_assert(r.number == 0 && r.kind == NOTE_OPEN && r.doubt && slice_eq_str(r.host, "h"));
+	ck_assert_int_eq(note_recipient_get(&r, &s, &f), 0);
+	ck_assert(r.number == 5 && r.kind == NOTE_HOLDS && slice_eq_str(r.target, "T") && fields_done(&f));
+}
+END_TEST
+
+/* RESULT: numbers, and with what is to be told. */
+static const struct {
+	const char *payload;
+	int numbers; /* -1: refused */
+} dones[] = {
+	{"", 0}, {"1:5,", 1}, {"1:5,2:17,", 2}, {"1:d,1:5,5:2.1.5,1:h,2:ok,", 1}, {"1:3,1:r,1:5,5:2.0.0,0:,0:,1:9,", 3}, {"1:e,1:5,0:,0:,0:,", -1}, {"1:x,", -1},
+	{"1:d,", -1}, {"1:d,1:5,5:2.1.5,1:h,", -1}, {"1:d,1:d,5:2.1.5,1:h,2:ok,", -1}, {"9:999999999,", -1}, {"1:5", -1},
+};
+
+START_TEST(results)
+{
+	struct fields f = {.rest = slice_str(dones[_i].payload)};
+	struct note_done d;
+	struct buf b = BUF_INIT(1000);
+	int n = 0, rc = 0;
+	while (f.rest.n && (rc = note_done_get(&d, &f)) == 0) {
+		note_done_put(&b, &d);
+		n++;
+	}
+	ck_assert_msg((rc < 0 ? -1 : n) == dones[_i].numbers, "%s", dones[_i].payload);
+	ck_assert(rc < 0 || slice_eq_str(buf_slice(&b), dones[_i].payload));
 	buf_free(&b);
 }
 END_TEST
 
 UNIT_MAIN("queue-parts", tcase_add_loop_test(t, crc, 0, sizeof crcs / sizeof *crcs); tcase_add_test(t, record_header); tcase_add_test(t, segment_header);
 	tcase_add_loop_test(t, next_attempt, 0, sizeof curve / sizeof *curve); tcase_add_test(t, lifetime); tcase_add_test(t, index_work);
-	tcase_add_test(t, notes); tcase_add_loop_test(t, verp, 0, sizeof verps / sizeof *verps);)
+	tcase_add_test(t, notes);
+	tcase_add_loop_test(t, earlier_notes, 0, sizeof earlier / sizeof *earlier); tcase_add_loop_test(t, results, 0, sizeof dones / sizeof *dones); tcase_add_loop_test(t, verp, 0, sizeof verps / sizeof *verps);)

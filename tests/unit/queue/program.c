@@ -206,7 +206,7 @@ static const struct selector_row {
 } selector_rows[] = {
 	{"all", 3}, {"sender=sender@here.test", 2}, {"sender=SENDER@HERE.test", 2}, {"sender=@here.test", 2}, {"sender=@ere.test", 0}, {"sender=", 1},
 	{"recipient=slow@here.test", 2}, {"recipient=@far.test", 2}, {"recipient=ok@here.test", 0}, {"domain=far.test", 2}, {"domain=test", 0},
-	{"host=far.test", 0}, {"client=192.0.2.1", 3}, {"client=client.test", 3}, {"client=192.0.2.2", 0}, {"class=outside", 3}, {"class=submission", 0},
+	{"host=far.test", 2}, {"host=here.test", 0}, {"client=192.0.2.1", 3}, {"client=client.test", 3}, {"client=192.0.2.2", 0}, {"class=outside", 3}, {"class=submission", 0},
 	{"class=inside", -1}, {"state=held", 1}, {"state=waiting", 2}, {"state=delivering", 0}, {"state=asleep", -1}, {"hold=", 1}, {"hold=PHISHED", 1}, {"hold=x", 0},
 	{"owner=anna", 0}, {"user=", 3}, {"reason=TRY later", 2}, {"reason=no program for", 2}, {"reason=phish", 1}, {"reason=other", 0}, {"reason=", -1},
 	{"older=1h", 0}, {"older=0", 3}, {"newer=1h", 3}, {"newer=2d", 3}, {"older=1w", -1}, {"older=-1", -1}, {"newer=", -1}, {"colour=red", -1}, {"id=x", -1},
@@ -297,6 +297,46 @@ START_TEST(steered_at_once)
 		ck_assert_int_eq(command(&h, rows, sizeof rows, "delete", text + 9, NULL), 0);
 		ck_assert(until(empty, &h));
 	}
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
+static bool is_busy(struct harness *h)
+{
+	return command(h, rows, sizeof rows, "list", "state=delivering", NULL) == 0 && strstr(rows, "address=u1@here.test;state=delivering;");
+}
+
+/* What an operator was told is done while the message was being delivered survives a kill before the delivery has ended. */
+static const struct busy_row {
+	const char *verb, *because;
+	int waits; /* messages there after the start */
+	bool told;
+} busy_rows[] = {{"delete", NULL, 0, false}, {"hold", "because=let me see", 1, false}, {"bounce", "because=the list is closed", 0, true}};
+
+START_TEST(steered_while_busy)
+{
+	const struct busy_row *r = &busy_rows[_i];
+	struct harness h;
+	char text[ANSWER_MAX + 1];
+	harness_open(&h, NULL);
+	h.shared->usec_each = 1000000;
+	ck_assert_int_eq(send_one(&h, "sender@here.test", (const char *[]){"u1@here.test"}, 1, 1, text), 250);
+	ck_assert(until(is_busy, &h));
+	ck_assert_int_eq(command(&h, rows, sizeof rows, r->verb, text + 9, r->because), 0);
+	ck_assert_int_eq(number_of("done"), 1);
+	queue_end(&h, SIGKILL);
+	h.shared->usec_each = 0;
+	unsigned before = h.shared->deliveries;
+	queue_start(&h);
+	ck_assert(!r->told || until(sender_told, &h));
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "list", NULL, NULL), 0);
+	ck_assert_int_eq(found(rows), r->waits);
+	ck_assert(!r->waits || strstr(rows, "state=held;hold=let me see;"));
+	for (int i = 0; i < 400 && h.shared->deliveries < before + 1; i++) /* the one that was under way */
+		usleep(5000);
+	usleep(50000);
+	ck_assert_uint_eq(h.shared->deliveries, before + 1 + r->told);
 	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
 	harness_close(&h);
 }
@@ -880,6 +920,126 @@ START_TEST(mishap_at_every_call)
 }
 END_TEST
 
+/* A message to MANY who are delivered in two windows, and one who waits; its sender asked to be told of each success and of the delay.  Whatever is cut off between, he
+ * is told of each once. */
+#define MANY 190
+
+static int offer_many(struct harness *h, long long mark, int body)
+{
+	static char name[MANY][24];
+	static const char *to[MANY + 1];
+	struct job job;
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name[i], sizeof name[i], "u%d@here.test", i);
+		to[i] = name[i];
+	}
+	to[MANY] = "slow@here.test";
+	harness_notify = "SD";
+	harness_age_sec = 120;
+	job_make(&job, "sender@here.test", to, MANY + 1, mark, body);
+	harness_age_sec = 0;
+	harness_notify = "";
+	return job_offer(h, &job);
+}
+
+static long long told_mark;
+
+static bool all_told(struct harness *h)
+{
+	return h->shared->told[0][told_mark] >= MANY && h->shared->told[1][told_mark] >= 1;
+}
+
+static bool one_waits(struct harness *h)
+{
+	return command(h, rows, sizeof rows, "list", NULL, NULL) == 0 && found(rows) == 1 && strstr(rows, "state=waiting;") && !strstr(rows, "address=u");
+}
+
+/* Until the second window (90 recipients) is under way and the first one's results are durable. */
+static void wait_half_way(struct harness *h, unsigned before)
+{
+	for (int i = 0; i < 2000 && h->shared->deliveries == before && !is_dead(h); i++)
+		usleep(1000);
+	usleep(RESULT_MSEC * 1000 + 20000);
+}
+
+static void told_once(struct harness *h, const char *what)
+{
+	bool waits = until(all_told, h) && until(one_waits, h);
+	usleep(20000);
+	if (!waits || h->shared->told[0][told_mark] != MANY || h->shared->told[1][told_mark] != 1)
+		ck_abort_msg("%s: told of %u of %d deliveries and of %u delays\n%s", what, h->shared->told[0][told_mark], MANY, h->shared->told[1][told_mark], rows);
+	ck_assert_int_eq(command(h, rows, sizeof rows, "delete", "all", NULL), 0);
+}
+
+static const char *const tell_settings[][2] = {{"queuesegment", "1048576\n"}, {"delaynotice", "60\n"}, {NULL, NULL}};
+
+START_TEST(told_after_stop)
+{
+	static const int signals[] = {SIGKILL, SIGTERM};
+	struct harness h;
+	int body = body_of(3000);
+	harness_quiet = true;
+	harness_open(&h, tell_settings);
+	h.shared->usec_each = 1500;
+	told_mark = 1;
+	int mine = offer_many(&h, 1, body);
+	wait_half_way(&h, 0);
+	ck_assert_uint_eq(h.shared->deliveries, 1);
+	queue_end(&h, signals[_i]);
+	h.shared->usec_each = 0;
+	queue_start(&h);
+	told_once(&h, _i ? "SIGTERM" : "SIGKILL");
+	/* and an orderly stop and a kill later still once */
+	queue_end(&h, SIGTERM);
+	queue_start(&h);
+	queue_end(&h, SIGKILL);
+	ck_assert_uint_eq(h.shared->told[0][1], MANY);
+	close(mine);
+	close(body);
+	harness_close(&h);
+}
+END_TEST
+
+START_TEST(told_at_every_call)
+{
+	static const enum mishap kinds[] = {KILL_BEFORE, KILL_AFTER, FAIL_ONCE};
+	struct harness h;
+	int body = body_of(3000), most = getenv("MISHAPS") ? atoi(getenv("MISHAPS")) : 12;
+	harness_quiet = true;
+	harness_open(&h, tell_settings);
+	queue_end(&h, SIGKILL);
+	for (harness_mishap.at = 1; harness_mishap.at <= most; harness_mishap.at++) {
+		char what[40];
+		told_mark = harness_mishap.at;
+		snprintf(what, sizeof what, "mishap %d at call %ld", kinds[_i], harness_mishap.at);
+		harness_mishap.what = kinds[_i];
+		harness_mishap.error = EIO;
+		harness_mishap.calls = 0;
+		h.shared->usec_each = 1200;
+		queue_start(&h);
+		unsigned before = h.shared->deliveries;
+		take_one(&h, offer_many(&h, told_mark, body), told_mark);
+		if (h.shared->acked[told_mark]) {
+			wait_half_way(&h, before);
+			usleep(100000);
+		}
+		queue_end(&h, SIGKILL);
+		harness_mishap.what = MISHAP_NONE;
+		h.shared->usec_each = 0;
+		queue_start(&h);
+		if (h.shared->acked[told_mark])
+			told_once(&h, what);
+		else
+			command(&h, rows, sizeof rows, "delete", "all", NULL);
+		queue_end(&h, SIGTERM);
+	}
+	queue_start(&h);
+	queue_end(&h, SIGTERM);
+	close(body);
+	harness_close(&h);
+}
+END_TEST
+
 /* By hand (tests/crash/calls does more): SIGKILL at the Nth call of every kind, injected by strace (KILL_CALL=sendmsg:3). */
 START_TEST(killed_at_call)
 {
@@ -1053,6 +1213,6 @@ END_TEST
 
 UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("SCALE")) { tcase_set_timeout(t, 3600); tcase_add_test(t, scaled); } else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
 	tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_test(t, steered_at_once); tcase_add_loop_test(t, hold_deadline, 0, 4); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
-	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_test(t, measured); tcase_add_test(t, scaled);
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_test(t, steered_at_once); tcase_add_loop_test(t, steered_while_busy, 0, 3); tcase_add_loop_test(t, hold_deadline, 0, 4); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
+	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_loop_test(t, told_after_stop, 0, 2); tcase_add_loop_test(t, told_at_every_call, 0, 3); tcase_add_test(t, measured); tcase_add_test(t, scaled);
 })
