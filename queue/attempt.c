@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "queue/comeback.h"
 #include "queue/priority.h"
 #include "queue/report.h"
 #include "queue/schedule.h"
@@ -196,7 +197,7 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 	m->flags &= (unsigned char)~MESSAGE_DOUBT;
 	m->flags = (unsigned char)((m->flags & ~MESSAGE_HELD) | (w->state.held ? MESSAGE_HELD : 0));
 	m->next_sec = (uint32_t)next;
-	w->state.unrouted = m->open && n->unrouted == m->open && !w->state.held;
+	w->state.unrouted = m->open && n->unrouted == m->open && !w->state.held && m->attempts < COMEBACK_ATTEMPTS;
 	m->flags = (unsigned char)((m->flags & ~MESSAGE_UNROUTED) | (w->state.unrouted ? MESSAGE_UNROUTED : 0));
 	commit_ending(q, w, false, next, report, told);
 	m->work = NULL;
@@ -204,6 +205,8 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 		next = w->state.hold_until_sec;
 	if (next)
 		index_wait(&q->index, m, (uint32_t)next);
+	if (w->state.unrouted)
+		comeback_waits(q);
 	log_ending(w, next);
 }
 

@@ -112,6 +112,16 @@ struct queue {
 	unsigned asks;
 	struct channel channel[CHANNELS];
 	struct watch in, lifeline, command;
+	struct comeback {            /* comeback.h */
+		bool any;               /* some message may wait for the directory alone */
+		bool lap, again;        /* none was found since the index was at its end; some came meanwhile */
+		uint32_t cursor;
+		unsigned rate;          /* messages a second; 0: one now and then */
+		unsigned left;          /* to be found now */
+		unsigned out;           /* let go and without an answer yet */
+		unsigned routed, stuck, silent; /* answers since the last look; looks without any */
+		int64_t next_msec, looked_msec, probe_msec;
+	} comeback;
 	int64_t commit_at;           /* notes are pending since; 0: none */
 	bool urgent;                 /* somebody waits for the commit */
 	bool in_closed, stopping;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "queue/comeback.h"
 #include "queue/export.h"
 
 #define SPARES 2
@@ -279,6 +280,8 @@ static void begin_waiting(struct queue *q, bool doubt)
 			settle_notes(q, m);
 		if (!(m->flags & MESSAGE_HELD) || m->next_sec)
 			index_wait(&q->index, m, m->next_sec);
+		if (m->flags & MESSAGE_UNROUTED)
+			comeback_waits(q);
 	}
 }
 

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/addr.h"
 #include "queue/call.h"
+#include "queue/comeback.h"
 #include "queue/dispatch.h"
 #include "queue/priority.h"
 
@@ -93,6 +95,8 @@ static void routed(struct queue *q, struct work *w, uint32_t at, struct slice an
 		rcpt_result(r, RCPT_DEFERRED, first.enhanced, slice_make(NULL, 0), first.text);
 		return;
 	}
+	if (n > 0 && (first.agent == AGENT_LOCAL || control_is_local(program_control(), addr_domain_of(work_address(w, r)))))
+		comeback_alive(q);
 	if (n > 0) {
 		free(r->target);
 		r->target = NULL;
@@ -128,6 +132,9 @@ static void question_ended(struct call *c, const char *why, struct slice answer)
 		unrouted(&w->rcpt[at], why);
 	else
 		routed(q, w, at, answer);
+	if (w->state.unrouted)
+		comeback_answered(q, !w->rcpt[at].unrouted);
+	w->state.unrouted = false;
 	window_answered(q, w);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "queue/comeback.h"
 #include "queue/priority.h"
 
 #define STOP_MSEC 10000
@@ -80,9 +81,10 @@ static int sleep_msec(const struct queue *q, bool busy)
 		return 0;
 	if (q->commit_at)
 		most = deadline_left(q->commit_at);
-	int64_t pause = dispatch_pause(q);
-	if (pause && deadline_left(pause) < most)
-		most = deadline_left(pause);
+	const int64_t pauses[] = {dispatch_pause(q), comeback_next(q)};
+	for (int i = 0; i < 2; i++)
+		if (pauses[i] && deadline_left(pauses[i]) < most)
+			most = deadline_left(pauses[i]);
 	if (m && attempt_may_load(q)) {
 		int64_t due = (int64_t)m->next_sec * 1000 - clock_wall_usec() / 1000;
 		most = due < most ? (due > 0 ? due : 0) : most;
@@ -103,6 +105,7 @@ static void round_of(struct queue *q, bool *busy)
 	loop_round(&q->loop, sleep_msec(q, *busy));
 	if (!q->stopping)
 		attempt_due(q);
+	comeback_tend(q);
 	space_tend(q);
 	dispatch(q);
 	attempt_end_all(q);

@@ -7,7 +7,7 @@
 #define OLD_SEC 86400
 
 struct counted {
-	long long held, busy, fresh, waiting_rcpts;
+	long long held, busy, fresh, waiting_rcpts, unrouted;
 	int64_t oldest_sec, next_sec;
 };
 
@@ -21,6 +21,7 @@ static struct counted count_all(const struct index *x)
 			continue;
 		n.held += (m->flags & MESSAGE_HELD) != 0;
 		n.busy += m->work != NULL;
+		n.unrouted += (m->flags & MESSAGE_UNROUTED) != 0;
 		n.fresh += !m->attempts && !(m->flags & MESSAGE_HELD);
 		n.waiting_rcpts += m->open;
 		if (!oldest || memcmp(m->id, oldest, ID_LEN) < 0)
@@ -111,6 +112,11 @@ static bool send_problems(struct caller *c, const struct counted *n)
 	if (q->counts.alarms) {
 		snprintf(text, sizeof text, "%llu writes or syncs of the log have failed since the start: look at the disk, and at queue-alarm in the log",
 			(unsigned long long)q->counts.alarms);
+		if (!send_problem(c, text))
+			return false;
+	}
+	if (n->unrouted) {
+		snprintf(text, sizeof text, "%lld messages wait because the directory gives no answer: they are tried by themselves when it does", n->unrouted);
 		if (!send_problem(c, text))
 			return false;
 	}
