@@ -13,7 +13,7 @@ static const char *const header_names[] = {"whole", "one copy", "damaged", "unkn
 
 static const char *use_of(const struct verify_segment *g)
 {
-	return g->half_made ? "half made" : g->header == VERIFY_HEADER_VERSION ? "unknown" : g->seq == 0 ? "spare" : g->record_octets ? "records" : "empty";
+	return g->header == VERIFY_HEADER_VERSION ? "unknown" : g->seq == 0 ? "spare" : g->record_octets ? "records" : "empty";
 }
 
 /* --bytes: sixteen octets a line, a run of zero lines as one "*". */

@@ -200,6 +200,19 @@ static int write_group(struct store *s, const struct store_record *group, size_t
 	return s->broken ? E_SYS : rc;
 }
 
+/* A write that fails is told by the commit. */
+int log_seal(struct store *s, uint32_t seq, uint64_t end, struct err *e)
+{
+	static const char nobody[] = "0000000000000";
+	unsigned char p[SEAL_OCTETS];
+	const struct store_record r = {.kind = RECORD_VOID, .id = nobody, .piece[0] = {.p = p, .n = sizeof p}, .pieces = 1};
+	size_t first = s->count;
+	put32(p, seq);
+	put32(p + 4, (uint32_t)(end / LOG_BLOCK));
+	int rc = note_pending(s, &r, 1, false, e);
+	return rc < 0 ? rc : write_group(s, &r, first, 1, e) < 0 && !s->broken ? E_SYS : 0;
+}
+
 static size_t group_end(const struct store *s, size_t first)
 {
 	size_t i = first + 1;

@@ -6,6 +6,7 @@
 #include "queue/segment.h"
 
 #define LOG_BUFFER (4u << 20) /* octets of a batch in memory; larger ones are written in several pieces before the one sync */
+#define SEAL_OCTETS 8u /* payload of RECORD_VOID at the beginning of a segment: sequence of the one before it, and its end in blocks */
 #define KEEP_MAX ((size_t)256 << 20) /* notes waiting for a segment that can be written */
 
 /* A record that was added and is not yet durable. */
@@ -22,7 +23,6 @@ struct pending {
 /* Whoever only looks (verify.h) hears of all that start-up sees and makes of it. */
 struct log_watch {
 	void *ctx;
-	void (*half_made)(void *ctx, const struct segment *g); /* no header, no record */
 	void (*record)(void *ctx, const struct segment *g, const struct record_header *h, uint64_t at, bool whole);
 	void (*damage)(void *ctx, const struct segment *g, uint64_t at, uint64_t octets, const char *id);
 	void (*torn)(void *ctx, const struct segment *g, unsigned damaged, uint64_t octets); /* the last DAMAGED of them are a write cut off */
@@ -74,6 +74,8 @@ MUST_CHECK int log_scan(struct store *s, struct store_report *report, struct err
 
 /* Note in G that a record of this kind stands in it. */
 MUST_CHECK int log_pin(struct store *s, struct segment *g, enum record_kind kind, uint32_t target, struct err *e);
+/* Add the seal of a segment that was full up to END. */
+MUST_CHECK int log_seal(struct store *s, uint32_t seq, uint64_t end, struct err *e);
 /* Make the current segment have room for OCTETS more, with a new one if need be; commits what is pending in the old one. */
 MUST_CHECK int log_roll(struct store *s, uint64_t octets, struct err *e);
 /* A new current segment with room for OCTETS.  Nothing may be pending in the old one. */

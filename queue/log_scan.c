@@ -25,11 +25,12 @@ struct reading {
 	struct store_report *report;
 	uint64_t end;        /* behind the last record or damage */
 	uint32_t last_batch;
-	struct {
+	struct last_bad {
 		uint32_t batch;
 		uint64_t octets;
 		unsigned damaged;
 	} last_bad;          /* damage in the newest batch seen: torn, if no later batch follows */
+	unsigned elsewhere;  /* damage found in other segments than that which is being read */
 };
 
 const unsigned char *scan_octets(struct scan *c, uint64_t at, size_t n, struct err *e)
@@ -109,7 +110,7 @@ static void report_damage(struct reading *r, uint64_t at, uint64_t octets, const
 	struct store_report *p = r->report;
 	if (p->damaged < sizeof p->damage / sizeof *p->damage) {
 		struct store_damage *d = &p->damage[p->damaged];
-		*d = (struct store_damage){.seq = r->c.g->seq, .offset = at, .octets = octets};
+		*d = (struct store_damage){.seq = r->c.g->seq, .number = r->c.g->number, .offset = at, .octets = octets};
 		if (id)
 			memcpy(d->id, id, ID_LEN);
 	}
@@ -139,6 +140,23 @@ static struct store_at bound_of(const struct store_found *f)
 	return f->payload.n == 8 ? (struct store_at){get32(p), get32(p + 4)} : f->at;
 }
 
+/* A seal: the segment SEQ was full up to END when this one was begun.  What is missing there was durable and is not what it was. */
+static void check_seal(struct reading *r, struct slice payload)
+{
+	const unsigned char *p = (const unsigned char *)payload.p;
+	struct segment *here = r->c.g, *g = payload.n == SEAL_OCTETS ? segment_of(&r->c.s->seg, get32(p)) : NULL;
+	uint64_t end = g ? (uint64_t)get32(p + 4) * LOG_BLOCK : 0;
+	if (!g || g == here || g->seq > here->seq || g->end >= end)
+		return;
+	const struct last_bad kept = r->last_bad;
+	r->c.g = g;
+	report_damage(r, g->end, end - g->end, NULL, UINT32_MAX);
+	g->damaged = true;
+	r->elsewhere++;
+	r->c.g = here;
+	r->last_bad = kept;
+}
+
 static void group_report(struct reading *r)
 {
 	struct group *g = &r->group;
@@ -151,6 +169,8 @@ static void group_report(struct reading *r)
 			f->bound = bound_of(f);
 		r->report->clean = f->kind == RECORD_CLEAN;
 		r->report->records++;
+		if (f->kind == RECORD_VOID)
+			check_seal(r, f->payload);
 		if (f->kind != RECORD_MESSAGE && log_pin(s, r->c.g, f->kind, f->target, NULL) < 0)
 			r->c.g->evacuate = true;
 		s->o.on.found(s->o.on.ctx, f);
@@ -246,7 +266,7 @@ static void read_segment(struct reading *r)
 	r->c.g->batch = r->last_batch;
 }
 
-/* Neither copy of the header is whole: its records say who it is.  Nothing in it: a file that a crash left half made. */
+/* Neither copy of the header is whole: its records say who it is.  None there: all of it is lost, as a file gets its name after its header. */
 static int name_segment(struct reading *r, struct segment *g, struct err *e)
 {
 	struct record_header h;
@@ -255,9 +275,10 @@ static int name_segment(struct reading *r, struct segment *g, struct err *e)
 	uint64_t at = scan_next(&r->c, LOG_BLOCK);
 	bool found = at < g->size && scan_header(&r->c, &h, at, NULL) && !segment_of(&r->c.s->seg, (uint32_t)h.seq);
 	if (!found) {
-		if (r->c.s->watch)
-			r->c.s->watch->half_made(r->c.s->watch->ctx, g);
-		segment_forget(&r->c.s->seg, g, !r->c.s->seg.look_only);
+		report_damage(r, 0, g->size > LOG_BLOCK ? g->size : LOG_BLOCK + 1, NULL, UINT32_MAX);
+		if (!r->c.s->seg.look_only)
+			return segment_put_aside(&r->c.s->seg, g, e);
+		segment_forget(&r->c.s->seg, g, false);
 		return 0;
 	}
 	segments_remove(&r->c.s->seg, g);
@@ -307,11 +328,12 @@ int log_scan(struct store *s, struct store_report *report, struct err *e)
 		rc = name_segment(&r, s->seg.of[0], e);
 	for (size_t i = 0; i < s->seg.count && rc == 0; i++) {
 		unsigned damaged = report->damaged;
+		r.elsewhere = 0;
 		r.c.g = s->seg.of[i];
 		read_segment(&r);
 		if (is_newest(s, i))
 			forgive_torn(&r);
-		s->seg.of[i]->damaged |= report->damaged > damaged;
+		s->seg.of[i]->damaged |= report->damaged > damaged + r.elsewhere;
 	}
 	report->segments = (unsigned)s->seg.count;
 	report->spares = s->seg.spares;

@@ -207,7 +207,11 @@ int log_roll(struct store *s, uint64_t octets, struct err *e)
 	if (s->cur && block_up(s->base + s->used + octets) <= s->cur->size)
 		return 0;
 	int rc = s->cur && s->count ? store_commit(s, e) : 0;
-	return rc < 0 ? rc : log_begin(s, octets, e);
+	uint32_t seq = s->cur ? s->cur->seq : 0;
+	uint64_t end = s->cur ? s->cur->end : 0;
+	if (rc == 0)
+		rc = log_begin(s, octets + (seq ? record_size(SEAL_OCTETS) : 0), e);
+	return rc < 0 || !seq ? rc : log_seal(s, seq, end, e);
 }
 
 int store_room(struct store *s, uint64_t octets, struct err *e)

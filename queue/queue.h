@@ -127,6 +127,7 @@ struct queue {
 	bool in_closed, stopping;
 	struct counts {
 		uint64_t accepted, refused, delivered, deferred, bounced, commits, alarms;
+		unsigned damaged;       /* places of the log that the start could not read */
 	} counts;
 };
 

@@ -24,7 +24,7 @@ enum record_kind {
 	RECORD_EXPAND = 'X',  /* a recipient became several */
 	RECORD_FINISH = 'F',  /* the message is dead: its copies before the place in the payload (sequence, offset: 8 octets) */
 	RECORD_CLEAN = 'C',   /* orderly stop: no delivery was in hand */
-	RECORD_VOID = 'V',    /* nothing; space that was promised and not used */
+	RECORD_VOID = 'V',    /* nothing that speaks of a message; with a payload the seal of the segment before (log.h) */
 };
 
 #define RECORD_MORE 1 /* flag: the next record belongs to this one, and neither counts without the other */

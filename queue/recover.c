@@ -1,5 +1,6 @@
 /* Start-up and the store's questions: see queue.h.  The index is built from the records in the order of the log; notes after a message's last STATE are
  * kept aside and become one STATE at the end, so that while the queue runs a STATE is all that is known. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/log.h"
@@ -231,12 +232,20 @@ void recover_handlers(struct store_handlers *on, struct queue *q)
 		.ctx = q, .found = found, .placed = placed, .dropped = dropped, .wanted = wanted, .moving = moving, .alarm = alarm_log};
 }
 
+/* The file is called damaged.* as soon as its sound messages were moved. */
+static void log_place(const struct store_damage *d)
+{
+	char file[24], kept[24];
+	snprintf(file, sizeof file, "segment.%08x", d->number);
+	snprintf(kept, sizeof kept, "damaged.%08x", d->number);
+	LOG(EV_queue_damage, d->id, F_STR("file", file), F_NUM("offset", d->offset), F_NUM("octets", d->octets), F_NUM("segment", d->seq), F_STR("kept", kept));
+}
+
 static void log_damage(const struct store_report *r)
 {
 	unsigned named = sizeof r->damage / sizeof *r->damage;
 	for (unsigned i = 0; i < r->damaged && i < named; i++)
-		LOG(EV_queue_damage, r->damage[i].id, F_NUM("segment", r->damage[i].seq), F_NUM("offset", r->damage[i].offset),
-			F_NUM("octets", r->damage[i].octets));
+		log_place(&r->damage[i]);
 }
 
 static int apply_notes(struct work *w, const struct replay *notes, struct err *e)
@@ -297,7 +306,8 @@ int recover_open(struct queue *q, uint64_t segment_octets, struct err *e)
 	log_damage(&report);
 	LOG(EV_queue_recovered, NULL, F_NUM("messages", q->index.count), F_NUM("segments", report.segments), F_NUM("records", report.records),
 		F_NUM("octets", report.octets), F_NUM("torn", report.torn_octets), F_NUM("damaged", report.damaged), F_NUM("clean", report.clean));
-	begin_waiting(q, !report.clean && report.records > 0);
+	q->counts.damaged = report.damaged;
+	begin_waiting(q, (!report.clean || report.damaged) && report.records > 0);
 	rc = store_commit(q->store, e);
 	/* The first segment is written with zeros now, not while the first client waits; a full disk is said with each refusal. */
 	if (store_room(q->store, 1, &space) < 0)

@@ -1,6 +1,6 @@
 /* Segment files: see segment.h.  The folder is the spool's own; what stands in its files is checked all the same.
  *
- * Order that a crash must find (postern-queue(5)): a new file is allocated, written with zeros, given its header and synced, then the folder is synced,
+ * Order that a crash must find (postern-queue(5)): a new file is allocated, written with zeros, given its header and synced, then its name, then the folder is synced,
  * and only then does a record go into it.  A segment is emptied by a header with sequence 0, synced before anything else is emptied. */
 #include "queue/segment.h"
 
@@ -64,9 +64,14 @@ int segment_pread(const struct segments *all, const struct segment *g, void *p, 
 	return 0;
 }
 
-static void name_of(char name[24], uint32_t number)
+static void name_of(char name[24], const char *what, uint32_t number)
 {
-	snprintf(name, 24, "segment.%08x", number);
+	snprintf(name, 24, "%s.%08x", what, number);
+}
+
+static void file_of(char name[24], const struct segment *g)
+{
+	name_of(name, g->fresh ? "new" : "segment", g->number);
 }
 
 struct segment *segment_of(const struct segments *all, uint32_t seq)
@@ -165,14 +170,29 @@ static int open_one(struct segments *all, const char *name, uint32_t number, str
 	return segments_insert(all, g, e);
 }
 
-bool segment_number(uint32_t *number, const char *name)
+static bool number_of(uint32_t *number, const char *what, const char *name)
 {
 	char canonical[24];
-	if (strncmp(name, "segment.", 8) != 0 || strlen(name) != 16)
+	const char *dot = strchr(name, '.');
+	if (!dot || strlen(dot) != 9)
 		return false;
-	*number = (uint32_t)strtoul(name + 8, NULL, 16);
-	name_of(canonical, *number);
+	*number = (uint32_t)strtoul(dot + 1, NULL, 16);
+	name_of(canonical, what, *number);
 	return strcmp(canonical, name) == 0;
+}
+
+bool segment_number(uint32_t *number, const char *name)
+{
+	return number_of(number, "segment", name);
+}
+
+/* One that a crash left half made: nothing was ever in it. */
+static void remove_new(struct segments *all, const char *name, uint32_t number)
+{
+	if (number >= all->next_number)
+		all->next_number = number + 1;
+	if (!all->look_only && unlinkat(all->dir_fd, name, 0) < 0)
+		errno = 0; /* its number is not used again */
 }
 
 int segments_open(struct segments *all, struct err *e)
@@ -187,6 +207,8 @@ int segments_open(struct segments *all, struct err *e)
 	for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
 		if (segment_number(&number, entry->d_name))
 			rc = open_one(all, entry->d_name, number, e);
+		else if (number_of(&number, "new", entry->d_name))
+			remove_new(all, entry->d_name, number);
 	closedir(d);
 	return rc;
 }
@@ -212,7 +234,8 @@ struct segment *segment_create(struct segments *all, uint64_t size, struct err *
 	}
 	g->number = all->next_number++;
 	g->size = size;
-	name_of(name, g->number);
+	g->fresh = true;
+	file_of(name, g);
 	g->fd = all->sys->create(all->dir_fd, name);
 	if (g->fd < 0 || all->sys->allocate(g->fd, (off_t)size) < 0) {
 		err_sys(e, "make %s", name);
@@ -247,6 +270,20 @@ static int write_header(struct segments *all, struct segment *g, uint32_t seq, u
 	return segment_write(all, g, block, sizeof block, 0, e);
 }
 
+/* Its name says that it has a header. */
+static int name_segment(struct segments *all, struct segment *g, struct err *e)
+{
+	char from[24], to[24];
+	if (!g->fresh)
+		return 0;
+	file_of(from, g);
+	name_of(to, "segment", g->number);
+	if (renameat(all->dir_fd, from, all->dir_fd, to) < 0)
+		return err_sys(e, "rename %s", from);
+	g->fresh = false;
+	return 0;
+}
+
 int segment_begin(struct segments *all, struct segment *g, struct err *e)
 {
 	uint64_t key = 0;
@@ -258,8 +295,13 @@ int segment_begin(struct segments *all, struct segment *g, struct err *e)
 	int rc = write_header(all, g, seq, key, e);
 	if (rc < 0)
 		return rc;
-	if (all->sys->fsync(g->fd) < 0 || all->sys->fsync(all->dir_fd) < 0)
+	if (all->sys->fsync(g->fd) < 0)
 		return err_sys(e, "sync segment.%08x", g->number);
+	rc = name_segment(all, g, e);
+	if (rc < 0)
+		return rc;
+	if (all->sys->fsync(all->dir_fd) < 0)
+		return err_sys(e, "sync the spool");
 	g->seq = seq;
 	g->key = key;
 	g->end = LOG_BLOCK;
@@ -272,19 +314,18 @@ int segment_begin(struct segments *all, struct segment *g, struct err *e)
 void segment_forget(struct segments *all, struct segment *g, bool unlink_file)
 {
 	char name[24];
-	name_of(name, g->number);
+	file_of(name, g);
 	segments_remove(all, g);
 	if (unlink_file && unlinkat(all->dir_fd, name, 0) < 0)
 		errno = 0;
 	segment_free(g);
 }
 
-/* A file with damage stays for whoever wants to look at it, under a name that start-up does not read. */
-static int put_aside(struct segments *all, struct segment *g, struct err *e)
+int segment_put_aside(struct segments *all, struct segment *g, struct err *e)
 {
 	char name[24], aside[24];
-	name_of(name, g->number);
-	snprintf(aside, sizeof aside, "damaged.%08x", g->number);
+	file_of(name, g);
+	name_of(aside, "damaged", g->number);
 	if (renameat(all->dir_fd, name, all->dir_fd, aside) < 0)
 		return err_sys(e, "rename %s", name);
 	segment_forget(all, g, false);
@@ -294,7 +335,7 @@ static int put_aside(struct segments *all, struct segment *g, struct err *e)
 int segment_retire(struct segments *all, struct segment *g, unsigned most, uint64_t size, struct err *e)
 {
 	if (g->damaged)
-		return put_aside(all, g, e);
+		return segment_put_aside(all, g, e);
 	bool reuse = !g->failed && g->size == size && all->spares < most && all->spares < sizeof all->spare / sizeof *all->spare;
 	int rc = reuse ? write_header(all, g, 0, g->key, e) : E_SYS;
 	if (rc == 0 && all->sys->fdatasync(g->fd) == 0) {

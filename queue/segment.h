@@ -11,6 +11,7 @@ struct segment {
 	uint64_t end;      /* a multiple of LOG_BLOCK: where the next batch goes */
 	uint64_t live;     /* octets of live messages in it */
 	uint64_t zeroed;   /* while it is prepared */
+	bool fresh;        /* its file is called "new.NNNNNNNN": it never had a header */
 	uint32_t batch;    /* highest that start-up saw in it */
 	uint32_t *pins;    /* older segments that its notes speak of, ascending */
 	size_t pin_count, pin_room;
@@ -32,7 +33,7 @@ struct segments {
 
 /* Is this the name of a segment file? */
 bool segment_number(uint32_t *number, const char *name);
-/* Open every segment file of the folder; spares apart.  A header that is not whole: .key is 0. */
+/* Open every segment file of the folder; spares apart; what a crash left half made is removed.  A header that is not whole: .key is 0. */
 MUST_CHECK int segments_open(struct segments *all, struct err *e);
 void segments_close(struct segments *all);
 struct segment *segment_of(const struct segments *all, uint32_t seq);
@@ -40,12 +41,15 @@ struct segment *segment_of(const struct segments *all, uint32_t seq);
 MUST_CHECK int segments_insert(struct segments *all, struct segment *g, struct err *e);
 void segments_remove(struct segments *all, struct segment *g);
 
-/* A new file of SIZE octets, space allocated, its header not yet written. */
+/* A new file of SIZE octets, space allocated, its header not yet written.  It is called "new.NNNNNNNN" until it has one, so that a segment without a header is
+ * one whose octets have changed. */
 struct segment *segment_create(struct segments *all, uint64_t size, struct err *e);
 /* Write up to MOST octets more of its zeros.  1: more to do, 0: all written, E_SYS. */
 MUST_CHECK int segment_zero(struct segments *all, struct segment *g, uint64_t most, struct err *e);
 /* Give it the next sequence and a new key, durable with its name. */
 MUST_CHECK int segment_begin(struct segments *all, struct segment *g, struct err *e);
+/* Its file stays as "damaged.NNNNNNNN", for whoever wants to look at it; forgets it.  0 or E_SYS. */
+MUST_CHECK int segment_put_aside(struct segments *all, struct segment *g, struct err *e);
 /* Durably nothing counts in it any more: it becomes a spare, or its file goes (MOST spares, or not SIZE octets). */
 MUST_CHECK int segment_retire(struct segments *all, struct segment *g, unsigned most, uint64_t size, struct err *e);
 /* Close and forget, with or without its file. */

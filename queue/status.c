@@ -105,13 +105,19 @@ static bool send_destinations(struct caller *c)
 static bool send_problems(struct caller *c, const struct counted *n)
 {
 	const struct queue *q = c->q;
-	char text[300];
+	char text[400];
 	int64_t age = queue_now_sec() - n->oldest_sec;
 	if (q->space.full && !send_problem(c, "the disk is nearly full (control/queuereserve, or inodes): new mail is answered 452 until there is space; deliveries go on"))
 		return false;
 	if (q->counts.alarms) {
 		snprintf(text, sizeof text, "%llu writes or syncs of the log have failed since the start: look at the disk, and at queue-alarm in the log",
 			(unsigned long long)q->counts.alarms);
+		if (!send_problem(c, text))
+			return false;
+	}
+	if (q->counts.damaged) {
+		snprintf(text, sizeof text, "%u places in the log could not be read at the start; queue-damage in the log of this start names file, octets and, where known, messages. "
+			"Look at the disk; messages with queue-accepted and no queue-done that are not in the list are lost: have them sent again", q->counts.damaged);
 		if (!send_problem(c, text))
 			return false;
 	}

@@ -94,7 +94,7 @@ struct store_report {
 	uint64_t torn_octets;         /* of the batch that a crash cut off; never acknowledged */
 	unsigned damaged;             /* other places that could not be read */
 	struct store_damage {
-		uint32_t seq;
+		uint32_t seq, number;     /* of the segment; of its file */
 		uint64_t offset, octets;
 		char id[ID_LEN + 1]; /* "" when not known */
 	} damage[16];                 /* the first of them */

@@ -239,7 +239,7 @@ static void on_damage(void *ctx, const struct segment *in, uint64_t at, uint64_t
 		return;
 	g->seq = in->seq;
 	g->unclaimed_octets += octets;
-	fault(v, g, at, octets, id, !at ? "the header of the segment is damaged" : id ? "the record's checksum is wrong" : "octets that no record claims");
+	fault(v, g, at, octets, id, !at ? (octets > LOG_BLOCK ? "neither a header nor a record can be read" : "the header of the segment is damaged") : id ? "the record's checksum is wrong" : "octets that no record claims");
 	if (v->each && !id)
 		v->each(v->ctx, g, in->fd, NULL, at, octets, false);
 }
@@ -256,13 +256,6 @@ static void on_torn(void *ctx, const struct segment *in, unsigned damaged, uint6
 	if (v->faults <= VERIFY_FAULTS)
 		v->described -= damaged;
 	v->faults -= damaged;
-}
-
-static void on_half_made(void *ctx, const struct segment *in)
-{
-	struct verify_segment *g = segment_by(ctx, in->number);
-	if (g)
-		g->half_made = true;
 }
 
 static int by_sequence(const void *a, const void *b)
@@ -288,7 +281,7 @@ static void count_messages(struct verify *v)
 static int scan(struct verify *v, struct err *e)
 {
 	struct store_report report = {0};
-	const struct log_watch watch = {v, on_half_made, on_record, on_damage, on_torn};
+	const struct log_watch watch = {v, on_record, on_damage, on_torn};
 	v->store->watch = &watch;
 	int rc = segments_open(&v->store->seg, e);
 	if (rc == 0)

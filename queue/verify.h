@@ -16,7 +16,6 @@ struct verify_segment {
 	uint32_t number, seq, version; /* seq 0: a spare */
 	uint64_t size;
 	enum verify_header header;
-	bool half_made;       /* no header and no record: a crash while it was made; start-up removes it */
 	uint64_t records[sizeof VERIFY_KINDS - 1]; /* whole ones, by kind */
 	uint64_t record_octets;
 	uint64_t live, dead;  /* messages */

@@ -3,6 +3,7 @@ import hashlib
 import os
 import pathlib
 import shutil
+import smtplib
 import struct
 import subprocess
 
@@ -100,6 +101,63 @@ def test_verify_finds_damage_and_start_keeps_the_rest(queue):
     shutil.copy(aside, spool.parent / "look" / path.name)
     again = queue.postern("queue", "verify", str(spool.parent / "look"), check=1)
     assert ids[1] in again.stdout
+
+
+def taken(suite, to):
+    """A session that a reload ends counts as not yet."""
+    try:
+        return suite.send("far@far.test", to, MESSAGE)[0] == 250
+    except (OSError, smtplib.SMTPException):
+        return False
+
+
+def spoiled(data, how):
+    """What a segment is found as, and from which octet on."""
+    half = len(data) // 2 // 4096 * 4096
+    return {"its records are zeros": (data[:4096] + bytes(len(data) - 4096), 4096), "all is zeros": (bytes(len(data)), 0), "all is noise": (os.urandom(len(data)), 0),
+            "cut off behind its header": (data[:4096], 4096), "empty": (b"", 0), "its second half is zeros": (data[:half] + bytes(len(data) - half), half),
+            "its second half is noise": (data[:half] + os.urandom(len(data) - half), half)}[how]
+
+
+@pytest.mark.parametrize("how", ["its records are zeros", "all is zeros", "all is noise", "cut off behind its header", "empty", "its second half is zeros",
+                                 "its second half is noise"])
+def test_a_whole_segment_is_damaged(queue, how):
+    """One of several: verify and the start name its file and octets, an operator is told what to do, the others' mail is delivered, and what is lost can be told."""
+    big = MESSAGE + (b"z" * 70 + b"\r\n") * 3000
+    queue.start()
+    ids = [queue.send("far@far.test", "away@campus.test", big)[1].split()[-1] for _ in range(15)]
+    wait_for(lambda: len(listed(queue)) == 15 and all(m["attempts"] == 1 and m["state"] == "waiting" for m in listed(queue)))
+    queue.stop()
+    spool = queue.state / "queue"
+    files = {p: p.read_bytes() for p in spool.glob("segment.*")}
+    where = {id: next((p, d.index(id.encode())) for p, d in files.items() if big.splitlines()[-1] + b"\n" in d and id.encode() in d) for id in ids}
+    middle = where[ids[6]][0]
+    data, damaged_from = spoiled(files[middle], how)
+    middle.write_bytes(data)
+    # a message is whole where it ends before the damage
+    lost = {id for id, (p, at) in where.items() if p == middle and at + len(big) + 2000 > damaged_from}
+    assert len(set(p for p, _ in where.values())) >= 3 and lost and len(lost) < 10
+    said = queue.json("queue", "verify", check=1)
+    assert {f["file"] for f in said["faults"]} == {middle.name} and said["messages"] == 15 - len(lost), said
+    assert any(f["offset"] >= damaged_from - 4096 for f in said["faults"])
+    queue.start()
+    assert {m["id"] for m in listed(queue)} == set(ids) - lost
+    damage = queue.events("queue-damage")
+    assert damage and {d["file"] for d in damage} == {middle.name} and all(int(d["octets"]) > 0 for d in damage)
+    status = queue.postern("queue", "status", check=0).stdout
+    assert "could not be read at the start" in status and "have them sent again" in status
+    aside = middle.with_name("damaged" + middle.name[7:])
+    wait_for(aside.exists, 20, lambda: str(sorted(spool.iterdir())))
+    assert aside.read_bytes() == data
+    queue.control("directory.ldif", LDIF + AWAY.replace("mailHost: store2.campus.test\n", ""))
+    queue.reload()
+    wait_for(lambda: queue.postern("queue", "retry", "all") and len(queue.mails("away")) == 15 - len(lost), 20)
+    wait_for(lambda: listed(queue) == [])
+    # as the status says: accepted, not done, not there
+    assert {e["id"] for e in queue.events("queue-accepted")} - {e["id"] for e in queue.events("queue-done")} == lost
+    # and mail is taken as ever
+    wait_for(lambda: taken(queue, "u2@campus.test"))
+    queue.wait_mail("u2")
 
 
 def test_a_torn_tail_is_no_fault(queue):
