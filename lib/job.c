@@ -43,6 +43,14 @@ static int open_head(struct job *job, struct err *e)
 	return job->head ? 0 : err_sys(e, "map head");
 }
 
+int job_use_head(struct job *job, struct err *e)
+{
+	int rc = envelope_decode(&job->env, &job->header, slice_make(job->head, job->head_octets), e);
+	if (rc == 0 && !slice_eq_str(job->env.id, job->id))
+		rc = err_set(e, E_PEER, "the envelope's id is not the job's");
+	return rc;
+}
+
 static int take_head(struct job *job, struct err *e)
 {
 	int rc = memfd_check(&job->head_octets, job->head_fd, HEAD_MAX, e);
@@ -53,10 +61,7 @@ static int take_head(struct job *job, struct err *e)
 	rc = open_head(job, e);
 	if (rc < 0)
 		return rc;
-	rc = envelope_decode(&job->env, &job->header, slice_make(job->head, job->head_octets), e);
-	if (rc == 0 && !slice_eq_str(job->env.id, job->id))
-		rc = err_set(e, E_PEER, "the envelope's id is not the job's");
-	return rc;
+	return job_use_head(job, e);
 }
 
 static void drop_head(struct job *job)
@@ -106,6 +111,22 @@ int job_replace_head(struct job *job, int head_fd, struct err *e)
 	close_fd(&job->head_fd);
 	job->head_fd = head_fd;
 	return take_head(job, e);
+}
+
+void *job_head_room(struct job *job, size_t octets, struct err *e)
+{
+	drop_head(job);
+	close_fd(&job->head_fd);
+	if (!octets || octets > HEAD_MAX) {
+		err_set(e, E_PEER, "the head's length makes no sense");
+		return NULL;
+	}
+	void *p = octets <= HEAD_READ_MAX ? malloc(octets) : mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	job->head = p == MAP_FAILED ? NULL : p;
+	job->head_octets = octets;
+	if (!job->head)
+		err_sys(e, "head");
+	return job->head;
 }
 
 int job_answer(const struct job *job, const char *format, ...)

@@ -29,6 +29,10 @@ MUST_CHECK int job_receive(struct job *job, int sock, int64_t deadline, struct e
 MUST_CHECK int job_send(int sock, const struct job *job, int64_t deadline, struct err *e);
 /* Replace the job's head: closes the old descriptor, frees its octets and takes HEAD_FD (then owned).  0 or E_SYS, E_PEER. */
 MUST_CHECK int job_replace_head(struct job *job, int head_fd, struct err *e);
+/* A head that is no file, for looking at a message that goes nowhere: the room for OCTETS of it, or NULL with *E; once filled, job_use_head().  .head_fd is -1. */
+void *job_head_room(struct job *job, size_t octets, struct err *e);
+/* 0 or E_SYS, E_PEER. */
+MUST_CHECK int job_use_head(struct job *job, struct err *e);
 /* Answer the session and so end the message's way in: an SMTP reply without line end, "CODE ENHANCED text".
  * Text that is not printable ASCII is replaced by "?".  0 or E_EOF (nobody waits any more), E_SYS. */
 int job_answer(const struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -267,6 +267,14 @@ static int read_memfd(struct store_reader *r, const char *name, uint64_t n, stru
 	return rc;
 }
 
+/* To be looked at: a tenth of the cost of a memfd. */
+static int look_at_head(struct work *w, struct store_reader *r, size_t octets, struct err *e)
+{
+	void *p = job_head_room(&w->job, octets, e);
+	int rc = p ? store_read_next(r, p, octets, e) : E_SYS;
+	return rc == 0 ? job_use_head(&w->job, e) : rc;
+}
+
 static int load_message(struct work *w, struct queue *q, bool body, struct err *e)
 {
 	unsigned char octets[PROLOGUE];
@@ -277,11 +285,13 @@ static int load_message(struct work *w, struct queue *q, bool body, struct err *
 		rc = store_read_next(&r, octets, sizeof octets, e);
 	if (rc == 0 && prologue_get(&p, slice_make(octets, sizeof octets)) < 0)
 		rc = err_set(e, E_PEER, "a message record breaks its grammar");
+	if (rc == 0 && !body)
+		return look_at_head(w, &r, p.head_octets, e);
 	int head = rc == 0 ? read_memfd(&r, "head", p.head_octets, e) : rc;
 	if (head < 0)
 		return head;
 	rc = job_replace_head(&w->job, head, e);
-	if (rc < 0 || !body)
+	if (rc < 0)
 		return rc;
 	w->job.body_fd = read_memfd(&r, "body", p.body_octets, e);
 	if (w->job.body_fd < 0)
