@@ -75,7 +75,12 @@ static enum delivery_mark take_results(struct work *w, struct unit *u, struct sl
 	return mark;
 }
 
-/* Whether the destination was reached: 4.4.1 for all says that it was not; nothing but deferrals and the mark, that it was too much. */
+static bool no_answer(const struct work_rcpt *r)
+{
+	return r->state == RCPT_DEFERRED && (strcmp(r->enhanced, "4.4.1") == 0 || strcmp(r->enhanced, "4.4.3") == 0);
+}
+
+/* Whether the destination was reached: 4.4.1 (no host answers) or 4.4.3 (no name server does) for all says that it was not; nothing but deferrals and the mark, that it was too much. */
 static enum reached reached(const struct work *w, const struct unit *u, enum delivery_mark mark, const char **why)
 {
 	bool any = false, called = true, taken = false;
@@ -85,7 +90,7 @@ static enum reached reached(const struct work *w, const struct unit *u, enum del
 			continue;
 		any = true;
 		taken |= r->state != RCPT_DEFERRED;
-		called &= r->state == RCPT_DEFERRED && strcmp(r->enhanced, "4.4.1") == 0;
+		called &= no_answer(r);
 		*why = r->text;
 	}
 	if (any && !taken && mark == MARK_BUSY)

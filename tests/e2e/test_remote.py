@@ -57,7 +57,8 @@ class Agent(Program):
         """A delivery by SOCK: the agent's port, or a conversation that is ready for more."""
         fields = ["0123456789abc", sender, 1, 0, len(header) + len(body), utf8, tls, ret, envid, len(rcpts)]
         for i, r in enumerate(rcpts):
-            fields += [i, netstrings(self.letter, r, destination, "", -1, -1, 0, 0, 0, "-", "", ""), r, notify, orcpt]
+            to = destination if isinstance(destination, str) else destination[i]
+            fields += [i, netstrings(self.letter, r, to, "", -1, -1, 0, 0, 0, "-", "", ""), r, notify, orcpt]
         both = [memfd(b"0:," + header), memfd(body)]
         sock.sendmsg([netstrings(*fields)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [*both, *fds]))])
         for fd in both:
@@ -388,13 +389,63 @@ def test_who_tells_of_success(suite, knows):
 
 
 def test_next_to_another_destination(remote):
-    """A queue that was taken over cannot send mail of one destination by the connection of another."""
-    server = Scripted()
-    agent = remote(server)
+    """A queue that was taken over cannot send mail of one destination by the connection of another; domains that go by one relay are one destination."""
+    server, second = Scripted(), Scripted()
+    agent = remote(server, smtproutes=f":127.0.0.1:{server.port}\nother.test:127.0.0.1:{second.port}")
     with agent.send(["x@far.test"], "far.test") as mine:
         results(mine, 1)
+        assert converse(agent, mine, ["x@third.test"], destination="third.test")[0][0][0] == "K"
+        assert len(server.sessions) == 1
         assert converse(agent, mine, ["x@other.test"], destination="other.test")[0][0][0] == "K"
-    assert len(server.sessions) == 2
+        assert converse(agent, mine, ["y@FAR.test"], destination="FAR.test")[0][0][0] == "K"
+    assert len(server.sessions) == 2 and len(second.sessions) == 1
+
+
+def test_domains_of_one_relay_in_one_delivery(remote):
+    """They go in one transaction; whose domain has another route by now waits, and nobody else."""
+    server, second = Scripted(), Scripted()
+    agent = remote(server, smtproutes=f":127.0.0.1:{server.port}\nother.test:127.0.0.1:{second.port}\nmx.test:")
+    got = agent.deliver(["a@one.test", "b@two.test", "c@other.test", "d@mx.test", "e@one.test"], ["one.test", "two.test", "other.test", "mx.test", "one.test"])
+    assert [g[:2] for g in got] == [("K", "2.0.0"), ("K", "2.0.0"), ("Z", "4.3.0"), ("Z", "4.3.0"), ("K", "2.0.0")]
+    assert len(server.sessions) == 1 and not second.sessions
+    assert [x for x in server.sessions[0].lines if x.startswith(b"RCPT")] == [b"RCPT TO:<a@one.test>\r\n", b"RCPT TO:<b@two.test>\r\n", b"RCPT TO:<e@one.test>\r\n"]
+
+
+@pytest.fixture
+def servfail():
+    """A name server that knows nothing; its port."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 0))
+
+    def serve():
+        try:
+            while True:
+                query, who = s.recvfrom(4096)
+                if not query:
+                    return
+                s.sendto(query[:2] + b"\x81\x82" + query[4:], who)
+        except OSError:
+            return
+    threading.Thread(target=serve, daemon=True).start()
+    yield s.getsockname()[1]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        end.sendto(b"", s.getsockname())
+
+
+def test_name_that_no_server_resolves(suite, servfail):
+    """A relay whose name cannot be looked up is a destination that was not reached: it is left alone after the second try."""
+    allow_relay(suite)
+    suite.control("resolver", f"127.0.0.1:{servfail}")
+    suite.control("smtproutes", ":smart.far.test")
+    suite.start()
+    with suite.smtp() as s:
+        for i in range(12):
+            s.sendmail("u1@campus.test", [f"x@d{i}.test"], MESSAGE)
+    wait_for(lambda: len([m for m in suite.json("queue", "list", "state=waiting") if m["attempts"] == 1]) == 12, 60)
+    failing = suite.json("queue", "status")["destinations"]
+    assert [d["name"] for d in failing] == ["smart.far.test:25"] and failing[0]["failures"] >= 2
+    reasons = [e["text"] for e in suite.events("queue-deferred")]
+    assert sum(r.startswith("not tried: an attempt shortly before failed") for r in reasons) >= 8, reasons
 
 
 def test_used_connection_that_serves_no_more(remote):
