@@ -1,6 +1,7 @@
 /* The beginning and the end of an attempt: see queue.h.
  *
  * The end is one group in the log: FINISH or STATE, and with it the bounce for those that failed now.  Neither counts without the other. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,12 +32,22 @@ void attempt_start(struct queue *q, struct work *w)
 	dispatch_next(q, w);
 }
 
-/* A message that cannot be read stays, says so, and is looked at again: the disk may answer better, and an operator is called. */
-static void unreadable(struct queue *q, struct message *m, const struct err *e)
+/* Nothing is wrong with the message: there are too few descriptors or too little memory just now. */
+static bool will_pass(const struct err *e)
+{
+	return e->code == E_SYS && (e->sys == EMFILE || e->sys == ENFILE || e->sys == ENOMEM);
+}
+
+void attempt_unreadable(struct queue *q, struct message *m, const struct err *e)
 {
 	char id[ID_LEN + 1] = {0};
 	memcpy(id, m->id, ID_LEN);
 	if (m->flags & MESSAGE_UNPLACED) { /* the disk does not take its last STATE: see queue_alarm */
+		index_wait(&q->index, m, (uint32_t)(queue_now_sec() + SOON_SEC));
+		return;
+	}
+	if (will_pass(e)) {
+		LOG(EV_fault, id, F_ERR(e));
 		index_wait(&q->index, m, (uint32_t)(queue_now_sec() + SOON_SEC));
 		return;
 	}
@@ -55,7 +66,7 @@ static void start_due(struct queue *q, struct message *m)
 	}
 	struct work *w = work_load(q, m, true, &e);
 	if (!w) {
-		unreadable(q, m, &e);
+		attempt_unreadable(q, m, &e);
 		return;
 	}
 	w->in_hand = true;

@@ -4,7 +4,6 @@
 #include "lib/log.h"
 #include "queue/queue.h"
 
-#define LATER_SEC 3600
 #define HOLD_GIVEN_UP 1 /* as deadline: bounce it, with .hold_reason as what the sender is told */
 
 void hold_write(struct queue *q, struct work *w)
@@ -66,8 +65,7 @@ void hold_due(struct queue *q, struct message *m)
 	struct err e;
 	struct work *w = work_load(q, m, true, &e);
 	if (!w) {
-		LOG(EV_fault, NULL, F_ERR(&e));
-		index_wait(&q->index, m, (uint32_t)(queue_now_sec() + LATER_SEC));
+		attempt_unreadable(q, m, &e);
 		return;
 	}
 	char then = w->state.hold_then ? w->state.hold_then : 'r';

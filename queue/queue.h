@@ -164,6 +164,9 @@ void rcpt_result(struct work_rcpt *r, enum rcpt_state state, const char *enhance
 void rcpt_text(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, const char *text);
 /* attempt.c: starts what is due, ends what is decided. */
 void attempt_start(struct queue *q, struct work *w);
+/* M cannot be read: it stays, says so, and is looked at again, soon where descriptors or memory were short, else in an hour: the disk may answer better, and an
+ * operator is called. */
+void attempt_unreadable(struct queue *q, struct message *m, const struct err *e);
 /* There is room for a message that has to be read back; else the next ends first. */
 bool attempt_may_load(const struct queue *q);
 void attempt_due(struct queue *q);

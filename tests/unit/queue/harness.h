@@ -37,6 +37,7 @@ struct shared {
 	unsigned char told[2][TOLD_MOST]; /* reports that came to sender@here.test of this mark: recipients delivered; delayed */
 	char report[TOLD_MOST][ID_LEN + 1]; /* those that were counted, a copy of one in doubt once */
 	unsigned reports;
+	volatile int pread_error; /* what every read of the log fails with, or 0 */
 };
 struct harness {
 	char spool[64], control[64];
@@ -257,13 +258,23 @@ static inline int mishap_allocate(int fd, off_t octets)
 	return rc;
 }
 
-static inline void mishap_arm(void)
+static struct shared *mishap_shared;
+
+static inline ssize_t mishap_pread(int fd, void *p, size_t n, off_t at)
+{
+	errno = mishap_shared->pread_error;
+	return errno ? -1 : store_sys_real.pread(fd, p, n, at);
+}
+
+static inline void mishap_arm(struct harness *h)
 {
 	static struct store_sys sys = {.pwrite = mishap_pwrite, .fdatasync = mishap_fdatasync, .fsync = mishap_fsync, .create = mishap_create,
 		.allocate = mishap_allocate};
-	sys.pread = store_sys_real.pread;
-	if (harness_mishap.what != MISHAP_NONE)
-		queue_sys = &sys;
+	static struct store_sys reads;
+	mishap_shared = h->shared;
+	reads = store_sys_real;
+	reads.pread = sys.pread = mishap_pread;
+	queue_sys = harness_mishap.what != MISHAP_NONE ? &sys : &reads;
 }
 
 static inline void queue_child(struct harness *h, int lifeline)
@@ -291,7 +302,7 @@ static inline void queue_child(struct harness *h, int lifeline)
 		high[2 + i] = fcntl(port[i], F_DUPFD, 200);
 	for (int i = 0; i < 2 + PORTS; i++)
 		dup2(high[i], 3 + i);
-	mishap_arm();
+	mishap_arm(h);
 	if (harness_mishap.trace)
 		raise(SIGSTOP);
 	_exit(queue_run(4, argv));

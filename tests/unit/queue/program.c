@@ -614,6 +614,25 @@ START_TEST(held_by_owner)
 }
 END_TEST
 
+/* No descriptor, or no memory, is left when the time of a message comes: it is tried again within seconds of there being some. */
+START_TEST(no_descriptors)
+{
+	static const int errors[] = {EMFILE, ENFILE, ENOMEM};
+	struct harness h;
+	harness_open(&h, NULL);
+	ck_assert_int_eq(send_held(&h, &hold_rows[0], "u@here.test", clock_wall_usec() / 1000000 + 1), 250);
+	ck_assert(is_held(&h));
+	h.shared->pread_error = errors[_i];
+	sleep(2);
+	ck_assert(!saw(&h, "u@here.test"));
+	h.shared->pread_error = 0;
+	ck_assert(until(first_delivered, &h));
+	ck_assert(until(empty, &h));
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
 /* Older than queuelifetime: one attempt more, then a bounce that says why. */
 START_TEST(too_old)
 {
@@ -1374,6 +1393,6 @@ END_TEST
 
 UNIT_MAIN("queue-program", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else if (getenv("SCALE")) { tcase_set_timeout(t, 3600); tcase_add_test(t, scaled); } else if (getenv("KINDS")) { tcase_set_timeout(t, 3600); tcase_add_test(t, every_kind); } else if (getenv("MEASURE")) tcase_add_test(t, measured); else {
 	tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
-	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_test(t, steered_at_once); tcase_add_loop_test(t, steered_while_busy, 0, 3); tcase_add_loop_test(t, hold_deadline, 0, 4); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
+	tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_test(t, steered_at_once); tcase_add_loop_test(t, steered_while_busy, 0, 3); tcase_add_loop_test(t, hold_deadline, 0, 4); tcase_add_loop_test(t, bounced_by_operator, 0, 2); tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, held_by_owner); tcase_add_test(t, too_old); tcase_add_loop_test(t, no_descriptors, 0, 3); tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers); tcase_add_test(t, killed_under_load);
 	tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_loop_test(t, told_after_stop, 0, 2); tcase_add_loop_test(t, told_at_every_call, 0, 3); tcase_add_test(t, measured); tcase_add_test(t, scaled); tcase_add_test(t, every_kind);
 })
