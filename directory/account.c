@@ -20,6 +20,7 @@ void account_begin(struct account *a, struct slice dn)
 	d->uid = d->mail = d->mail_host = d->message_store = d->home = d->account_status = d->reply_text = slice_make("", 0);
 	d->local = d->forward = d->reply = false;
 	d->forward_count = d->alternate_count = 0;
+	d->user_class[0] = 0;
 	a->dn = dn;
 	a->password_count = a->login_count = a->member_count = 0;
 	a->group = a->counts = a->nolocal = a->noforward = false;

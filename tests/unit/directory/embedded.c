@@ -186,6 +186,23 @@ START_TEST(object_class)
 }
 END_TEST
 
+/* Nothing of an entry stays for the one that is read next into the same place. */
+START_TEST(user_class)
+{
+	static struct account a;
+	struct embedded d;
+	struct err e;
+	struct account_defaults defaults = {0};
+	ck_assert_int_eq(embedded_load(&d, slice_str(HEAD "userClass: bulk\n\ndn: c\nuid: c\nmail: c@b\n\ndn: d\nuid: d\nmail: d@b\nuserClass: staff\n"), &defaults, &e), 0);
+	static const char *const want[][2] = {{"a", "bulk"}, {"c", ""}, {"d", "staff"}, {"a", "bulk"}};
+	for (int i = 0; i < 4; i++) {
+		ck_assert(embedded_find(&a, &d, KEY_LOGIN, slice_str(want[i][0])));
+		ck_assert_str_eq(a.entry.user_class, want[i][1]);
+	}
+	embedded_free(&d);
+}
+END_TEST
+
 #define ROWS(table) (int)(sizeof table / sizeof *table)
 UNIT_MAIN("embedded", {
 	tcase_add_loop_test(t, file, 0, ROWS(files));
@@ -193,4 +210,5 @@ UNIT_MAIN("embedded", {
 	tcase_add_test(t, many);
 	tcase_add_test(t, limits);
 	tcase_add_test(t, object_class);
+	tcase_add_test(t, user_class);
 })
