@@ -12,7 +12,7 @@ int skim_show(const struct options *o, const char *key);
 /* All that is known of one user, as the JSON text that --json prints; words for people are made from it. */
 struct known {
 	struct json_t *user;                              /* NULL: not known */
-	struct json_t *evidence, *logins, *sent, *held, *actions;
+	struct json_t *evidence, *logins, *sent, *limits, *held, *actions;
 	bool responds;                                    /* postern-respond runs */
 };
 /* cmd_skim_print.c: all of it; what to do next; the text of a member, "" where there is none. */

@@ -129,6 +129,19 @@ static void print_sent(const struct known *k)
 		puts("  nothing");
 }
 
+static void print_limits(const struct known *k)
+{
+	const json_t *j;
+	size_t i;
+	if (json_array_size(k->limits) == 0)
+		return;
+	heading("Sending limits");
+	json_array_foreach(k->limits, i, j) {
+		const char *again = json_text(j, "again");
+		line("  %-16s %lld of %lld%s%s", json_text(j, "counter"), number_of(j, "used"), number_of(j, "most"), *again ? "; reached, more from " : "", again);
+	}
+}
+
 static void print_held(const struct known *k)
 {
 	const json_t *j;
@@ -215,6 +228,7 @@ void skim_print(const struct known *k)
 	print_evidence(k);
 	print_logins(k);
 	print_sent(k);
+	print_limits(k);
 	print_held(k);
 	print_actions(k);
 	print_next(k);

@@ -127,6 +127,18 @@ static void note_user(struct known *k, const struct row *r)
 	json_object_set_new(k->user, "operator_said", json_slice(row_get(r, "operator")));
 }
 
+/* "again": when one more may be sent; null: now. */
+static json_t *limit_json(const struct row *r)
+{
+	json_t *j = json_object();
+	long long again = row_number(r, "again");
+	json_object_set_new(j, "counter", json_slice(row_get(r, "counter")));
+	json_object_set_new(j, "used", json_integer(row_number(r, "used")));
+	json_object_set_new(j, "most", json_integer(row_number(r, "most")));
+	json_object_set_new(j, "again", when_json(again > 0 ? time(NULL) + again : 0));
+	return j;
+}
+
 static void note(void *arg, const struct row *r)
 {
 	struct known *k = arg;
@@ -136,6 +148,8 @@ static void note(void *arg, const struct row *r)
 		json_array_append_new(k->evidence, texts_and_numbers(r, WORDS("rule", "text"), WORDS("points")));
 	else if (is_kind(r, "login"))
 		json_array_append_new(k->logins, texts_and_numbers(r, WORDS("ip", "country", "city", "network"), WORDS("asn")));
+	else if (is_kind(r, "limit"))
+		json_array_append_new(k->limits, limit_json(r));
 	else if (is_kind(r, "sent"))
 		json_array_append_new(k->sent, texts_and_numbers(r, WORDS(NULL), WORDS("recipients", "external", "unknown", "new", "bad")));
 }
@@ -181,6 +195,7 @@ static int print_json(const struct known *k)
 	json_object_set(k->user, "evidence", k->evidence);
 	json_object_set(k->user, "recent_logins", k->logins);
 	json_object_set(k->user, "sent", k->sent);
+	json_object_set(k->user, "limits", k->limits);
 	json_object_set(k->user, "held", k->held);
 	json_object_set(k->user, "actions", k->actions);
 	json_object_set_new(k->user, "next", json_string(text));
@@ -203,7 +218,7 @@ static void ask_others(const struct options *o, struct known *k)
 int skim_show(const struct options *o, const char *key)
 {
 	static char text[COMMAND_MAX];
-	struct known k = {NULL, json_array(), json_array(), json_array(), json_array(), json_array(), false};
+	struct known k = {NULL, json_array(), json_array(), json_array(), json_array(), json_array(), json_array(), false};
 	struct slice args[] = {slice_str("show"), slice_str(key)};
 	int code = skim_ask(o, args, 2, note, &k, text);
 	if (code && text[0])
@@ -216,7 +231,7 @@ int skim_show(const struct options *o, const char *key)
 		else
 			skim_print(&k);
 	}
-	json_t *all[] = {k.user, k.evidence, k.logins, k.sent, k.held, k.actions};
+	json_t *all[] = {k.user, k.evidence, k.logins, k.sent, k.limits, k.held, k.actions};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		json_decref(all[i]);
 	return code;

@@ -5,6 +5,7 @@
 #include "lib/netstring.h"
 #include "skim/commands_own.h"
 #include "skim/desk.h"
+#include "skim/sendlimit.h"
 
 static void pair(struct buf *b, const char *key, struct slice value)
 {
@@ -171,6 +172,24 @@ static bool sent_rows(struct caller *c, const struct user *u)
 	return ok;
 }
 
+/* Where the user stands against each limit that there is. */
+static bool limit_rows(struct caller *c, const struct user *u)
+{
+	struct sendlimit l = config_sendlimit(c->g->cfg, name_of(u), slice_str(u->class), c->now);
+	bool ok = true;
+	for (enum send_counter k = 0; ok && k < SEND_COUNTERS; k++) {
+		if (l.most[k] == 0)
+			continue;
+		pair_str(&c->row, "kind", "limit");
+		pair_str(&c->row, "counter", sendlimit_names[k]);
+		pair_number(&c->row, "used", (long long)sendlimit_used(u, k, c->now));
+		pair_number(&c->row, "most", l.most[k]);
+		pair_number(&c->row, "again", sendlimit_wait(u, &l, k, 1, c->now));
+		ok = send_row(c);
+	}
+	return ok;
+}
+
 void commands_show(struct caller *c)
 {
 	struct err e;
@@ -181,6 +200,6 @@ void commands_show(struct caller *c)
 		return;
 	}
 	engine_settle(c->g, u, c->now);
-	(void)(details(c, u) && hit_rows(c, u) && login_rows(c, u) && sent_rows(c, u));
+	(void)(details(c, u) && hit_rows(c, u) && login_rows(c, u) && limit_rows(c, u) && sent_rows(c, u));
 	command_end(c->cmd, 0, "");
 }

@@ -78,6 +78,8 @@ static int entry(struct config_reader *r, struct err *e)
 	struct slice section = r->in->section;
 	if (slice_case_starts(section, "userclass "))
 		return value_class(r, e);
+	if (slice_case_eq_str(section, "sendlimit") || slice_case_starts(section, "sendlimit "))
+		return value_sendlimit(r, e);
 	for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
 		if (slice_case_eq_str(section, entries[i].section) && (!entries[i].key || slice_case_eq_str(r->in->key, entries[i].key)))
 			return entries[i].entry(r, e);
@@ -147,6 +149,7 @@ void config_free(struct skim_config *c)
 	free(c->safe.at);
 	free(c->safe_users.at);
 	free(c->classes.at);
+	free(c->sendlimits.at);
 	free(c->nets.at);
 	free(c->asns.at);
 	free(c->travels.at);

@@ -92,6 +92,19 @@ struct userclass {
 	int64_t until; /* seconds since 1970; afterwards the class counts as any other; INT64_MAX: for ever */
 };
 
+/* Plain limits of sending (skim/sendlimit.h).  [sendlimit] is for everybody, [sendlimit class NAME] and [sendlimit user NAME] for some. */
+enum send_counter { SEND_MESSAGES_HOUR, SEND_RECIPIENTS_HOUR, SEND_MESSAGES_DAY, SEND_RECIPIENTS_DAY, SEND_COUNTERS };
+struct sendlimit {
+	long most[SEND_COUNTERS]; /* 0: no limit; in a list, -1: as for everybody */
+};
+#define SENDLIMITS_MAX 1000
+struct sendlimit_for {
+	bool user;          /* else a class */
+	struct slice name;
+	struct sendlimit limit;
+	int64_t until;      /* as of a class */
+};
+
 enum net_kind { NET_TRUSTED, NET_WEBMAIL, NET_HOSTING, NET_MOBILE, NET_ANONYMOUS };
 struct net {
 	struct ip ip;
@@ -123,6 +136,8 @@ struct skim_config {
 	struct slice test_user;
 	CONFIG_LIST(struct pattern) patterns;   /* [envelope], [headers], [body] */
 	CONFIG_LIST(struct userclass) classes;
+	struct sendlimit sendlimit;             /* of everybody */
+	CONFIG_LIST(struct sendlimit_for) sendlimits;
 	CONFIG_LIST(struct net) nets;
 	CONFIG_LIST(struct asn) asns;
 	CONFIG_LIST(struct travel) travels;
@@ -143,6 +158,8 @@ MUST_CHECK int skim_check(const struct control *c, struct err *e);
 static inline long config_number(const struct skim_config *c, enum skim_number n) { return c->number[n]; }
 /* The settings of class NAME at time NOW; never NULL. */
 const struct userclass *config_class(const struct skim_config *c, struct slice name, int64_t now);
+/* What USER, of class CLASS, may send at NOW: what is said of the user, else of the class, else of everybody, for each counter apart. */
+struct sendlimit config_sendlimit(const struct skim_config *c, struct slice user, struct slice class, int64_t now);
 bool config_safe_country(const struct skim_config *c, country cc);
 bool config_safe_user(const struct skim_config *c, struct slice user);
 /* Is USER said to be in CC at NOW, by control/skim? */

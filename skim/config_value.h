@@ -13,7 +13,7 @@ struct config_reader {
 typedef int config_entry(struct config_reader *r, struct err *e);
 config_entry value_number, value_enable, value_dryrun, value_safe_countries, value_safe_users, value_test, value_pattern_envelope,
 	value_pattern_header, value_pattern_body, value_rule, value_class, value_trusted, value_hosting, value_mobile, value_anonymous,
-	value_travel, value_url, value_authorised, value_canary;
+	value_travel, value_url, value_authorised, value_canary, value_sendlimit;
 
 /* Room for one more in a CONFIG_LIST; NULL with the reason in *E. */
 void *config_grow(void *at, size_t n, size_t *size, size_t each, struct err *e);

@@ -52,7 +52,7 @@ bool feed_send(int sock, const struct feed *f)
 int feed_decode(struct feed *out, struct slice text, struct err *e)
 {
 	struct fields f = {.rest = text};
-	*out = (struct feed){.kind = (enum feed_kind)fields_take_letter(&f, "LRVB")};
+	*out = (struct feed){.kind = (enum feed_kind)fields_take_letter(&f, "LRVBT")};
 	out->user = fields_take(&f, ADDRESS_MAX);
 	out->ip = fields_take_text(&f, FEED_TEXT_MAX);
 	out->service = fields_take_text(&f, FEED_TEXT_MAX);

@@ -14,6 +14,7 @@ enum feed_kind {
 	FEED_REFUSED = 'R',  /* postern-smtpd: so many recipients that do not exist were refused to the user (count) */
 	FEED_BAD = 'V',      /* postern-scan: a message of the user is spam or has a virus */
 	FEED_BOUNCED = 'B',  /* postern-queue: so many recipients of the user's mail do not exist (count) */
+	FEED_RETURNED = 'T', /* postern-smtpd: a message of the user was not taken after all (service: its id) */
 };
 enum feed_outcome {
 	FEED_RIGHT = 'y',    /* the right password */
@@ -23,7 +24,7 @@ enum feed_outcome {
 struct feed {
 	enum feed_kind kind;
 	struct slice user;   /* 1 to ADDRESS_MAX octets; any */
-	struct slice ip, service, class; /* printable, FEED_TEXT_MAX; of a login, else empty */
+	struct slice ip, service, class; /* printable, FEED_TEXT_MAX; of a login, else empty but for FEED_RETURNED */
 	enum feed_outcome outcome;       /* of a login; else RIGHT */
 	long count;          /* 1 to FEED_COUNT_MAX */
 };

@@ -5,6 +5,7 @@
 
 #include "lib/log.h"
 #include "skim/feed.h"
+#include "skim/sendlimit.h"
 
 #define AT_ONCE 64
 #define LEFT_OUT_MAX 20 /* lines about bad datagrams a round; a round is at most AT_ONCE */
@@ -33,6 +34,9 @@ int feed_judge(struct decision *d, struct engine *g, struct slice text, int64_t 
 		break;
 	case FEED_BOUNCED:
 		engine_fact(d, g, FACT_BOUNCED, f.user, f.count, now);
+		break;
+	case FEED_RETURNED:
+		sendlimit_refused(g, f.user, f.service, now);
 		break;
 	case FEED_BAD:
 		engine_fact(d, g, FACT_BAD, f.user, f.count, now);

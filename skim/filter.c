@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/netstring.h"
 #include "skim/job_event.h"
+#include "skim/sendlimit.h"
 #include "skim/skimdb.h"
 #include "supervise/graph.h"
 
@@ -159,10 +160,24 @@ static int exit_of(const struct decision *d)
 	return d->action == ACTION_LOCK || d->user->state == USER_LOCKED ? EXIT_NEVER : EXIT_LATER;
 }
 
+/* The exit code, 0: the limits of [sendlimit] let the message pass. */
+static int limited(struct engine *g, const struct job *job, int64_t now)
+{
+	struct err e;
+	int rc = sendlimit_ask(g, job->env.user, job->env.rcpts, now, &e);
+	if (rc)
+		LOG(EV_skim_limit, NULL, F_SLICE("user", job->env.user), F_NUM("rcpts", job->env.rcpts), F_ERR(&e));
+	return rc == 0 ? 0 : rc == E_TOO_LONG ? EXIT_NEVER : EXIT_LATER;
+}
+
 static int judge_event(struct engine *g, const struct job *job, struct slice ip, struct err *e)
 {
 	struct job_event je;
 	struct decision d = {.action = ACTION_PASS};
+	int64_t now = clock_wall_usec() / 1000000;
+	int code = limited(g, job, now);
+	if (code)
+		return code;
 	int rc = job_event_make(&je, job, g->history, g->cfg, e);
 	if (rc == 0) {
 		/* what the directory would know of addresses is not known here */
@@ -173,7 +188,10 @@ static int judge_event(struct engine *g, const struct job *job, struct slice ip,
 			log_line(&d, ip);
 	}
 	job_event_free(&je);
-	return rc ? rc : exit_of(&d);
+	code = rc ? rc : exit_of(&d);
+	if (code <= 0)
+		sendlimit_passed(g, job->env.user, slice_make("", 0), job->env.rcpts, now);
+	return code;
 }
 
 /* The exit code, 0: pass. */

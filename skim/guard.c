@@ -9,6 +9,7 @@
 #include "skim/commands.h"
 #include "skim/feed_in.h"
 #include "skim/job_event.h"
+#include "skim/sendlimit.h"
 
 #define SEND_MSEC 120000       /* waiting for room in the next stage; the session's own deadline is longer */
 #define HOLD_SEC (4 * 3600)    /* nobody's mail waits longer without somebody having looked */
@@ -59,30 +60,45 @@ static int hold(struct job *job, bool for_good, struct err *e)
 	return fd < 0 ? fd : job_replace_head(job, fd, e);
 }
 
-static void pass(struct job *job, int next)
+/* False: it was answered. */
+static bool pass(struct job *job, int next)
 {
 	struct err e;
 	if (job_send(next, job, deadline_in(SEND_MSEC), &e) == 0)
-		return;
+		return true;
 	LOG(EV_fault, job->id, F_ERR(&e));
 	job_answer(job, "451 4.3.0 %s cannot be passed on now, try again later", job->id);
+	return false;
 }
 
-static void act(struct job *job, const struct decision *d, int next)
+static bool act(struct job *job, const struct decision *d, int next)
 {
 	struct err e;
 	enum guard_verdict v = guard_verdict(d);
 	if (v == GUARD_STOPPED || v == GUARD_LOCKED) {
 		job_answer(job, v == GUARD_LOCKED ? "550 5.7.1 This account may not send mail; ask the helpdesk, code %s (%s)" :
 			"451 4.7.1 This account may not send mail now; ask the helpdesk, code %s (%s)", d->user->code, job->id);
-		return;
+		return false;
 	}
 	if (v != GUARD_PASS && hold(job, v == GUARD_HOLD_FOR_GOOD, &e) < 0) {
 		LOG(EV_fault, job->id, F_ERR(&e));
 		job_answer(job, "451 4.3.0 %s cannot be taken now, try again later", job->id);
-		return;
+		return false;
 	}
-	pass(job, next);
+	return pass(job, next);
+}
+
+/* Before the rules look: who is refused for a number alone is not suspected for trying again. */
+static bool over_limit(struct engine *g, struct job *job, int64_t now)
+{
+	struct err e;
+	int rc = sendlimit_ask(g, job->env.user, job->env.rcpts, now, &e);
+	if (rc == 0)
+		return false;
+	LOG(EV_skim_limit, job->id, F_SLICE("user", job->env.user), F_NUM("rcpts", job->env.rcpts), F_ERR(&e));
+	job_answer(job, rc == E_TOO_LONG ? "550 5.7.1 This message has more recipients than you may send to; %s (%s)" :
+		"451 4.7.1 You have sent as much as you may for now; %s (%s)", e.text, job->id);
+	return true;
 }
 
 void guard_job(struct engine *g, struct job *job, int next, struct orders *orders)
@@ -90,10 +106,13 @@ void guard_job(struct engine *g, struct job *job, int next, struct orders *order
 	struct job_event je;
 	struct decision d = {.action = ACTION_PASS};
 	struct err e;
+	int64_t now = clock_wall_usec() / 1000000;
 	if (job->env.class != CLASS_SUBMISSION || job->env.user.n == 0) {
-		pass(job, next);
+		(void)pass(job, next);
 		return;
 	}
+	if (over_limit(g, job, now))
+		return;
 	if (job_event_make(&je, job, g->history, g->cfg, &e) == 0)
 		engine_judge(&d, g, &je.ev);
 	else
@@ -103,7 +122,8 @@ void guard_job(struct engine *g, struct job *job, int next, struct orders *order
 		log_decision(EV_skim, job->id, &d);
 	if (d.changed)
 		orders_user(orders, g, d.user, g->clock);
-	act(job, &d, next);
+	if (act(job, &d, next))
+		sendlimit_passed(g, job->env.user, slice_str(job->id), job->env.rcpts, now);
 }
 
 struct keeping {

@@ -62,6 +62,7 @@ void history_user_free(struct user *u)
 	free(u->sent);
 	free(u->text);
 	free(u->hits);
+	free(u->counts);
 	free(u->mark);
 	free(u);
 }

@@ -63,6 +63,13 @@ struct mark {
 	uint32_t uid;
 	char why[MARK_WHY_MAX + 1];
 };
+/* What a user sent, for the plain limits (skim/sendlimit.h): of step S (time / seconds of a step) at [S % steps], messages and recipients apart. */
+#define HOUR_STEPS 13
+#define DAY_STEPS 25
+struct send_counts {
+	int64_t last[2]; /* the newest step, of hour and day; 0: none */
+	uint32_t hour[2][HOUR_STEPS], day[2][DAY_STEPS];
+};
 enum user_state { USER_FREE, USER_FLAGGED, USER_HELD, USER_STOPPED, USER_LOCKED, USER_RECOVERING };
 
 struct user {
@@ -97,6 +104,7 @@ struct user {
 	struct sent *sent;
 	struct text_seen *text;
 	struct hits *hits;      /* NULL: none */
+	struct send_counts *counts; /* NULL: none, or nothing limits the user */
 	struct mark *mark;      /* NULL: none; else mail is held whatever the score */
 	uint16_t logins, logins_room, sents, sents_room, texts;
 	uint16_t name_n;

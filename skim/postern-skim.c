@@ -89,6 +89,7 @@ int main(int argc, char **argv)
 	if (read_settings(&current, program_control(), &e) < 0)
 		program_fatal(&e);
 	struct engine g = {.cfg = &current.cfg, .geo = current.geo};
+	g.charges = charges_make();
 	g.history = history_make((size_t)config_number(&current.cfg, N_users));
 	if (!g.history || snprintf(file, sizeof file, "%s/skim/history.db", program_state()) >= (int)sizeof file) {
 		err_set(&e, E_SYS, "no memory");

@@ -120,7 +120,7 @@ int replay(struct replay_counts *counts, const struct control *c, int in, const 
 	rc = geo_open(&geo, control_blob(c, C_geoip), &why);
 	if (rc)
 		rc = control_fault(e, c, C_geoip, 0, "%s", why.text);
-	struct replayer r = {counts, {&cfg, geo, rc ? NULL : history_make((size_t)config_number(&cfg, N_users)), 0, 0, 0}, name, out, complaints,
+	struct replayer r = {counts, {&cfg, geo, rc ? NULL : history_make((size_t)config_number(&cfg, N_users)), 0, 0, 0, NULL}, name, out, complaints,
 		BUF_INIT(1 << 20)};
 	if (rc == 0 && !r.engine.history)
 		rc = err_set(e, E_SYS, "no memory");

@@ -1,7 +1,7 @@
 /* The judgement: one event in, one decision out; the memory is kept up to date on the way. */
 #ifndef POSTERN_SKIM_RULES_H
 #define POSTERN_SKIM_RULES_H
-#include "skim/history.h"
+#include "skim/charges.h"
 
 struct engine {
 	const struct skim_config *cfg;
@@ -10,6 +10,7 @@ struct engine {
 	int64_t clock;             /* the latest time seen */
 	int64_t lock_day;          /* days since 1970 */
 	long locks;                /* on that day */
+	struct charges *charges;   /* NULL: what is refused later stays counted */
 };
 
 #define WHY_MAX 1000

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-enum base { BASE_USER, BASE_LOGIN, BASE_SENT, BASE_TEXT };
+enum base { BASE_USER, BASE_LOGIN, BASE_SENT, BASE_TEXT, BASE_COUNTS };
 enum { TAG_STATE = 7, TAG_GIVEN_BACK = 11, TAG_LOCATED = 59, TAG_HIT = 100, TAG_MARK = 101 };
 #define TIME_MOST ((uint64_t)1 << 41) /* zigzag: seconds before and after 1970 */
 #define POINTS_MOST 100000
@@ -23,6 +23,8 @@ static const struct column {
 	sizeof(type), sizeof(((type *)0)->field), is_signed, limit}
 #define A(tag, field, is_signed) {tag, BASE_USER, offsetof(struct user, field), sizeof(((struct user *)0)->field[0]), sizeof(((struct user *)0)->field[0]), is_signed, \
 	sizeof(((struct user *)0)->field) / sizeof(((struct user *)0)->field[0])}
+#define C(tag, field, is_signed) {tag, BASE_COUNTS, offsetof(struct send_counts, field), sizeof(((struct send_counts *)0)->field[0]), \
+	sizeof(((struct send_counts *)0)->field[0]), is_signed, sizeof(((struct send_counts *)0)->field) / sizeof(((struct send_counts *)0)->field[0])}
 	U(1, first, true), U(2, last, true), U(3, logins_total, false), U(4, failing, true), U(5, failures, false), A(6, failure_nets, false),
 	U(7, state, false), U(8, since, true), U(9, recovering_until, true), A(10, code, false), U(11, given_back, false),
 	L(12, BASE_USER, place, PLACES_MAX, struct known_place, country, false), L(13, BASE_USER, place, PLACES_MAX, struct known_place, days, false),
@@ -50,6 +52,8 @@ static const struct column {
 	L(74, BASE_SENT, sent, SENDS_MAX, struct sent, fresh, false), L(75, BASE_SENT, sent, SENDS_MAX, struct sent, bad, false),
 	L(80, BASE_TEXT, text, TEXTS_MAX, struct text_seen, time, true), L(81, BASE_TEXT, text, TEXTS_MAX, struct text_seen, hash, false),
 	L(82, BASE_TEXT, text, TEXTS_MAX, struct text_seen, recipients, false),
+	C(90, last, true), C(91, hour[0], false), C(92, hour[1], false), C(93, day[0], false), C(94, day[1], false),
+#undef C
 #undef U
 #undef L
 #undef A
@@ -93,6 +97,9 @@ static const char *base_of(const struct user *u, enum base base, unsigned *count
 	case BASE_TEXT:
 		*count = u->text ? TEXTS_MAX : 0;
 		return (const char *)u->text;
+	case BASE_COUNTS:
+		*count = u->counts ? *count : 0;
+		return (const char *)u->counts;
 	default:
 		return (const char *)u;
 	}
@@ -238,6 +245,11 @@ static char *room_for(struct user *u, enum base base, unsigned *most)
 	}
 	if (base == BASE_TEXT && !u->text)
 		u->text = calloc(TEXTS_MAX, sizeof *u->text);
+	if (base == BASE_COUNTS) {
+		if (!u->counts)
+			u->counts = calloc(1, sizeof *u->counts);
+		return (char *)u->counts;
+	}
 	return base == BASE_TEXT ? (char *)u->text : (char *)u;
 }
 

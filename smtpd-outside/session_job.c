@@ -10,6 +10,7 @@
 #include "lib/io.h"
 #include "lib/job.h"
 #include "lib/log.h"
+#include "skim/feed.h"
 
 /* The client's words inside our own field: only what can stand in an atom, a domain or a literal. */
 static void add_safe(struct buf *b, const char *s)
@@ -97,9 +98,17 @@ static void tell(struct session *s, int code, const char *text)
 	buf_free(&b);
 }
 
+/* What skim counted and a later program refused does not count. */
+static void tell_returned(const struct session *s)
+{
+	if (s->user)
+		feed_send(s->skim_port, &(struct feed){.kind = FEED_RETURNED, .user = slice_str(s->user), .service = slice_str(s->id)});
+}
+
 static void unanswered(struct session *s, const struct err *e, int64_t begin)
 {
 	LOG(EV_smtpd_unanswered, s->id, F_STR("error", e->text), F_NUM("msec", clock_msec() - begin));
+	tell_returned(s);
 	session_reply(s, REPLY_unanswered, slice_str(""));
 }
 
@@ -110,6 +119,8 @@ static void answered(struct session *s, int code, const char *text, int64_t begi
 	s->messages += code < 300;
 	if (code < 300)
 		s->junk = 0;
+	else
+		tell_returned(s);
 }
 
 static void log_handed(const struct session *s, unsigned long long octets)
