@@ -138,6 +138,15 @@ static int check_sendas(const struct control *c, struct slice text, struct err *
 	return sendas_parse_line(text, e);
 }
 
+static int check_sendas_all(const struct control *c, struct err *e)
+{
+	struct sendas s;
+	bool refuse;
+	int rc = sendas_read(&s, &refuse, c, e);
+	sendas_free(&s);
+	return rc;
+}
+
 static int check_sendasothers(const struct control *c, struct slice text, struct err *e)
 {
 	bool refuse;
@@ -250,7 +259,7 @@ static const struct {
 	{C_smtproutes, check_smtproutes, NULL},
 	{C_lmtproutes, check_lmtproutes, NULL},
 	{C_resolver, check_resolver, NULL},
-	{C_sendas, check_sendas, NULL}, {C_sendasothers, check_sendasothers, NULL},
+	{C_sendas, check_sendas, check_sendas_all}, {C_sendasothers, check_sendasothers, NULL},
 	{C_connectionsperip, check_rate, NULL}, {C_connectionspernet, check_rate, NULL},
 	{C_messagesperip, check_rate, NULL}, {C_messagespernet, check_rate, NULL},
 	{C_recipientsperip, check_rate, NULL}, {C_recipientspernet, check_rate, NULL},

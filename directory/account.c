@@ -104,6 +104,7 @@ static void finish_verdict(struct account *a)
 int account_finish(struct account *a, const struct account_defaults *d, struct err *e)
 {
 	struct directory_entry *n = &a->entry;
+	n->group = a->group;
 	a->counts = (n->mail.n || n->alternate_count || a->login_count) && has_class(a, d->object_class);
 	if (!a->counts)
 		return 0;

@@ -95,6 +95,18 @@ static void address_done(struct lookup *l, const struct found *f)
 		request_end_with(r, DIRECTORY_NO, "no mailbox here by that name", NULL);
 }
 
+/* One with rules about who may write to it is temporary to mail, not here. */
+static void group_done(struct lookup *l, const struct found *f)
+{
+	struct request *r = (struct request *)l;
+	if (!f->exists)
+		request_end_with(r, f->verdict, f->text, NULL);
+	else if (!f->entry->group || slice_eq_str(f->entry->account_status, "disabled") || slice_eq_str(f->entry->account_status, "deleted"))
+		request_end_with(r, DIRECTORY_NO, "no such group", NULL);
+	else
+		request_end_with(r, DIRECTORY_YES, "", f->entry);
+}
+
 bool answer_domain_is_local(struct slice domain)
 {
 	if (!control_present(control, C_locals))
@@ -140,7 +152,7 @@ static void start_address(struct request *r, struct slice address)
 	else {
 		candidates_make(&r->keys, buf_slice(&key));
 		r->lookup.kind = LOOKUP_ADDRESS;
-		r->lookup.done = address_done;
+		r->lookup.done = r->verb == ASKS_GROUP ? group_done : address_done;
 		look_up_next(r);
 	}
 	buf_free(&key);
@@ -171,7 +183,7 @@ void answer_question(struct question *q)
 		return;
 	}
 	r->verb = asked.verb;
-	if (r->verb == ASKS_RECIPIENT || r->verb == ASKS_ROUTE)
+	if (r->verb == ASKS_RECIPIENT || r->verb == ASKS_ROUTE || r->verb == ASKS_GROUP)
 		start_address(r, asked.field[FIELD_NAME]);
 	else
 		login_begin(r, &asked);

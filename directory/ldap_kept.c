@@ -17,6 +17,8 @@ void ldap_kept_put(const struct lookup *l, const struct found *f, int seconds)
 		netstring_add(&b, f->dn);
 		netstring_add_number(&b, f->verdict);
 		netstring_add_str(&b, f->text);
+		netstring_add_str(&b, f->entry->user_class);
+		netstring_add_number(&b, f->entry->group);
 		directory_encode(&b, DIRECTORY_YES, "", f->entry);
 	}
 	if (!b.overflow)
@@ -39,8 +41,13 @@ bool ldap_kept_answer(struct lookup *l, int seconds)
 	struct slice dn = fields_take(&fields, BACKEND_DN_MAX);
 	enum directory_verdict verdict = (enum directory_verdict)fields_take_number(&fields, 0, 127);
 	fields_take_copy(&fields, text, sizeof text);
+	char class[sizeof entry.user_class];
+	fields_take_copy(&fields, class, sizeof class);
+	bool group = fields_take_number(&fields, 0, 1);
 	if (fields.bad || directory_decode(&yes, none, &entry, fields.rest) < 0)
 		return false;
+	memcpy(entry.user_class, class, sizeof class);
+	entry.group = group;
 	l->done(l, &(struct found){.exists = true, .verdict = verdict, .text = text, .entry = &entry, .dn = dn});
 	return true;
 }

@@ -123,6 +123,7 @@ static const struct {
 } questions[] = {
 	[ASKS_RECIPIENT] = {"rcpt", {FIELD_NAME}, 1},
 	[ASKS_ROUTE] = {"route", {FIELD_NAME}, 1},
+	[ASKS_GROUP] = {"group", {FIELD_NAME}, 1},
 	[ASKS_PASSWORD] = {"auth", {FIELD_NAME, FIELD_PASSWORD, FIELD_IP}, 3},
 	[ASKS_SALT] = {"salt", {FIELD_NAME, FIELD_IP, FIELD_NONCE}, 3},
 	[ASKS_PROOF] = {"proof", {FIELD_NAME, FIELD_IP, FIELD_TICKET, FIELD_SERVER_FIRST, FIELD_BARE, FIELD_WITHOUT_PROOF, FIELD_PROOF}, 7},
@@ -240,6 +241,13 @@ enum directory_verdict directory_ask_route(struct directory_entry *entry, struct
 	int sock, struct slice address, int64_t deadline)
 {
 	struct asked q = {.verb = ASKS_ROUTE, .field[FIELD_NAME] = address};
+	return ask_and_decode(entry, space, text, sock, &q, deadline);
+}
+
+enum directory_verdict directory_ask_group(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
+	int sock, struct slice address, int64_t deadline)
+{
+	struct asked q = {.verb = ASKS_GROUP, .field[FIELD_NAME] = address};
 	return ask_and_decode(entry, space, text, sock, &q, deadline);
 }
 

@@ -1,4 +1,5 @@
-/* Questions to postern-directory: may this recipient get mail, is this password right, where does this address go, and the two of SCRAM.
+/* Questions to postern-directory: may this recipient get mail, is this password right, where does this address go, who belongs to this
+ * group, and the two of SCRAM.
  * postern-directory(8) has the wire form (lib/ask.h, netstrings); the table in query.c is the grammar of questions.
  * An answer begins with a verdict; what the directory cannot find out is always DIRECTORY_TEMPORARY, never "no". */
 #ifndef POSTERN_DIRECTORY_QUERY_H
@@ -32,7 +33,9 @@ struct directory_entry {
 	size_t forward_count;
 	struct slice alternates[DIRECTORY_ADDRESSES_MAX];
 	size_t alternate_count;
-	char user_class[33];         /* userClass, for postern-skim; not part of an answer */
+	/* within postern-directory; not part of an answer */
+	char user_class[33];         /* userClass, for postern-skim */
+	bool group;
 };
 
 /* Each asks on SOCK and waits until DEADLINE.  TEXT (NUL-ended, printable) says why for D and T.  A failure to ask is
@@ -41,6 +44,10 @@ struct directory_entry {
 enum directory_verdict directory_ask_recipient(char text[DIRECTORY_TEXT_MAX], int sock, struct slice address, int64_t deadline);
 /* ENTRY is filled for YES and DISABLED; its slices borrow from SPACE (max QUESTION_MAX). */
 enum directory_verdict directory_ask_route(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
+	int sock, struct slice address, int64_t deadline);
+/* Who belongs to the group with this very address (no extensions, no catchall): .forwards are its members' addresses, as delivery has them; a group with rules about
+ * who may write to it has its members all the same.  NO: there is no such group, or it is disabled. */
+enum directory_verdict directory_ask_group(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
 	int sock, struct slice address, int64_t deadline);
 /* The password of USER (uid or an address of the account); an empty password is NO without asking. */
 enum directory_verdict directory_ask_password(struct directory_entry *entry, struct buf *space, char text[DIRECTORY_TEXT_MAX],
@@ -71,7 +78,7 @@ enum directory_verdict directory_ask_proof(struct directory_entry *entry, struct
 	const struct directory_proof *p, int64_t deadline);
 
 /* The answering side. */
-enum question_verb { ASKS_RECIPIENT, ASKS_ROUTE, ASKS_PASSWORD, ASKS_SALT, ASKS_PROOF };
+enum question_verb { ASKS_RECIPIENT, ASKS_ROUTE, ASKS_GROUP, ASKS_PASSWORD, ASKS_SALT, ASKS_PROOF };
 enum question_field { FIELD_NAME, FIELD_PASSWORD, FIELD_IP, FIELD_NONCE, FIELD_TICKET, FIELD_SERVER_FIRST, FIELD_BARE, FIELD_WITHOUT_PROOF, FIELD_PROOF, FIELD_COUNT };
 struct asked {
 	enum question_verb verb;

@@ -163,6 +163,8 @@ static void finish_header(struct message *m)
 	session_compare(m->s, data_header_header(&m->header));
 	if (m->s->claims.from && m->s->set.refuse_others)
 		message_refuse(m, REPLY_from_not_yours);
+	else if (m->s->claims.unknown && m->s->set.refuse_others)
+		message_refuse(m, REPLY_from_unknown);
 }
 
 void message_answer_refused(struct message *m)

@@ -54,6 +54,7 @@ struct session_io {
 struct session_claims {
 	bool sender; /* of the envelope; the null sender is everybody's */
 	bool from;   /* the From field has such an address, or cannot be read */
+	bool unknown; /* whether it has depends on a group, and the directory does not answer */
 };
 
 struct session {
@@ -72,6 +73,7 @@ struct session {
 	unsigned auth_failures;
 	char *user;                 /* who logged in; NULL: nobody */
 	struct buf own;             /* the account's addresses, each with a LF behind it */
+	char *member;               /* 'Y' or 'N' for each line of .set.sendas->group that was asked about, else 0; NULL: none was */
 	struct slice auth_argument; /* of AUTH: kept out of .command, which is logged */
 	/* the transaction */
 	enum session_state state;
@@ -166,9 +168,10 @@ void session_complete(struct session *s, struct addr *a);
 void session_no_line(struct session *s, int r);
 void session_line_too_long(struct session *s, enum reply which);
 
-/* session_claims.c: may who logged in use ADDRESS as its own? */
-bool session_owns(const struct session *s, struct slice address);
-/* Fills and logs .claims from the envelope and HEADER. */
+/* session_claims.c: may who logged in use ADDRESS as its own?  May ask the directory about groups, each once in a session. */
+enum owns { OWNS_NO, OWNS_YES, OWNS_UNKNOWN /* the directory does not answer */ };
+enum owns session_owns(struct session *s, struct slice address);
+/* Fills and logs .claims from the envelope and HEADER.  Who is not known to be foreign is not called so. */
 void session_compare(struct session *s, struct slice header);
 
 /* session_job.c: HEADER (with its blank line) and the body in BODY_FD (taken, not yet sealed) go to the next stage; the client gets its

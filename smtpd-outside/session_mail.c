@@ -71,6 +71,7 @@ static void take_sender(struct session *s, struct smtpd_path *path)
 {
 	char space[ADDRESS_MAX];
 	struct buf b = BUF_OVER(space);
+	enum owns owned = OWNS_YES;
 	if (path->addr.local.n) {
 		session_complete(s, &path->addr);
 		addr_canonical(&b, &path->addr);
@@ -79,8 +80,8 @@ static void take_sender(struct session *s, struct smtpd_path *path)
 		refuse_size(s);
 	else if (slice_copy(s->sender, sizeof s->sender, b.overflow ? slice_make("", 1) : buf_slice(&b)))
 		session_refuse_path(s, PATH_TOO_LONG);
-	else if (s->user && s->set.refuse_others && s->sender[0] && !session_owns(s, session_sender(s)))
-		session_refuse(s, REPLY_sender_not_yours, session_sender(s));
+	else if (s->user && s->set.refuse_others && s->sender[0] && (owned = session_owns(s, session_sender(s))) != OWNS_YES)
+		session_refuse(s, owned == OWNS_NO ? REPLY_sender_not_yours : REPLY_sender_unknown, session_sender(s));
 	else
 		begin_transaction(s, path);
 }

@@ -263,6 +263,7 @@ static const struct {
 } questions[] = {
 	{"rcpt", S("4:rcpt,1:a,"), ASKS_RECIPIENT},
 	{"route", S("5:route,1:a,"), ASKS_ROUTE},
+	{"group", S("5:group,1:a,"), ASKS_GROUP},
 	{"auth", S("4:auth,1:a,1:b,0:,"), ASKS_PASSWORD},
 	{"salt", S("4:salt,1:a,0:,1:n,"), ASKS_SALT},
 	{"proof", S("5:proof,1:a,0:,1:t,1:s,1:b,1:w,1:p,"), ASKS_PROOF},
