@@ -28,7 +28,7 @@ PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKG) 2>/dev/null))$
 LACKING    = $(error packages are missing that Postern is built with; "make deps" installs them as root, and names them to others)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAG) -I. $(PKG_CFLAGS) -MMD -MP
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,--as-needed $(SANFLAG) $(LDFLAGS)
-LIBS    = $(PKG_LIBS) -lldap -llber -lclamav -lcdb -lunbound -lm $(if $(SAN),-Wl$(comma)--no-as-needed) -lcrypt
+LIBS    = $(PKG_LIBS) -lldap -llber -lclamav -lcdb -lunbound -lidn2 -lm $(if $(SAN),-Wl$(comma)--no-as-needed) -lcrypt
 
 # One process per session: a fork of a static program copies less (docs/decisions.md).
 ifndef SAN

@@ -77,7 +77,6 @@ static const struct {
 	{"dnsbllist", "not used: put the lists into dnsbl, in its form"},
 	{"domainkeys", "not used: DomainKeys (RFC 4870) is historic; DKIM has its own folder dkim/"},
 	{"filterargs", "not used: no program is run in the mail path"},
-	{"mfcheck", "not used yet: the sender's domain is not looked up"},
 	{"badext", "not used: control/banned names attachments that are refused"},
 	{"badhost", "not used: put hosts into tcp.smtp, as =host:deny"},
 	{"badmailfrom.re", REGEX}, {"badrcptto.re", REGEX}, {"badhelo.re", REGEX},

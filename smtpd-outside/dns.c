@@ -11,6 +11,7 @@
 #include "lib/program.h"
 
 #define BURST 1000
+#define IN_BATCH 100 /* datagrams at once, so that answers are heard between them */
 
 /* ---- settings ---- */
 
@@ -22,6 +23,7 @@ static int take_settings(struct dns *d, const struct control *c, struct err *e)
 	if (r < 0)
 		return r;
 	dns_jobs_flush(d);
+	dns_senders_again(d);
 	if (d->resolver.ctx)
 		ub_ctx_delete(d->resolver.ctx); /* its servers may be others now */
 	d->resolver.ctx = NULL;
@@ -98,24 +100,35 @@ void dns_send(struct dns *d, int door_fd, const struct dns_answer *a)
 		dns_close_door(d, door_fd);
 }
 
-static void new_door(struct dns *d)
+/* A connection of a door, or a question of a session. */
+static void take_in(struct dns *d, struct question *q)
 {
-	char text[16];
-	int fds[PASS_FDS_MAX];
-	size_t n, count;
+	struct slice domain;
+	if (slice_eq_str(q->text, "door") && q->count == 0 && d->doors < DNS_DOORS_MAX) {
+		d->door[d->doors++] = q->reply_fd;
+		return;
+	}
+	if (q->count == 0 && sender_question_decode(&domain, q->text) == 0) {
+		dns_sender_begin(d, q, domain);
+		return;
+	}
+	question_drop(q);
+	LOG(EV_bad_question, NULL, F_STR("error", "what came is neither a connection of a door nor a question of a session, or there are too many doors"));
+}
+
+static void read_in(struct dns *d)
+{
+	char text[DNS_PACKET_MAX];
+	struct question q;
 	struct err e;
-	int r = pass_recv(d->in_fd, text, sizeof text, &n, fds, &count, 0, &e);
-	if (r < 0) {
-		if (r != E_TIMEOUT && r != E_EOF)
+	int r = 0;
+	for (int i = 0; i < IN_BATCH && (r == 0 || r == E_PEER); i++) {
+		r = question_receive(&q, d->in_fd, text, sizeof text, 0, &e);
+		if (r == 0)
+			take_in(d, &q);
+		else if (r != E_TIMEOUT && r != E_EOF)
 			LOG(EV_bad_question, NULL, F_ERR(&e));
-		return;
 	}
-	if (count == 1 && d->doors < DNS_DOORS_MAX && slice_eq_str(slice_make(text, n), "door")) {
-		d->door[d->doors++] = fds[0];
-		return;
-	}
-	close_fds(fds, count);
-	LOG(EV_bad_question, NULL, F_STR("error", "what came is no connection of a door, or there are too many"));
 }
 
 /* A hundred questions at a time, so that answers are heard between them. */
@@ -160,7 +173,8 @@ static bool turn(struct dns *d)
 	unsigned doors = d->doors;
 	for (unsigned i = 0; i < doors; i++)
 		p[AT_DOORS + i] = (struct pollfd){d->door[i], POLLIN, 0};
-	if (poll(p, AT_DOORS + doors, deadline_left(dns_jobs_next(d))) < 0)
+	int64_t lists = dns_jobs_next(d), senders = dns_senders_next(d);
+	if (poll(p, AT_DOORS + doors, deadline_left(lists < senders ? lists : senders)) < 0)
 		return true; /* a signal: the loop's condition knows */
 	if (p[AT_LIFELINE].revents)
 		return reload(d);
@@ -170,8 +184,11 @@ static bool turn(struct dns *d)
 		if (p[AT_DOORS + i].revents && still_there(d, p[AT_DOORS + i].fd))
 			read_door(d, p[AT_DOORS + i].fd);
 	if (p[AT_IN].revents)
-		new_door(d);
+		read_in(d);
 	dns_jobs_tick(d, clock_msec());
+	if (d->senders.unstarted && !d->resolver.ctx)
+		open_resolver(d);
+	dns_senders_tick(d, clock_msec());
 	if (d->jobs == 0 && d->peak > BURST) {
 		malloc_trim(0); /* what a burst took */
 		d->peak = 0;

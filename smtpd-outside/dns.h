@@ -7,6 +7,7 @@
 #ifndef POSTERN_SMTPD_DNS_H
 #define POSTERN_SMTPD_DNS_H
 #include "deliver/resolve.h"
+#include "lib/ask.h"
 #include "smtpd-outside/dns_cache.h"
 #include "smtpd-outside/dns_edge.h"
 #include "smtpd-outside/dnsbl.h"
@@ -17,6 +18,9 @@
 #define DNS_QUERIES_MAX 512      /* DNS questions under way; further ones wait their turn */
 #define DNS_SILENT_AFTER 20      /* a list that was silent so often in a row … */
 #define DNS_SILENT_MSEC 30000    /* … is not waited for so long */
+#define DNS_SENDERS_MAX 2048     /* questions of sessions under way */
+#define DNS_SENDER_QUERIES_MAX 256 /* DNS questions under way for them, beside DNS_QUERIES_MAX */
+#define DNS_SENDER_MSEC 15000    /* for one of them */
 #define DNS_NAMES_MAX 3          /* names of one client that are tried */
 
 struct dns_job;
@@ -49,6 +53,11 @@ struct dns_zone {
 	unsigned silent;         /* in a row */
 	int64_t skip_until;
 };
+struct sender_job;           /* dns_sender.c */
+struct dns_senders {
+	struct sender_job *first, *last, *unstarted;
+	unsigned jobs, queries;
+};
 struct dns {
 	struct resolver resolver; /* .ctx NULL: not opened yet */
 	struct dnsbl lists;
@@ -62,6 +71,7 @@ struct dns {
 	unsigned doors;
 	struct dns_job *first, *last, *unstarted;
 	unsigned jobs, queries;
+	struct dns_senders senders;
 	unsigned peak;           /* of .jobs, since memory was given back */
 };
 
@@ -80,4 +90,11 @@ void dns_jobs_tick(struct dns *d, int64_t now);
 int64_t dns_jobs_next(const struct dns *d);
 /* All under way are answered with what is known. */
 void dns_jobs_flush(struct dns *d);
+
+/* dns_sender.c: the same for questions of sessions (dns_edge.h).  Q is taken. */
+void dns_sender_begin(struct dns *d, struct question *q, struct slice domain);
+void dns_senders_tick(struct dns *d, int64_t now);
+int64_t dns_senders_next(const struct dns *d);
+/* All under way are to be asked again: the resolver is about to be another. */
+void dns_senders_again(struct dns *d);
 #endif

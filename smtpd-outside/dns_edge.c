@@ -2,7 +2,8 @@
  * postern-dns reads name servers', and neither is to be taken over through the other. */
 #include "smtpd-outside/dns_edge.h"
 
-#include "lib/netstring.h"
+#include "lib/ask.h"
+#include "lib/fields.h"
 #include "smtpd-outside/dnsbl.h"
 
 void dns_question_encode(struct buf *b, const struct dns_question *q)
@@ -59,4 +60,50 @@ int dns_answer_decode(struct dns_answer *a, struct slice text)
 	a->reply = (int)reply;
 	a->grey_sec = (unsigned)grey;
 	return 0;
+}
+
+/* ---- sessions ---- */
+
+static const char letters[] = {SENDER_EXISTS, SENDER_MISSING, SENDER_NULL_MX, SENDER_UNKNOWN, 0};
+
+void sender_question_encode(struct buf *b, struct slice domain)
+{
+	netstring_add_str(b, "sender");
+	netstring_add(b, domain);
+}
+
+void sender_answer_encode(struct buf *b, enum sender_domain what)
+{
+	char letter = (char)what;
+	netstring_add(b, slice_make(&letter, 1));
+}
+
+int sender_question_decode(struct slice *domain, struct slice text)
+{
+	struct fields f = {.rest = text};
+	bool sender = slice_eq_str(fields_take(&f, 6), "sender");
+	*domain = fields_take(&f, SENDER_DOMAIN_MAX);
+	return sender && fields_done(&f) && addr_check_domain(*domain, true) == 0 && domain->p[0] != '[' ? 0 : E_PEER;
+}
+
+int sender_answer_decode(enum sender_domain *what, struct slice text)
+{
+	struct fields f = {.rest = text};
+	char letter = fields_take_letter(&f, letters);
+	if (!fields_done(&f))
+		return E_PEER;
+	*what = (enum sender_domain)letter;
+	return 0;
+}
+
+enum sender_domain sender_domain_ask(int sock, struct slice domain, int64_t deadline)
+{
+	char space[2][SENDER_DOMAIN_MAX + 32];
+	struct buf question = BUF_OVER(space[0]), answer = BUF_OVER(space[1]);
+	enum sender_domain what;
+	struct err e;
+	sender_question_encode(&question, domain);
+	if (sock < 0 || question.overflow || ask(&answer, sock, buf_slice(&question), deadline, &e) < 0 || sender_answer_decode(&what, buf_slice(&answer)) < 0)
+		return SENDER_UNKNOWN;
+	return what;
 }

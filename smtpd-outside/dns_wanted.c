@@ -19,11 +19,16 @@ bool dns_names_clients(const struct control *c)
 	return choice == 1 || (choice == 2 && asks_spamassassin(c));
 }
 
+bool dns_looks_at_senders(const struct control *c)
+{
+	return control_number(c, C_mfcheck) > 0 || tcprules_lines_set(control_blob(c, C_tcp_smtp), "MFCHECK");
+}
+
 bool dns_wanted(const struct control *c)
 {
 	static const enum control_id rules[] = {C_tcp_smtp, C_tcp_submission, C_tcp_qmqp};
 	bool by_name = false;
 	for (size_t i = 0; i < sizeof rules / sizeof *rules && !by_name; i++)
 		by_name = tcprules_lines_name(control_blob(c, rules[i]));
-	return by_name || control_present(c, C_dnsbl) || control_number(c, C_greylist) > 0 || dns_names_clients(c);
+	return by_name || control_present(c, C_dnsbl) || control_number(c, C_greylist) > 0 || dns_names_clients(c) || dns_looks_at_senders(c);
 }

@@ -60,7 +60,7 @@ struct session_claims {
 struct session {
 	struct session_io io;
 	struct smtpd_settings set;
-	int next_port, directory_port, tls_port, skim_port, token_fd; /* owned by the process */
+	int next_port, directory_port, tls_port, skim_port, dns_port, token_fd; /* owned by the process */
 	const struct space_page *space; /* lib/space.h; NULL: not known */
 	struct slots_shared *slots;
 	int slot;
@@ -86,6 +86,7 @@ struct session {
 	struct buf rcpt_text;
 	struct session_recipient *rcpt;
 	size_t rcpts, rcpts_room;
+	char sender_domain;         /* enum sender_domain; 0: not asked */
 	bool refused_any;
 	unsigned rcpts_named;       /* RCPT commands of this transaction */
 	/* the command in hand */
@@ -167,6 +168,9 @@ void session_complete(struct session *s, struct addr *a);
 /* session.c: no line came, or one that was too long (answered with WHICH). */
 void session_no_line(struct session *s, int r);
 void session_line_too_long(struct session *s, enum reply which);
+
+/* session_sender.c: what the sender's domain is refused with, for any recipient; REPLY_COUNT: it is not.  May ask postern-dns, once for a message. */
+enum reply session_sender_refusal(struct session *s);
 
 /* session_claims.c: may who logged in use ADDRESS as its own?  May ask the directory about groups, each once in a session. */
 enum owns { OWNS_NO, OWNS_YES, OWNS_UNKNOWN /* the directory does not answer */ };

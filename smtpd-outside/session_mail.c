@@ -62,6 +62,7 @@ static void begin_transaction(struct session *s, const struct smtpd_path *path)
 	s->ret = path->ret;
 	if (slice_copy(s->envid, sizeof s->envid, path->envid))
 		s->envid[0] = 0; /* its length and octets were checked */
+	s->sender_domain = 0;
 	s->state = STATE_MAIL;
 	s->mails++;
 	session_reply(s, REPLY_mail_ok, none);

@@ -189,11 +189,21 @@ static bool refused_by_helo(struct session *s)
 	return true;
 }
 
+static bool refused_by_sender_domain(struct session *s)
+{
+	enum reply why = session_sender_refusal(s);
+	if (why == REPLY_COUNT)
+		return false;
+	s->errors += reply_rows[why].code >= 500;
+	refuse_recipient(s, why, addr_domain_of(session_sender(s)));
+	return true;
+}
+
 static void decide(struct session *s, struct buf *address)
 {
 	enum smtpd_domain domain = smtpd_settings_domain(&s->set, addr_domain_of(buf_slice(address)));
 	bool postmaster = domain != DOMAIN_FOREIGN && is_postmaster(buf_slice(address));
-	if (!postmaster && (refused_by_list(s, buf_slice(address)) || refused_by_helo(s)))
+	if (!postmaster && (refused_by_list(s, buf_slice(address)) || refused_by_helo(s) || refused_by_sender_domain(s)))
 		return;
 	/* mail with REQUIRETLS stays here: nothing behind the queue could promise it yet */
 	if (s->require_tls && domain != DOMAIN_LOCAL && (domain == DOMAIN_RELAYED || s->set.relay)) {

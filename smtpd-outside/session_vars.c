@@ -9,7 +9,7 @@ static const struct {
 } numbers[] = {
 	{"DATABYTES", (long long)BODY_MAX}, {"MAXRCPT", RECIPIENTS_MAX}, {"MAXRCPTCOUNT", RECIPIENTS_MAX}, {"DENY_TLS", 1000}, {"DISABLETLS", 1000},
 	{"FORCE_TLS", 1000}, {"FORCETLS", 1000}, {"TARPITCOUNT", RECIPIENTS_MAX}, {"TARPITDELAY", 60}, {"VALIDRCPTTO_LIMIT", RECIPIENTS_MAX},
-	{"VALIDRCPTTO_LOG", 2}, {"HELOCHECK", 1},
+	{"VALIDRCPTTO_LOG", 2}, {"HELOCHECK", 1}, {"MFCHECK", 3},
 };
 
 long long session_var_most(struct slice name)

@@ -70,6 +70,7 @@ _Noreturn static void child(struct smtpd *d, const struct handover *h, int clien
 	s->directory_port = d->directory_port;
 	s->tls_port = d->tls_port;
 	s->skim_port = d->skim_port;
+	s->dns_port = d->dns_port;
 	s->tls_first = slice_eq_str(h->listener, "submissions");
 	s->submission = s->tls_first || slice_eq_str(h->listener, "submission");
 	copy_host(s, h);

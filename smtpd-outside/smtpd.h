@@ -5,7 +5,7 @@
 
 struct smtpd {
 	struct session session; /* alone on its pages: nothing that the parent changes for each connection, which would be a page for it to copy */
-	int in_port, next_port, directory_port, tls_port, skim_port;
+	int in_port, next_port, directory_port, tls_port, skim_port, dns_port;
 	struct smtpd_settings set;
 	struct slots slots;
 };

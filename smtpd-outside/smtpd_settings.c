@@ -41,6 +41,7 @@ int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struc
 		.lists = &lists, .valid = &valid, .sendas = &sendas,
 		.tarpitcount = (unsigned)control_number(c, C_tarpitcount),
 		.tarpit_msec = control_number(c, C_tarpitdelay) * 1000,
+		.mfcheck = (unsigned)control_number(c, C_mfcheck),
 		.brtlimit = (unsigned)control_number(c, C_brtlimit),
 		.helocheck = control_number(c, C_helocheck) == 1,
 		.control = c,
@@ -80,13 +81,15 @@ static bool number_var(long long *out, const struct handover *h, const char *nam
 
 static bool recipient_vars(struct smtpd_settings *s, const struct handover *h, struct err *e)
 {
-	long long count = s->tarpitcount, delay = s->tarpit_msec / 1000, limit = s->brtlimit, log = 0, helo = s->helocheck;
+	long long count = s->tarpitcount, delay = s->tarpit_msec / 1000, limit = s->brtlimit, log = 0, helo = s->helocheck, mfcheck = s->mfcheck;
 	if (!number_var(&count, h, "TARPITCOUNT", e) || !number_var(&delay, h, "TARPITDELAY", e) ||
-	    !number_var(&limit, h, "VALIDRCPTTO_LIMIT", e) || !number_var(&log, h, "VALIDRCPTTO_LOG", e) || !number_var(&helo, h, "HELOCHECK", e))
+	    !number_var(&limit, h, "VALIDRCPTTO_LIMIT", e) || !number_var(&log, h, "VALIDRCPTTO_LOG", e) || !number_var(&helo, h, "HELOCHECK", e) ||
+	    !number_var(&mfcheck, h, "MFCHECK", e))
 		return false;
 	s->tarpitcount = (unsigned)count;
 	s->tarpit_msec = delay * 1000;
 	s->brtlimit = (unsigned)limit;
+	s->mfcheck = (unsigned)mfcheck;
 	s->log_recipients = log == 2;
 	s->nobadhelo = handover_var(h, "NOBADHELO", NULL);
 	s->helocheck = helo == 1 && !s->nobadhelo;

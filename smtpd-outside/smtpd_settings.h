@@ -22,6 +22,7 @@ struct smtpd_settings {
 	long long databytes, maxrcpt, maxmessages, maxhops, inflightbytes;
 	unsigned tarpitcount, brtlimit;
 	int64_t tarpit_msec;
+	unsigned mfcheck;              /* control/mfcheck, MFCHECK: 0 off; 3 logs domains that exist too */
 	bool helocheck, nobadhelo, log_recipients; /* control/helocheck or HELOCHECK; NOBADHELO; VALIDRCPTTO_LOG=2 */
 	const struct smtpd_lists *lists;
 	const struct validrcptto *valid;
@@ -39,7 +40,7 @@ struct smtpd_settings {
 };
 /* 0, or E_SYNTAX, E_SYS with the file's name.  Once in a process, before confinement: the lists are kept for good. */
 MUST_CHECK int smtpd_settings_read(struct smtpd_settings *s, const struct control *c, struct err *e);
-/* S as H's variables change it: DATABYTES, MAXRCPT, DENY_TLS, RELAYCLIENT, TARPITCOUNT, TARPITDELAY, VALIDRCPTTO_LIMIT, VALIDRCPTTO_LOG, NOBADHELO, HELOCHECK,
+/* S as H's variables change it: DATABYTES, MAXRCPT, DENY_TLS, RELAYCLIENT, TARPITCOUNT, TARPITDELAY, VALIDRCPTTO_LIMIT, VALIDRCPTTO_LOG, NOBADHELO, HELOCHECK, MFCHECK,
  * SMTPGREETING, MAXRCPTCOUNT.  Returns false and names the variable in *E when a value
  * is not a number in its range or too long: the session must then not begin, since a limit would silently be another. */
 bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, struct err *e);

@@ -147,6 +147,16 @@ bool tcprules_lines_name(struct slice text)
 	return false;
 }
 
+bool tcprules_lines_set(struct slice text, const char *variable)
+{
+	struct control_line l = {0};
+	while (control_next_in(text, &l))
+		for (struct slice rest = l.text; rest.n; rest = slice_from(rest, 1))
+			if (rest.p[0] == ',' && slice_starts(slice_from(rest, 1), variable) && slice_starts(slice_from(rest, 1 + strlen(variable)), "="))
+				return true;
+	return false;
+}
+
 int tcprules_address(struct tcprules_address *out, struct slice text, struct err *hint, struct err *e)
 {
 	*out = (struct tcprules_address){.kind = ADDRESS_NETWORKS, .count = 1};

@@ -31,6 +31,8 @@ MUST_CHECK int tcprules_address(struct tcprules_address *out, struct slice text,
 MUST_CHECK int tcprules_instruction(struct tcprule *rule, struct handover_pair *pairs, struct slice text, struct err *e);
 /* Does TEXT, a whole file, have rules by host name? */
 bool tcprules_lines_name(struct slice text);
+/* Does a rule of it set VARIABLE?  May take a comma within a value for one between variables. */
+bool tcprules_lines_set(struct slice text, const char *variable);
 /* What is to be said about a variable NAME: an alias, or nobody heeds it; NULL: nothing. */
 const char *tcprules_note(struct slice name);
 #endif

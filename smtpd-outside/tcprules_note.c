@@ -23,7 +23,7 @@ static const struct {
 	{"PROXY", "is not heeded: the word proxy in control/listen says where connections begin with a PROXY header"},
 	/* who may relay and receive */
 	{"RELAYCLIENT", NULL}, {"DATABYTES", NULL}, {"MAXRCPT", NULL}, {"TARPITCOUNT", NULL}, {"TARPITDELAY", NULL}, {"VALIDRCPTTO_LIMIT", NULL},
-	{"VALIDRCPTTO_LOG", NULL}, {"NOBADHELO", NULL}, {"HELOCHECK", NULL}, {"SMTPGREETING", NULL},
+	{"VALIDRCPTTO_LOG", NULL}, {"NOBADHELO", NULL}, {"HELOCHECK", NULL}, {"MFCHECK", NULL}, {"SMTPGREETING", NULL},
 	{"MAXRCPTCOUNT", "is taken as MAXRCPT"},
 	{"VALIDRCPTTO_CDB", "is not heeded: the table is control/validrcptto.cdb"},
 	{"RCPTCHECK", "is not heeded, neither as a program's path nor as a flag: recipients are checked in the directory and in control/validrcptto.cdb"},

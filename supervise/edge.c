@@ -87,5 +87,8 @@ bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, 
 		return leads_to_skim(edge, lane, c);
 	if (port == PORT_DOOR_OUTSIDE || port == PORT_DOOR_SUBMISSION)
 		return receiver(edge, P_DOOR, port == PORT_DOOR_OUTSIDE ? LANE_OUTSIDE : LANE_SUBMISSION, c);
+	/* who submits logs in, or may relay: nobody asks there */
+	if (port == PORT_DNS && row->program == P_SMTPD && (lane != LANE_OUTSIDE || !dns_looks_at_senders(c)))
+		return false;
 	return leads_to[port] != P_SUPERVISE && receiver(edge, leads_to[port], lane, c);
 }

@@ -60,11 +60,11 @@ const struct graph_row graph[] = {
 		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
 		.syscalls = CALLS(CONNECTS, EVENTS, THREADS, "open", "openat"),
 		.files_most = 4096, .processes_most = 256, .file_size_zero = true,
-		.why = "Asks DNS lists about clients, and their names, for the doors; reads what strangers' name servers say and can open no file but the resolver's.",
+		.why = "Asks DNS lists about clients, and their names, for the doors, and senders' domains for sessions; reads what strangers' name servers say and can open no file but the resolver's.",
 	},
 	{
 		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1, .drains = true,
-		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM, PORT_SPACE},
+		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM, PORT_SPACE, PORT_DNS},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("clone", "wait4", "kill"),
 		.files_most = 16384, .memory_most = 64 * MIB, .processes_most = 20100,

@@ -85,12 +85,13 @@ class Smtpd(Alone):
         self.drop_jobs = False  # answered, but not read
         self.lock = threading.Condition()
         self.kept = []
-        self.pairs = {n: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for n in ("in", "next", "directory", "tls")}
+        self.pairs = {n: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for n in ("in", "next", "directory", "tls", "dns")}
         ports = [self.pairs[n][1] for n in ("in", "next", "directory")] + [self.pairs["tls"][1] if tls else os.open("/dev/null", os.O_RDWR)]
         self.space = os.memfd_create("space", os.MFD_CLOEXEC)  # lib/space.h: a page that the queue writes
         os.ftruncate(self.space, 4096)
         ports.append(os.open("/dev/null", os.O_RDWR))  # no skim
         ports.append(os.open(f"/proc/self/fd/{self.space}", os.O_RDONLY))
+        ports.append(os.dup(self.pairs["dns"][1].fileno()))
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))) if processes else None
         control = {k.replace("__", "."): v for k, v in control.items()}
         super().__init__("smtpd", folder, control, ports, preexec=limit, nobody=True)

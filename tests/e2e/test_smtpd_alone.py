@@ -1236,13 +1236,13 @@ def test_no_process_for_a_session(start):
 
 
 def test_taken_over_session_holds_its_edges_alone(start):
-    """Not PORT_IN (other clients), not the lifeline; the client, the token and three ways out."""
+    """Not PORT_IN (other clients), not the lifeline; the client, the token, and four ways out: next, directory, tls, dns."""
     d = start(tls=True)
     c = d.connect()
     c.ehlo()
     fds = {int(x): os.readlink(f"/proc/{d.children()[0]}/fd/{x}") for x in os.listdir(f"/proc/{d.children()[0]}/fd")}
     sockets = [t for t in fds.values() if t.startswith("socket:")]
-    assert len(sockets) == 5, fds
+    assert len(sockets) == 6, fds
     assert f"socket:[{os.fstat(d.pairs['in'][1].fileno()).st_ino}]" not in fds.values()
 
 

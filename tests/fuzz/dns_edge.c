@@ -34,6 +34,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (b.overflow || dns_answer_decode(&a, buf_slice(&b)) < 0)
 			__builtin_trap();
 	}
+	buf_reset(&b);
+	struct slice domain;
+	if (sender_question_decode(&domain, in) == 0) {
+		sender_question_encode(&b, domain);
+		if (b.overflow || sender_question_decode(&domain, buf_slice(&b)) < 0)
+			__builtin_trap();
+	}
+	buf_reset(&b);
+	enum sender_domain of;
+	if (sender_answer_decode(&of, in) == 0) {
+		sender_answer_encode(&b, of);
+		if (!slice_eq(buf_slice(&b), in))
+			__builtin_trap();
+	}
 	buf_free(&b);
 	return 0;
 }

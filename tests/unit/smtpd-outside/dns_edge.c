@@ -1,6 +1,8 @@
 /* smtpd-outside/dns_edge and dns_cache: round trips, refusals; what is remembered and how long. */
 #include "smtpd-outside/dns_edge.h"
 
+#include <stdio.h>
+
 #include "smtpd-outside/dns_cache.h"
 #include "tests/unit/unit.h"
 
@@ -63,6 +65,62 @@ START_TEST(answer)
 }
 END_TEST
 
+static const struct { const char *spec, *text, *domain; } senders[] = {
+	{"a domain", "6:sender,11:campus.test,", "campus.test"},
+	{"U-labels", "6:sender,13:m\xc3\xbcnchen.test,", "m\xc3\xbcnchen.test"},
+	{"one label", "6:sender,9:localhost,", "localhost"},
+	{"a literal", "6:sender,11:[192.0.2.1],", NULL},
+	{"no domain", "6:sender,0:,", NULL},
+	{"not a domain", "6:sender,5:a b.c,", NULL},
+	{"octets that are not UTF-8", "6:sender,6:a\xff.bcd,", NULL},
+	{"more behind it", "6:sender,1:a,1:b,", NULL},
+	{"less", "6:sender,", NULL},
+	{"another verb", "6:seeder,1:a,", NULL},
+	{"a door", "door", NULL},
+	{"nothing", "", NULL},
+};
+
+START_TEST(sender)
+{
+	char space[600];
+	struct buf b = BUF_OVER(space);
+	struct slice domain;
+	int rc = sender_question_decode(&domain, slice_str(senders[_i].text));
+	ck_assert_msg(rc == (senders[_i].domain ? 0 : E_PEER), "%s: %d", senders[_i].spec, rc);
+	if (rc)
+		return;
+	ck_assert(slice_eq_str(domain, senders[_i].domain));
+	sender_question_encode(&b, domain);
+	ck_assert(slice_eq_str(buf_slice(&b), senders[_i].text));
+}
+END_TEST
+
+START_TEST(sender_bounds)
+{
+	char name[300], text[400];
+	enum sender_domain what;
+	struct slice domain;
+	for (size_t n = 250; n < 260; n++) {
+		memset(name, 'a', sizeof name);
+		for (size_t i = 50; i < n; i += 51)
+			name[i] = '.';
+		snprintf(text, sizeof text, "6:sender,%zu:%.*s,", n, (int)n, name);
+		ck_assert_int_eq(sender_question_decode(&domain, slice_str(text)), n <= SENDER_DOMAIN_MAX ? 0 : E_PEER);
+	}
+	static const char *const good = "YNMT";
+	for (int c = 1; c < 256; c++) {
+		snprintf(text, sizeof text, "1:%c,", c);
+		int rc = sender_answer_decode(&what, slice_str(text));
+		ck_assert_int_eq(rc, strchr(good, c) ? 0 : E_PEER);
+		ck_assert(rc || what == (enum sender_domain)c);
+	}
+	ck_assert_int_eq(sender_answer_decode(&what, slice_str("")), E_PEER);
+	ck_assert_int_eq(sender_answer_decode(&what, slice_str("1:Y,1:Y,")), E_PEER);
+	/* nobody there */
+	ck_assert_int_eq(sender_domain_ask(-1, slice_str("campus.test"), 0), SENDER_UNKNOWN);
+}
+END_TEST
+
 static struct ip address(unsigned n)
 {
 	return (struct ip){{[10] = 0xff, 0xff, 10, (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n}};
@@ -109,5 +167,7 @@ END_TEST
 UNIT_MAIN("dns_edge",
 	tcase_add_loop_test(t, question, 0, sizeof questions / sizeof *questions);
 	tcase_add_loop_test(t, answer, 0, sizeof answers / sizeof *answers);
+	tcase_add_loop_test(t, sender, 0, sizeof senders / sizeof *senders);
+	tcase_add_test(t, sender_bounds);
 	tcase_add_test(t, cache);
 	tcase_add_test(t, cache_is_bounded);)

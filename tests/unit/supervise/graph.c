@@ -76,7 +76,7 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 			return;
 		}
 		if (port == PORT_DNS) {
-			ck_assert(!control_present(c, C_dnsbl));
+			ck_assert(!control_present(c, C_dnsbl) || row->program == P_SMTPD);
 			return;
 		}
 		ck_assert_msg(port == PORT_TLS || agent, "%s: nothing behind %s", row->name, graph_port_name(port));
@@ -192,6 +192,28 @@ START_TEST(capabilities)
 }
 END_TEST
 
+/* Sessions of port 25 may ask postern-dns where they have to look at senders' domains; those of submission never. */
+START_TEST(sender_domains)
+{
+	static const struct { long long mfcheck; const char *rules; bool asks; } wants[] = {
+		{0, "", false}, {1, "", true}, {0, "10.:allow,RELAYCLIENT=\"\"\n", false}, {0, "# :allow,MFCHECK=\"1\"\n", false}, {0, ":allow,X=\"1\",MFCHECK=\"2\"\n", true},
+	};
+	for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+		struct control c = with(1u << 5);
+		struct edge edge;
+		c.value[C_dnsbl].present = c.value[C_listen].present = true; /* postern-dns is there anyway */
+		c.value[C_mfcheck].number = wants[i].mfcheck;
+		c.value[C_tcp_smtp].content = slice_str(wants[i].rules);
+		c.value[C_tcp_smtp].present = true;
+		ck_assert_int_eq(graph_edge(&edge, graph_of(P_SMTPD), LANE_OUTSIDE, PORT_DNS, &c), wants[i].asks);
+		ck_assert(!graph_edge(&edge, graph_of(P_SMTPD), LANE_SUBMISSION, PORT_DNS, &c));
+		ck_assert(graph_edge(&edge, graph_of(P_DOOR), LANE_SUBMISSION, PORT_DNS, &c) && edge.to == P_DNS);
+		c.value[C_dnsbl].present = false;
+		ck_assert_int_eq(graph_wanted(graph_of(P_DNS), LANE_NONE, &c), wants[i].asks);
+	}
+}
+END_TEST
+
 static bool has_call(const struct graph_row *row, const char *call)
 {
 	for (const char *const *s = row->syscalls; *s; s++)
@@ -224,6 +246,7 @@ START_TEST(names)
 END_TEST
 
 UNIT_MAIN("graph",
+	tcase_add_test(t, sender_domains);
 	tcase_add_loop_test(t, rows, 0, (int)graph_rows);
 	tcase_add_loop_test(t, ports, 0, (int)graph_rows);
 	tcase_add_loop_test(t, edges, 0, 1 << SWITCHES);

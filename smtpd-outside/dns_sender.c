@@ -1,0 +1,216 @@
+/* Questions of sessions: does this sender's domain exist for mail?  Part of postern-dns; see dns.h, dns_edge.h.
+ *
+ * RFC 5321 5.1 (MX, else the address), RFC 7505 (null MX), RFC 5891 (U-labels).  Only what name servers say for certain is "no": a server that is silent or fails
+ * is SENDER_UNKNOWN.  The domain is whatever a stranger wrote, the answers are strangers' too.  At most so many questions are under way, apart from those of the
+ * lists, so that slow domains cost other domains their turn but the lists nothing.  libunbound remembers answers for their TTL. */
+#include <idn2.h>
+#include <stdlib.h>
+
+#include "lib/log.h"
+#include "smtpd-outside/dns.h"
+
+enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, CLASS_IN = 1, RCODE_NXDOMAIN = 3 };
+static const int types[] = {TYPE_MX, TYPE_A, TYPE_AAAA};
+#define TYPES (sizeof types / sizeof *types)
+
+struct sender_query {
+	struct sender_job *job;
+	int type, id;
+	bool open;
+};
+struct sender_job {
+	struct sender_job *prev, *next; /* in the order of their deadlines */
+	struct question question;
+	int64_t deadline;
+	bool started, failed;  /* failed: some server gave no good answer */
+	unsigned open;
+	struct sender_query query[TYPES];
+	char domain[DNSBL_NAME_MAX]; /* A-labels */
+};
+
+static struct dns *the_dns; /* libunbound's callbacks carry one pointer, the query's */
+
+/* ---- the list of jobs ---- */
+
+static void append(struct dns *d, struct sender_job *j)
+{
+	struct dns_senders *s = &d->senders;
+	j->prev = s->last;
+	*(s->last ? &s->last->next : &s->first) = j;
+	s->last = j;
+	if (!s->unstarted)
+		s->unstarted = j;
+	s->jobs++;
+}
+
+static void take_out(struct dns *d, struct sender_job *j)
+{
+	struct dns_senders *s = &d->senders;
+	if (s->unstarted == j)
+		s->unstarted = j->next;
+	*(j->prev ? &j->prev->next : &s->first) = j->next;
+	*(j->next ? &j->next->prev : &s->last) = j->prev;
+	s->jobs--;
+}
+
+static void cancel_all(struct dns *d, struct sender_job *j)
+{
+	for (unsigned i = 0; i < TYPES; i++) {
+		if (!j->query[i].open)
+			continue;
+		(void)!ub_cancel(d->resolver.ctx, j->query[i].id);
+		j->query[i].open = false;
+		d->senders.queries--;
+	}
+	j->open = 0;
+}
+
+static void answer(struct question *q, enum sender_domain what)
+{
+	char space[8];
+	struct buf b = BUF_OVER(space);
+	sender_answer_encode(&b, what);
+	(void)!question_answer(q, buf_slice(&b), NULL, 0); /* a session that has gone needs none */
+}
+
+static void end(struct dns *d, struct sender_job *j, enum sender_domain what)
+{
+	cancel_all(d, j);
+	answer(&j->question, what);
+	take_out(d, j);
+	free(j);
+}
+
+/* ---- asking ---- */
+
+static void answered(void *arg, int error, struct ub_result *r);
+
+static void ask_dns(struct dns *d, struct sender_job *j, unsigned i)
+{
+	struct sender_query *q = &j->query[i];
+	*q = (struct sender_query){.job = j, .type = types[i]};
+	if (!d->resolver.ctx || ub_resolve_async(d->resolver.ctx, j->domain, q->type, CLASS_IN, q, answered, &q->id)) {
+		j->failed = true;
+		return;
+	}
+	q->open = true;
+	j->open++;
+	d->senders.queries++;
+}
+
+/* ---- answers ---- */
+
+/* MX records there are: is one of them a host, or are all the root (RFC 7505 3)?  One that cannot be read is not certainly none. */
+static enum sender_domain of_mx(const struct ub_result *r)
+{
+	struct mx mx;
+	for (size_t i = 0; r->data[i]; i++)
+		if (mx_decode(&mx, (const unsigned char *)r->data[i], (size_t)r->len[i]) < 0 || mx.host[0])
+			return SENDER_EXISTS;
+	return SENDER_NULL_MX;
+}
+
+/* The end, or the domain's addresses beside each other. */
+static void mx_answered(struct dns *d, struct sender_job *j, const struct ub_result *r)
+{
+	if (!r || (r->rcode != 0 && r->rcode != RCODE_NXDOMAIN))
+		end(d, j, SENDER_UNKNOWN); /* an address does not matter where there may be an MX */
+	else if (r->havedata)
+		end(d, j, of_mx(r));
+	else if (r->rcode == RCODE_NXDOMAIN)
+		end(d, j, SENDER_MISSING);
+	else {
+		for (unsigned i = 1; i < TYPES; i++)
+			ask_dns(d, j, i);
+		if (!j->open)
+			end(d, j, SENDER_UNKNOWN);
+	}
+}
+
+static void address_answered(struct dns *d, struct sender_job *j, const struct ub_result *r)
+{
+	j->failed |= !r || (r->rcode != 0 && r->rcode != RCODE_NXDOMAIN);
+	if (r && r->havedata)
+		end(d, j, SENDER_EXISTS);
+	else if (!j->open)
+		end(d, j, j->failed ? SENDER_UNKNOWN : SENDER_MISSING);
+}
+
+static void answered(void *arg, int error, struct ub_result *r)
+{
+	struct dns *d = the_dns;
+	struct sender_query *q = arg;
+	struct sender_job *j = q->job;
+	q->open = false;
+	j->open--;
+	d->senders.queries--;
+	if (q->type == TYPE_MX)
+		mx_answered(d, j, error ? NULL : r);
+	else
+		address_answered(d, j, error ? NULL : r);
+	if (r)
+		ub_resolve_free(r);
+}
+
+/* ---- from the loop ---- */
+
+/* As DNS has it.  E_SYNTAX: no name that IDNA knows, of which nothing can be said. */
+static int ascii_domain(char out[DNSBL_NAME_MAX], struct slice domain)
+{
+	char text[SENDER_DOMAIN_MAX + 1], *ascii = NULL;
+	if (slice_copy(text, sizeof text, domain) < 0)
+		return E_SYNTAX;
+	if (slice_printable(domain))
+		return slice_copy(out, DNSBL_NAME_MAX, domain);
+	int rc = idn2_to_ascii_8z(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+	rc = rc == IDN2_OK && slice_copy(out, DNSBL_NAME_MAX, slice_str(ascii)) == 0 ? 0 : E_SYNTAX;
+	idn2_free(ascii);
+	return rc;
+}
+
+void dns_sender_begin(struct dns *d, struct question *q, struct slice domain)
+{
+	struct sender_job *j = d->senders.jobs < DNS_SENDERS_MAX ? calloc(1, sizeof *j) : NULL;
+	the_dns = d;
+	if (!j || ascii_domain(j->domain, domain) < 0) {
+		answer(q, j ? SENDER_EXISTS : SENDER_UNKNOWN);
+		free(j);
+		return;
+	}
+	j->question = *q;
+	j->deadline = deadline_in(DNS_SENDER_MSEC);
+	append(d, j);
+}
+
+void dns_senders_tick(struct dns *d, int64_t now)
+{
+	struct dns_senders *s = &d->senders;
+	while (s->first && s->first->deadline <= now)
+		end(d, s->first, SENDER_UNKNOWN);
+	while (s->unstarted && s->queries < DNS_SENDER_QUERIES_MAX) {
+		struct sender_job *j = s->unstarted;
+		s->unstarted = j->next;
+		j->started = true;
+		ask_dns(d, j, 0);
+		if (!j->open)
+			end(d, j, SENDER_UNKNOWN);
+	}
+}
+
+int64_t dns_senders_next(const struct dns *d)
+{
+	const struct dns_senders *s = &d->senders;
+	if (s->unstarted && s->queries < DNS_SENDER_QUERIES_MAX)
+		return 0; /* after a reload: nothing else wakes the loop */
+	return s->first ? s->first->deadline : DEADLINE_NEVER;
+}
+
+void dns_senders_again(struct dns *d)
+{
+	struct dns_senders *s = &d->senders;
+	for (struct sender_job *j = s->first; j; j = j->next) {
+		cancel_all(d, j);
+		j->started = j->failed = false;
+	}
+	s->unstarted = s->first;
+}
