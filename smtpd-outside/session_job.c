@@ -98,7 +98,7 @@ static void tell(struct session *s, int code, const char *text)
 	buf_free(&b);
 }
 
-/* What skim counted and a later program refused does not count. */
+/* What skim counted and a later program refused does not count.  Said before the client hears of it, who may try again at once. */
 static void tell_returned(const struct session *s)
 {
 	if (s->user)
@@ -115,12 +115,12 @@ static void unanswered(struct session *s, const struct err *e, int64_t begin)
 static void answered(struct session *s, int code, const char *text, int64_t begin)
 {
 	LOG(EV_smtpd_answered, s->id, F_NUM("code", code), F_STR("answer", text), F_NUM("msec", clock_msec() - begin));
+	if (code >= 300)
+		tell_returned(s);
 	tell(s, code, text);
 	s->messages += code < 300;
 	if (code < 300)
 		s->junk = 0;
-	else
-		tell_returned(s);
 }
 
 static void log_handed(const struct session *s, unsigned long long octets)
