@@ -22,7 +22,7 @@ struct sender_job {
 	struct sender_job *prev, *next; /* in the order of their deadlines */
 	struct question question;
 	int64_t deadline;
-	bool started, failed;  /* failed: some server gave no good answer */
+	bool failed;           /* some server gave no good answer */
 	unsigned open;
 	struct sender_query query[TYPES];
 	char domain[DNSBL_NAME_MAX]; /* A-labels */
@@ -190,7 +190,6 @@ void dns_senders_tick(struct dns *d, int64_t now)
 	while (s->unstarted && s->queries < DNS_SENDER_QUERIES_MAX) {
 		struct sender_job *j = s->unstarted;
 		s->unstarted = j->next;
-		j->started = true;
 		ask_dns(d, j, 0);
 		if (!j->open)
 			end(d, j, SENDER_UNKNOWN);
@@ -210,7 +209,7 @@ void dns_senders_again(struct dns *d)
 	struct dns_senders *s = &d->senders;
 	for (struct sender_job *j = s->first; j; j = j->next) {
 		cancel_all(d, j);
-		j->started = j->failed = false;
+		j->failed = false;
 	}
 	s->unstarted = s->first;
 }
