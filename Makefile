@@ -34,6 +34,8 @@ LIBS    = $(PKG_LIBS) -lldap -llber -lclamav -lcdb -lunbound -lidn2 -lm $(if $(S
 ifndef SAN
 LDFLAGS_postern-smtpd = -static-pie -Wl,-z,noseparate-code,-T,smtpd-outside/session.ld
 LIBS_postern-smtpd    = -lseccomp -lcdb
+# One process per TLS connection: fewer mappings to copy, but the library that needs updates stays outside.
+LIBS_postern-tls      = -lssl -lcrypto -Wl,-Bstatic -lseccomp -lcdb -Wl,-Bdynamic
 endif
 
 MAINS    := $(wildcard $(FOLDERS:%=%/postern-*.c)) $(wildcard control/postern.c)

@@ -21,8 +21,11 @@ int main(int argc, char **argv)
 	}
 	if (tls_names(ctx, c, &e) < 0 || tls_prepare(&e) < 0)
 		program_fatal(&e);
+	int in_fd = program_port(PORT_IN);
 	program_confine();
+	if (tls_begin(ctx, &e) < 0)
+		program_fatal(&e);
 	program_ready();
-	tls_run(ctx, program_port(PORT_IN), program_lifeline(), most(c));
+	tls_run(ctx, in_fd, program_lifeline(), most(c));
 	return 0;
 }

@@ -133,7 +133,7 @@ static void begin_anew(struct session *s, int clear_fd, const struct tls_facts *
 	s->helo[0] = 0;
 	if (s->submission)
 		s->io.line_max = AUTH_LINE_MAX;
-	LOG(EV_smtpd_tls, "", F_STR("ip", s->client_ip), F_STR("tls", s->tls));
+	LOG(EV_smtpd_tls, "", F_STR("ip", s->client_ip), F_STR("tls", s->tls), F_STR("sni", facts->sni), F_NUM("resumed", facts->resumed));
 }
 
 void session_inside_tls(struct session *s)

@@ -6,7 +6,6 @@
 #include "smtpd-outside/smtpd.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -14,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/heap.h"
 #include "lib/log.h"
 #include "lib/program.h"
 
@@ -21,7 +21,7 @@
 #define REAP_MSEC 1000 /* how late a child's end may be seen while no connection comes */
 #define REAP_EVERY 16  /* connections, while they come: each look walks over all children */
 #define NUDGE_MSEC 200
-#define HEAP_PAD_OCTETS (64 * 1024) /* less than malloc() takes from mmap() */
+#define HEAP_OCTETS (64 * 1024)
 
 /* The session's input; before the fork the door's datagram, which is used up when the session begins. */
 static char space[SESSION_IN_OCTETS] __attribute__((aligned(4096)));
@@ -127,24 +127,10 @@ static void stop_sessions(struct smtpd *d)
 	}
 }
 
-/* What start-up freed lies scattered over the heap, and each child would take its few pieces from there, in its own copies of as many pages.  So the
- * holes are filled, for good, and what children ask for comes from the top; the heap neither grows nor shrinks by a system call meanwhile. */
-static void settle_heap(void)
-{
-	mallopt(M_TOP_PAD, HEAP_PAD_OCTETS);
-	mallopt(M_TRIM_THRESHOLD, 8 * HEAP_PAD_OCTETS);
-	char *top = malloc(HEAP_PAD_OCTETS);
-	malloc_trim(HEAP_PAD_OCTETS);
-	for (size_t n = HEAP_PAD_OCTETS; top && n >= 16; n /= 2)
-		for (char *volatile p = top; p && p <= top; )
-			p = malloc(n);
-	free(top);
-}
-
 void smtpd_run(struct smtpd *d)
 {
 	unsigned served = 0;
-	settle_heap();
+	(void)heap_settle(HEAP_OCTETS);
 	program_restart_calls();
 	while (!program_stopping()) {
 		struct handover h;

@@ -1,33 +1,44 @@
 /* The parent of postern-tls: takes questions from sessions (tls_client.h) and forks a process for each connection.
  *
  * User postern-tls, empty root.  It reads nothing but the sessions' questions and never touches a client's octets, so a bad client ends its own
- * process alone.  The process of a connection gives up everything but reading, writing and memory before it reads the first octet
- * of its client. */
-#include <errno.h>
-#include <fcntl.h>
+ * process alone.  Parent and connections have a short list of system calls; the process of a connection makes no other process, and has
+ * neither the questions nor the supervisor's line, before it reads the first octet of its client. */
 #include <netinet/in.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/addr.h"
+#include "lib/heap.h"
 #include "lib/log.h"
 #include "lib/program.h"
 #include "smtpd-outside/tls.h"
 
 #define HANDSHAKE_MSEC 60000
-#define REAP_MSEC 1000
+#define REAP_MSEC 1000 /* how late a child's end may be seen while nobody asks */
+#define REAP_EACH 16   /* connections */
 #define FULL_LOG_MSEC 60000
 #define TICKET_KEYS_MSEC (6 * 3600 * 1000) /* in TLS 1.2 whoever has these reads what they resumed */
 #define TICKET_KEYS_OCTETS 80              /* name, HMAC and AES-256 keys */
+#define HEAP_OCTETS (256u << 10)
+#define AHEAD_OCTETS (88u << 10) /* of the heap: what a connection takes of it */
 
+/* What parent and connections may do once all is prepared; a connection cannot make a process any more either (alone()). */
 static const char *const narrow[] = {
-	"read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg", "poll", "ppoll", "close", "shutdown", "futex", "brk", "mmap",
-	"munmap", "mremap", "mprotect", "madvise", "getrandom", "getpid", "gettid", "clock_gettime", "gettimeofday", "time", "restart_syscall",
-	"rt_sigreturn", "rt_sigprocmask", "tgkill", "exit_group", NULL,
+	"read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg", "poll", "ppoll", "close", "shutdown", "getpeername", "futex", "brk",
+	"mmap", "munmap", "mremap", "mprotect", "madvise", "getrandom", "getpid", "gettid", "clock_gettime", "gettimeofday", "time", "restart_syscall",
+	"rt_sigreturn", "rt_sigprocmask", "tgkill", "exit_group", "clone", "set_robust_list", "wait4", "prlimit64", NULL,
 };
+
+struct link {
+	struct pump pump;
+	struct wire wire;
+};
+static uintptr_t heap;       /* where a connection's memory begins */
+static struct link *begun; /* up to where the client's first octets are read: each process goes on from here in its own copy */
 
 struct tls {
 	SSL_CTX *ctx;
@@ -50,71 +61,63 @@ static void peer_text(char text[INET6_ADDRSTRLEN], int fd)
 
 static void refuse(struct question *q, const char *why)
 {
-	struct buf b = BUF_INIT(512);
+	char record[TLS_ANSWER_OCTETS] = {0};
+	struct buf b = BUF_OVER(record);
 	tls_answer_failed(&b, why);
-	(void)question_answer(q, buf_slice(&b), NULL, 0);
-	buf_free(&b);
+	(void)!io_write_all(q->reply_fd, record, sizeof record, deadline_in(0), NULL);
+	question_drop(q);
 }
 
-/* The session gets its end of the clear octets with the facts.  0, or E_EOF when it does not wait any more. */
-static int answer_ok(struct question *q, SSL *ssl, int session_fd, const char *ip)
+/* The answer is the first that the session gets of this connection. */
+static void answer_ok(struct pump *p)
 {
-	struct buf b = BUF_INIT(1024);
+	struct buf b = {p->in.octet, 0, TLS_ANSWER_OCTETS, TLS_ANSWER_OCTETS, false};
 	struct tls_facts facts;
-	tls_facts_of(&facts, ssl);
+	tls_facts_of(&facts, p->ssl, program_lane() != LANE_OUTSIDE);
 	tls_answer_ok(&b, &facts);
-	LOG(EV_tls_started, NULL, F_STR("ip", ip), F_STR("version", facts.version), F_STR("cipher", facts.cipher), F_STR("sni", facts.sni),
-		F_NUM("resumed", SSL_session_reused(ssl)));
-	int r = question_answer(q, buf_slice(&b), &session_fd, 1);
-	buf_free(&b);
-	return r;
+	p->in.n = TLS_ANSWER_OCTETS; /* zeroed behind what was added */
 }
 
-static void connection(struct tls *t, struct question *q, int client_fd, int64_t msec)
+/* No process and no thread from here on: for any user but root, whom program_confine() has left behind. */
+static int alone(struct err *e)
+{
+	const struct rlimit none = {0, 0};
+	return setrlimit(RLIMIT_NPROC, &none) < 0 ? err_sys(e, "setrlimit") : 0;
+}
+
+static void failed(struct question *q, int client_fd, const struct err *e)
 {
 	char ip[INET6_ADDRSTRLEN];
-	int pair[2];
-	struct err e = {0};
-	SSL *ssl = SSL_new(t->ctx);
 	peer_text(ip, client_fd);
-	fcntl(client_fd, F_SETFL, fcntl(client_fd, F_GETFL) | O_NONBLOCK);
-	if (!ssl || SSL_set_fd(ssl, client_fd) != 1 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		LOG(EV_tls_failed, NULL, F_STR("ip", ip), F_STR("error", "no memory or descriptors"));
-		refuse(q, "no memory for TLS");
-		return;
-	}
-	if (program_narrow(narrow, &e) < 0) {
-		LOG(EV_fault, NULL, F_ERR(&e));
-		return;
-	}
-	if (tls_handshake(ssl, deadline_in(msec < HANDSHAKE_MSEC ? msec : HANDSHAKE_MSEC), &e) < 0) {
-		LOG(EV_tls_failed, NULL, F_STR("ip", ip), F_ERR(&e));
-		refuse(q, e.text);
-		return;
-	}
-	int r = answer_ok(q, ssl, pair[1], ip);
-	close(pair[1]);
-	if (r == 0)
-		tls_pump(ssl, pair[0]);
+	LOG(EV_tls_failed, NULL, F_STR("ip", ip), F_ERR(e));
+	refuse(q, e->text);
+	tls_linger(client_fd);
 }
 
-/* SIGTERM stays blocked: a connection ends with its session, not before. */
+static void carry(struct pump *p)
+{
+	answer_ok(p);
+	tls_pump(p);
+}
+
+/* SIGTERM ends the parent alone: a connection ends with its session, not before. */
 _Noreturn static void child(struct tls *t, struct question *q, int64_t msec)
 {
+	struct err e = {0};
+	struct pump *p = &begun->pump;
 	int client_fd = q->fds[0];
-	q->count = 0;
+	q->count = 0; /* not to be closed with the question */
 	close(t->in_fd);
 	close(t->lifeline_fd);
-	connection(t, q, client_fd, msec);
+	heap_ahead(heap, AHEAD_OCTETS);
+	p->wire->fd = client_fd;
+	p->wire->readable = true;
+	p->clear_fd = q->reply_fd;
+	if (alone(&e) < 0 || tls_handshake(p->ssl, p->wire, deadline_in(msec < HANDSHAKE_MSEC ? msec : HANDSHAKE_MSEC), &e) < 0)
+		failed(q, client_fd, &e);
+	else
+		carry(p);
 	_exit(0);
-}
-
-static void mask_sigterm(int how)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(how, &set, NULL);
 }
 
 static void full(struct tls *t, struct question *q)
@@ -140,35 +143,6 @@ static void renew_ticket_keys(struct tls *t)
 	t->fresh_keys = now + TICKET_KEYS_MSEC;
 }
 
-static void serve(struct tls *t, struct question *q)
-{
-	int64_t msec;
-	struct err e;
-	if (tls_question_decode(&msec, q->text) < 0 || q->count != 1) {
-		LOG(EV_bad_question, NULL, F_STR("error", "a session asked for TLS in a wrong form"));
-		question_drop(q);
-		return;
-	}
-	if (t->live >= t->most) {
-		full(t, q);
-		return;
-	}
-	renew_ticket_keys(t);
-	mask_sigterm(SIG_BLOCK);
-	pid_t pid = fork();
-	if (pid == 0)
-		child(t, q, msec);
-	mask_sigterm(SIG_UNBLOCK);
-	if (pid < 0) {
-		err_sys(&e, "fork");
-		LOG(EV_fault, NULL, F_ERR(&e));
-		refuse(q, "no process for TLS");
-		return;
-	}
-	t->live++;
-	question_drop(q);
-}
-
 static void reap(struct tls *t)
 {
 	int status;
@@ -182,9 +156,56 @@ static void reap(struct tls *t)
 	}
 }
 
+static void serve(struct tls *t, struct question *q)
+{
+	int64_t msec;
+	struct err e;
+	if (tls_question_decode(&msec, q->text) < 0 || q->count != 1) {
+		LOG(EV_bad_question, NULL, F_STR("error", "a session asked for TLS in a wrong form"));
+		question_drop(q);
+		return;
+	}
+	if (t->live % REAP_EACH == 0 || t->live >= t->most)
+		reap(t);
+	if (t->live >= t->most) {
+		full(t, q);
+		return;
+	}
+	renew_ticket_keys(t);
+	pid_t pid = _Fork(); /* without fork()'s locks and handlers for threads, of which there is one */
+	if (pid == 0)
+		child(t, q, msec);
+	if (pid < 0) {
+		err_sys(&e, "fork");
+		LOG(EV_fault, NULL, F_ERR(&e));
+		refuse(q, "no process for TLS");
+		return;
+	}
+	t->live++;
+	question_drop(q);
+}
+
 int tls_prepare(struct err *e)
 {
 	return program_narrow_prepare(narrow, e);
+}
+
+/* All that does not depend on the client is done here once, before any fork; nothing random is drawn yet. */
+int tls_begin(SSL_CTX *ctx, struct err *e)
+{
+	heap = heap_settle(HEAP_OCTETS);
+	struct link *l = begun = calloc(1, sizeof *l);
+	BIO *bio = l ? wire_bio(&l->wire) : NULL;
+	SSL *ssl = bio ? SSL_new(ctx) : NULL;
+	if (!ssl)
+		return err_set(e, E_SYS, "no memory for TLS");
+	SSL_set_bio(ssl, bio, bio);
+	l->pump.ssl = ssl;
+	l->pump.wire = &l->wire;
+	int rc = SSL_accept(ssl);
+	if (rc == 1 || SSL_get_error(ssl, rc) != SSL_ERROR_WANT_READ)
+		return err_set(e, E_SYS, "TLS cannot be begun");
+	return program_narrow(narrow, e);
 }
 
 void tls_run(SSL_CTX *ctx, int in_fd, int lifeline_fd, unsigned most)
@@ -195,10 +216,11 @@ void tls_run(SSL_CTX *ctx, int in_fd, int lifeline_fd, unsigned most)
 	while (!program_stopping()) {
 		struct question q;
 		int r = question_receive(&q, in_fd, space, sizeof space, t.live ? deadline_in(REAP_MSEC) : DEADLINE_NEVER, &e);
-		reap(&t);
 		if (r == 0)
 			serve(&t, &q);
-		else if (r != E_TIMEOUT && r != E_EOF)
+		else
+			reap(&t);
+		if (r < 0 && r != E_TIMEOUT && r != E_EOF)
 			LOG(EV_bad_question, NULL, F_ERR(&e));
 	}
 	LOG(EV_stopping, NULL);

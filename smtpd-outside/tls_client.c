@@ -4,6 +4,10 @@
  * grammar goes; a descriptor that comes with it is a stream of octets from the network either way. */
 #include "smtpd-outside/tls_client.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/io.h"
 #include "lib/netstring.h"
 
 #define MSEC_MOST 600000
@@ -30,6 +34,7 @@ void tls_answer_ok(struct buf *b, const struct tls_facts *facts)
 	netstring_add_str(b, facts->cipher);
 	netstring_add_str(b, facts->sni);
 	netstring_add_str(b, facts->exporter);
+	netstring_add_number(b, facts->resumed);
 }
 
 void tls_answer_failed(struct buf *b, const char *text)
@@ -48,9 +53,12 @@ static int take_text(char *dst, size_t size, struct slice *rest)
 
 static int decode_ok(struct tls_facts *f, struct slice rest)
 {
+	long long resumed;
 	if (take_text(f->version, sizeof f->version, &rest) < 0 || take_text(f->cipher, sizeof f->cipher, &rest) < 0 ||
-	    take_text(f->sni, sizeof f->sni, &rest) < 0 || take_text(f->exporter, sizeof f->exporter, &rest) < 0 || rest.n)
+	    take_text(f->sni, sizeof f->sni, &rest) < 0 || take_text(f->exporter, sizeof f->exporter, &rest) < 0 ||
+	    netstring_take_number(&resumed, &rest, 0, 1) < 0 || rest.n)
 		return E_PEER;
+	f->resumed = resumed;
 	return 0;
 }
 
@@ -67,31 +75,37 @@ int tls_answer_decode(struct tls_facts *facts, struct slice text, struct err *e)
 	return err_set(e, E_PEER, "the answer of postern-tls breaks its grammar");
 }
 
-static int read_answer(int *clear_fd, struct tls_facts *facts, struct buf *b, int *reply_fd, int64_t deadline, struct err *e)
+/* No octet more than the answer: what is behind it is the client's. */
+static int read_answer(struct tls_facts *facts, int fd, int64_t deadline, struct err *e)
 {
-	int fds[PASS_FDS_MAX];
-	size_t count = 0;
-	int r = ask_read(b, fds, &count, reply_fd, deadline, e);
-	if (r < 0)
-		return r;
-	r = tls_answer_decode(facts, buf_slice(b), e);
-	if (r == 0 && count == 1) {
-		*clear_fd = fds[0];
-		return 0;
+	char record[TLS_ANSWER_OCTETS];
+	size_t n = 0;
+	while (n < sizeof record) {
+		ssize_t got = io_read(fd, record + n, sizeof record - n, deadline, e);
+		if (got <= 0)
+			return got < 0 ? (int)got : err_set(e, E_EOF, "postern-tls died");
+		n += (size_t)got;
 	}
-	close_fds(fds, count);
-	return r < 0 ? r : err_set(e, E_PEER, "the answer of postern-tls came with %zu descriptors instead of one", count);
+	while (n && record[n - 1] == 0)
+		n--;
+	return tls_answer_decode(facts, slice_make(record, n), e);
 }
 
 int tls_start(int *clear_fd, struct tls_facts *facts, int tls_port, int client_fd, int64_t deadline, struct err *e)
 {
-	struct buf b = BUF_INIT(4096);
-	int reply_fd = -1;
+	char text[32];
+	struct buf b = BUF_OVER(text);
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, "socketpair");
 	tls_question_encode(&b, deadline == DEADLINE_NEVER ? MSEC_MOST : deadline_left(deadline));
-	int r = ask_send(&reply_fd, tls_port, buf_slice(&b), &client_fd, 1, deadline, e);
-	buf_reset(&b);
-	if (r == 0)
-		r = read_answer(clear_fd, facts, &b, &reply_fd, deadline, e);
-	buf_free(&b);
-	return r;
+	int rc = pass_send(tls_port, buf_slice(&b), (int[]){client_fd, pair[1]}, 2, deadline, e);
+	close(pair[1]);
+	if (rc == 0)
+		rc = read_answer(facts, pair[0], deadline, e);
+	if (rc < 0)
+		close_fd(&pair[0]);
+	else
+		*clear_fd = pair[0];
+	return rc;
 }

@@ -13,24 +13,8 @@
 #include "lib/base64.h"
 #include "smtpd-outside/tls.h"
 
-#define PUMP_OCTETS 8192
 #define STUCK_MSEC 300000   /* octets that one side does not take */
 #define LINGER_MSEC 2000
-
-struct way {
-	char octet[PUMP_OCTETS];
-	size_t at, n;       /* octet[at..n) is still to be written */
-	bool ended;         /* nothing more will be read */
-	bool closed;        /* and the other side knows */
-};
-struct pump {
-	SSL *ssl;
-	int client_fd, clear_fd;
-	struct way in, out; /* client to session, session to client */
-	short client_events, clear_events;
-	bool broken;        /* no TLS any more: a fault, or the session is gone */
-	bool progress;
-};
 
 /* What OpenSSL waits for after an unfinished call; 0 when it waits for nothing. */
 static short wanted(SSL *ssl, int rc)
@@ -39,21 +23,24 @@ static short wanted(SSL *ssl, int rc)
 	return error == SSL_ERROR_WANT_READ ? POLLIN : error == SSL_ERROR_WANT_WRITE ? POLLOUT : 0;
 }
 
-int tls_handshake(SSL *ssl, int64_t deadline, struct err *e)
+int tls_handshake(SSL *ssl, struct wire *wire, int64_t deadline, struct err *e)
 {
 	for (;;) {
 		ERR_clear_error();
 		int rc = SSL_accept(ssl);
 		if (rc == 1)
 			return 0;
-		struct pollfd p = {SSL_get_fd(ssl), wanted(ssl, rc), 0};
-		if (!p.events) {
+		struct pollfd p = {wire->fd, wanted(ssl, rc), 0};
+		if (!wire_flush(wire) || !p.events) { /* an alert too goes out */
 			tls_error(e, E_PEER, "");
 			return E_PEER;
 		}
+		if (wire->n)
+			p.events |= POLLOUT;
 		int left = deadline_left(deadline);
 		if (left == 0 || poll(&p, 1, left) == 0)
 			return err_set(e, E_TIMEOUT, "the handshake took too long");
+		wire->readable = p.revents & ~POLLOUT;
 	}
 }
 
@@ -70,19 +57,21 @@ static void export_binding(struct tls_facts *facts, SSL *ssl)
 	static const char label[] = "EXPORTER-Channel-Binding";
 	unsigned char value[32];
 	struct buf text = BUF_OVER(facts->exporter);
-	facts->exporter[0] = '\0';
 	if (SSL_version(ssl) != TLS1_3_VERSION || SSL_export_keying_material(ssl, value, sizeof value, label, sizeof label - 1, NULL, 0, 0) != 1)
 		return;
 	base64_encode(&text, slice_make(value, sizeof value));
 	buf_add_char(&text, '\0');
 }
 
-void tls_facts_of(struct tls_facts *facts, SSL *ssl)
+void tls_facts_of(struct tls_facts *facts, SSL *ssl, bool binding)
 {
-	export_binding(facts, ssl);
+	facts->exporter[0] = '\0';
+	if (binding)
+		export_binding(facts, ssl);
 	copy_printable(facts->version, sizeof facts->version, SSL_get_version(ssl));
 	copy_printable(facts->cipher, sizeof facts->cipher, SSL_get_cipher_name(ssl));
 	copy_printable(facts->sni, sizeof facts->sni, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+	facts->resumed = SSL_session_reused(ssl);
 }
 
 /* After an unfinished call: wait for the client, or find that its side has ended; only reading can find it ended in good order. */
@@ -102,13 +91,12 @@ static void read_client(struct pump *p)
 {
 	size_t n = 0;
 	ERR_clear_error();
-	int rc = SSL_read_ex(p->ssl, p->in.octet, sizeof p->in.octet, &n);
+	int rc = SSL_read_ex(p->ssl, p->in.octet + p->in.n, sizeof p->in.octet - p->in.n, &n);
 	if (rc != 1) {
 		client_waits(p, rc, true);
 		return;
 	}
-	p->in.at = 0;
-	p->in.n = n;
+	p->in.n += n;
 	p->progress = true;
 }
 
@@ -122,12 +110,19 @@ static void write_client(struct pump *p)
 		return;
 	}
 	p->out.at += n;
+	p->held = false;
 	p->progress = true;
 }
 
+/* After what was read there is a look for the end, which comes right behind the last reply and then leaves in one segment with it. */
 static void read_session(struct pump *p)
 {
-	ssize_t n = recv(p->clear_fd, p->out.octet, sizeof p->out.octet, MSG_DONTWAIT);
+	ssize_t n = p->clear_readable ? recv(p->clear_fd, p->out.octet, sizeof p->out.octet, MSG_DONTWAIT) : -1;
+	if (!p->clear_readable) {
+		p->clear_events |= POLLIN;
+		return;
+	}
+	p->clear_readable = n > 0;
 	if (n > 0) {
 		p->out.at = 0;
 		p->out.n = (size_t)n;
@@ -161,8 +156,10 @@ static bool pending(const struct way *w)
 /* Client to session. */
 static void pump_in(struct pump *p)
 {
-	if (!pending(&p->in) && !p->in.ended && !p->broken)
+	if (!pending(&p->in) && !p->in.ended && !p->broken) {
+		p->in.at = p->in.n = 0;
 		read_client(p);
+	}
 	if (pending(&p->in))
 		write_session(p);
 	if (!pending(&p->in) && p->in.ended && !p->in.closed) {
@@ -190,7 +187,18 @@ static void pump_out(struct pump *p)
 /* Everything is done: the session has ended and the client was told, or the client is gone and the session got all it sent. */
 static bool finished(const struct pump *p)
 {
-	return p->out.closed || (p->broken && !pending(&p->in));
+	return (p->out.closed && p->wire->n == 0) || (p->broken && !pending(&p->in));
+}
+
+/* Whatever was written goes out before anything is waited for, but for a ticket right behind the handshake: it saves a segment to send it with the
+ * reply that the client waits for. */
+static void flush(struct pump *p)
+{
+	p->held = p->held && !p->out.closed && !p->in.ended;
+	if (!p->held && !wire_flush(p->wire))
+		p->broken = p->in.ended = true;
+	if (p->wire->n && !p->held)
+		p->client_events |= POLLOUT;
 }
 
 /* Wait until one of the two can go on; false when neither did for too long while octets wait.  The client is left out once it is known to be gone, the
@@ -198,18 +206,19 @@ static bool finished(const struct pump *p)
 static bool wait_both(struct pump *p)
 {
 	struct pollfd both[2] = {
-		{p->broken ? -1 : p->client_fd, p->client_events, 0},
+		{p->broken ? -1 : p->wire->fd, p->client_events, 0},
 		{p->clear_events ? p->clear_fd : -1, p->clear_events, 0},
 	};
-	bool stuck = pending(&p->in) || pending(&p->out) || p->out.ended;
+	bool stuck = pending(&p->in) || pending(&p->out) || p->out.ended || (p->wire->n && !p->held);
 	int n = poll(both, 2, stuck ? STUCK_MSEC : -1);
 	if (n > 0 && !p->client_events && both[0].revents)
 		p->broken = true; /* reset: nothing was wanted, so it can be nothing else */
+	p->wire->readable = p->wire->readable || both[0].revents & ~POLLOUT;
+	p->clear_readable = p->clear_readable || both[1].revents & ~POLLOUT;
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
-/* What the client still sends is read away for a moment: closing on unread octets would reset the connection, and the last answer with it. */
-static void linger(int client_fd)
+void tls_linger(int client_fd)
 {
 	char space[4096];
 	int64_t deadline = deadline_in(LINGER_MSEC);
@@ -222,19 +231,26 @@ static void linger(int client_fd)
 	}
 }
 
-void tls_pump(SSL *ssl, int clear_fd)
+static void turn(struct pump *p)
 {
-	static struct pump p;
-	p = (struct pump){.ssl = ssl, .client_fd = SSL_get_fd(ssl), .clear_fd = clear_fd};
 	do {
-		do {
-			p.progress = false;
-			p.client_events = p.clear_events = 0;
-			pump_in(&p);
-			pump_out(&p);
-		} while (p.progress && !finished(&p));
-	} while (!finished(&p) && wait_both(&p));
-	close(clear_fd);
-	if (p.out.closed)
-		linger(p.client_fd);
+		p->progress = false;
+		p->client_events = p->clear_events = 0;
+		pump_in(p);
+		pump_out(p);
+	} while (p->progress && !finished(p));
+	flush(p);
+}
+
+void tls_pump(struct pump *p)
+{
+	p->clear_readable = true;
+	p->held = SSL_version(p->ssl) >= TLS1_3_VERSION;
+	read_client(p); /* what came right behind the handshake goes to the session with the answer */
+	do
+		turn(p);
+	while (!finished(p) && wait_both(p));
+	close(p->clear_fd);
+	if (p->out.closed && !p->broken)
+		tls_linger(p->wire->fd);
 }

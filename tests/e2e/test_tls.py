@@ -14,6 +14,9 @@ import pytest
 from alone import Alone, netstring, netstrings, readable
 
 
+ANSWER_OCTETS = 512  # TLS_ANSWER_OCTETS
+
+
 def make_cert(folder, name="mx.test", kind="ec", days=30):
     key, cert = folder / f"{name}.key", folder / f"{name}.crt"
     algo = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else ["-newkey", "rsa:2048"]
@@ -37,7 +40,7 @@ class Tls(Alone):
         return client, server
 
     def question(self, server, text=netstring(30000)):
-        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mine, theirs = socket.socketpair()
         socket.send_fds(self.ask, [text], [server.fileno(), theirs.fileno()])
         server.close()
         theirs.close()
@@ -45,11 +48,12 @@ class Tls(Alone):
         return mine
 
     def answer(self, reply):
-        text, fds, _, _ = socket.recv_fds(reply, 4096, 4)
-        clear = socket.socket(fileno=fds[0]) if fds else None
-        if clear:
-            clear.settimeout(10)
-        return [p.decode() for p in netstrings(text)], clear
+        """The answer; behind it REPLY carries the clear octets."""
+        record = b""
+        while len(record) < ANSWER_OCTETS and (got := reply.recv(ANSWER_OCTETS - len(record))):
+            record += got
+        answer = [p.decode() for p in netstrings(record.rstrip(b"\0"))]
+        return answer, reply if answer[0] == "ok" else None
 
     def connect(self, context=None, name="mx.test"):
         client, server = self.pair()
@@ -110,12 +114,36 @@ def test_facts_and_octets(tls, version, name):
     assert clear.recv(100) == b"EHLO x\r\n"
     clear.sendall(b"250 ok\r\n")
     assert client.recv(100) == b"250 ok\r\n"
-    assert f"version={name}" in tls.log("tls-started")[0]
+    assert len(facts[4]) == (44 if name == "TLSv1.3" else 0) and facts[5] == "0"
     assert client.compression() is None
     clear.sendall(b"221 bye\r\n")
     clear.close()
     assert all_of(client) == b"221 bye\r\n"  # close_notify: no ragged end
     gone(tls)
+
+
+@pytest.mark.parametrize("ciphers", ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-CHACHA20-POLY1305", "DHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-SHA384", None])
+def test_keys_and_suites_that_were_not_rehearsed(tmp_path, ciphers):
+    """What OpenSSL fetches late is within the memory and the system calls of a connection."""
+    t = Tls(tmp_path, make_cert(tmp_path, kind="rsa")).start()
+    try:
+        c = client_context()
+        if ciphers:
+            c.maximum_version = ssl.TLSVersion.TLSv1_2
+            c.set_ciphers(ciphers)
+        client, clear, facts = t.connect(c)
+        assert facts[2] == (ciphers or "TLS_AES_128_GCM_SHA256")
+        data = os.urandom(100000)
+        for _ in range(20):  # far more than a connection's memory, if it were not used again
+            client.sendall(data)
+            got = bytearray()
+            while len(got) < len(data):
+                got += clear.recv(65536)
+            assert got == data
+        clear.close()
+        assert all_of(client) == b""
+    finally:
+        assert t.stop() == 0
 
 
 def test_old_versions_and_foreign_protocols_are_refused(tls):
@@ -147,6 +175,7 @@ def test_bad_client_ends_its_own_process_alone(tls, what):
     answer, clear = tls.answer(reply)
     assert answer[0] == "failed" and answer[1] and clear is None
     assert tls.log("tls-failed")
+    assert all_of(client)[:1] in (b"", b"\x15")  # no reset: an alert gets through, however much the client has sent
     tls.connect()
 
 
@@ -162,7 +191,7 @@ def test_malformed_questions(tls):
     for text in (b"", b"x", netstring(-1), netstring(1) + b"x", netstring(700000)):
         _, server = tls.pair()
         assert tls.question(server, text).recv(100) == b""
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine, theirs = socket.socketpair()
     socket.send_fds(tls.ask, [netstring(1000)], [theirs.fileno()])
     theirs.close()
     mine.settimeout(5)
@@ -332,8 +361,15 @@ def test_tickets_resume(tls):
     reply = tls.question(server)
     again = c.wrap_socket(again, server_hostname="mx.test", session=session)
     facts, _ = tls.answer(reply)
-    assert facts[0] == "ok" and again.session_reused
-    assert "resumed=1" in tls.log("tls-started", count=2)[1]
+    assert facts[0] == "ok" and facts[5] == "1" and again.session_reused
+
+
+def test_nothing_to_bind_to_where_nobody_logs_in(tmp_path, pem):
+    t = Tls(tmp_path, pem, lane="outside").start()
+    try:
+        assert t.connect()[2][4:] == ["", "0"]
+    finally:
+        t.stop()
 
 
 @pytest.mark.parametrize("lane,counts,other", [("outside", "concurrencytls", "concurrencysubmission"), ("submission", "concurrencysubmission", "concurrencytls")])
@@ -379,6 +415,126 @@ def test_memory_of_a_connection(tls):
                 pss.append(int(line.split()[1]))
     print("private KiB per connection:", sorted(pss))
     assert len(pss) == 20 and max(pss) < 700
+
+
+class Records:
+    """A client that sees what comes and goes on the wire, and in how many pieces."""
+    def __init__(self, tls, version=ssl.TLSVersion.TLSv1_3):
+        self.sock, server = tls.pair()
+        self.reply = tls.question(server)
+        c = client_context()
+        c.minimum_version = c.maximum_version = version
+        self.came, self.goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.ssl = c.wrap_bio(self.came, self.goes, server_hostname="mx.test")
+
+    def handshake(self):
+        """Up to the client's last flight, which is left in .goes with TLS 1.3."""
+        while True:
+            try:
+                return self.ssl.do_handshake()
+            except ssl.SSLWantReadError:
+                self.send()
+                self.came.write(self.sock.recv(65536))
+
+    def send(self):
+        self.sock.sendall(self.goes.read())
+
+    def piece(self):
+        """What one segment brings: the types of its records, and the octets inside."""
+        data, types = self.sock.recv(65536), []
+        self.came.write(data)
+        while data:
+            types.append(data[0])
+            data = data[5 + int.from_bytes(data[3:5], "big"):]
+        try:
+            return types, self.ssl.read(65536)
+        except ssl.SSLWantReadError:
+            return types, b""
+
+    def quiet(self, seconds):
+        self.sock.settimeout(seconds)
+        with pytest.raises(TimeoutError):
+            self.sock.recv(1, socket.MSG_PEEK)
+        self.sock.settimeout(10)
+
+
+def test_ticket_travels_with_the_first_reply(tls):
+    client = Records(tls)
+    client.handshake()
+    client.send()
+    facts, clear = tls.answer(client.reply)
+    assert facts[0] == "ok"
+    client.quiet(0.3)
+    clear.sendall(b"220 hello\r\n")
+    types, text = client.piece()
+    assert types == [23, 23] and text == b"220 hello\r\n"  # ticket and reply
+    assert client.ssl.session.has_ticket
+
+
+def test_ticket_is_not_kept_from_a_client_that_ends(tls):
+    client = Records(tls)
+    client.handshake()
+    client.send()
+    _, clear = tls.answer(client.reply)
+    client.sock.shutdown(socket.SHUT_WR)
+    assert clear.recv(10) == b""
+    assert client.piece() == ([23], b"") and client.ssl.session.has_ticket
+    clear.close()
+    gone(tls)
+
+
+def test_quick_client_is_heard_with_the_answer(tls):
+    """What comes in one segment with the end of the handshake costs the session no second wait."""
+    client = Records(tls)
+    client.handshake()
+    client.ssl.write(b"EHLO quick\r\n")
+    client.send()
+    got = client.reply.recv(4096)
+    assert got.startswith(netstring("ok")) and got[ANSWER_OCTETS:] == b"EHLO quick\r\n"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_last_reply_and_end_in_one_segment(tls, version):
+    client = Records(tls, version)
+    client.handshake()
+    client.send()
+    _, clear = tls.answer(client.reply)
+    clear.sendall(b"250 first\r\n")
+    assert client.piece()[1] == b"250 first\r\n"
+    child = tls.children()[0]
+    os.kill(child, signal.SIGSTOP)
+    clear.sendall(b"221 bye\r\n")
+    clear.close()
+    os.kill(child, signal.SIGCONT)
+    types, text = client.piece()
+    assert len(types) == 2 and text == b"221 bye\r\n"  # reply and close_notify
+    client.sock.close()
+    gone(tls)
+
+
+def test_more_than_the_wire_holds(tls):
+    """A client that reads late gets all, in order."""
+    client, clear, _ = tls.connect()
+    data = os.urandom(3 << 20)
+    sender = threading.Thread(target=clear.sendall, args=(data,))
+    sender.start()
+    time.sleep(0.3)
+    got = bytearray()
+    while len(got) < len(data):
+        got += client.recv(1 << 20)
+    sender.join(10)
+    assert bytes(got) == data
+    clear.close()
+    assert all_of(client) == b""
+
+
+def test_a_connection_makes_no_process(tls):
+    kept = tls.connect()
+    pid = tls.children()[0]
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+    assert [line.split()[2:4] for line in limits.splitlines() if line.startswith("Max processes")] == [["0", "0"]] and kept
+    calls = [pathlib.Path(f"/proc/{p}/status").read_text().split("Seccomp_filters:\t")[1].split("\n")[0] for p in (pid, tls.process.pid)]
+    assert calls == ["2", "2"]  # the program's and the narrower one, which the parent has too
 
 
 def test_child_keeps_nothing_it_does_not_need(tls):
