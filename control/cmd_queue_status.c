@@ -143,11 +143,12 @@ int queue_status(const struct options *o)
 		table_column(&a.table, titles[i], i == 2);
 	struct slice verb[1] = {slice_str("status")};
 	int code = o->args > 1 ? cmd_usage(o) : queue_ask(o, verb, 1, status_row, &a, text);
-	if (code == 0 && o->json)
-		return json_print(a.json);
-	if (code == 0 && table_rows(&a.table))
+	if (code > 1)
+		json_decref(a.json);
+	else if (o->json && json_print(a.json) != 0)
+		code = EXIT_TEMPORARY;
+	else if (table_rows(&a.table))
 		table_print(&a.table, stdout);
-	json_decref(a.json);
 	buf_free(&a.table.cells);
 	return code;
 }

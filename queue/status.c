@@ -9,6 +9,7 @@
 struct counted {
 	long long held, busy, fresh, waiting_rcpts, unrouted;
 	int64_t oldest_sec, next_sec;
+	unsigned problems;
 };
 
 static struct counted count_all(const struct index *x)
@@ -62,9 +63,10 @@ static bool send_numbers(struct caller *c, const struct counted *n)
 	return ok;
 }
 
-static bool send_problem(struct caller *c, const char *text)
+static bool send_problem(struct caller *c, struct counted *n, const char *text)
 {
 	struct buf b = BUF_INIT(COMMAND_MAX);
+	n->problems++;
 	pair(&b, "kind", slice_str("problem"));
 	pair(&b, "text", slice_str(text));
 	bool ok = caller_row(c, &b);
@@ -102,33 +104,33 @@ static bool send_destinations(struct caller *c)
 	return true;
 }
 
-static bool send_problems(struct caller *c, const struct counted *n)
+static bool send_problems(struct caller *c, struct counted *n)
 {
 	const struct queue *q = c->q;
 	char text[400];
 	int64_t age = queue_now_sec() - n->oldest_sec;
-	if (q->space.full && !send_problem(c, "the disk is nearly full (control/queuereserve, or inodes): new mail is answered 452 until there is space; deliveries go on"))
+	if (q->space.full && !send_problem(c, n, "the disk is nearly full (control/queuereserve, or inodes): new mail is answered 452 until there is space; deliveries go on"))
 		return false;
 	if (q->counts.alarms) {
 		snprintf(text, sizeof text, "%llu writes or syncs of the log have failed since the start: look at the disk, and at queue-alarm in the log",
 			(unsigned long long)q->counts.alarms);
-		if (!send_problem(c, text))
+		if (!send_problem(c, n, text))
 			return false;
 	}
 	if (q->counts.damaged) {
 		snprintf(text, sizeof text, "%u places in the log could not be read at the start; queue-damage in the log of this start names file, octets and, where known, messages. "
 			"Look at the disk; messages with queue-accepted and no queue-done that are not in the list are lost: have them sent again", q->counts.damaged);
-		if (!send_problem(c, text))
+		if (!send_problem(c, n, text))
 			return false;
 	}
 	if (n->unrouted) {
 		snprintf(text, sizeof text, "%lld messages wait because the directory gives no answer: they are tried by themselves when it does", n->unrouted);
-		if (!send_problem(c, text))
+		if (!send_problem(c, n, text))
 			return false;
 	}
 	if (q->index.count && n->oldest_sec && age > OLD_SEC) {
 		snprintf(text, sizeof text, "the oldest message has been here for %lld hours", (long long)(age / 3600));
-		return send_problem(c, text);
+		return send_problem(c, n, text);
 	}
 	return true;
 }
@@ -139,5 +141,5 @@ void verb_status(struct caller *c)
 	if (c->cmd.args > 1)
 		caller_end(c, 100, "status takes no arguments");
 	else if (send_numbers(c, &n) && send_problems(c, &n) && send_destinations(c))
-		caller_end(c, 0, "");
+		caller_end(c, n.problems ? 1 : 0, "");
 }

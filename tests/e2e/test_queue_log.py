@@ -144,7 +144,7 @@ def test_a_whole_segment_is_damaged(queue, how):
     assert {m["id"] for m in listed(queue)} == set(ids) - lost
     damage = queue.events("queue-damage")
     assert damage and {d["file"] for d in damage} == {middle.name} and all(int(d["octets"]) > 0 for d in damage)
-    status = queue.postern("queue", "status", check=0).stdout
+    status = queue.postern("queue", "status", check=1).stdout
     assert "could not be read at the start" in status and "have them sent again" in status
     aside = middle.with_name("damaged" + middle.name[7:])
     wait_for(aside.exists, 20, lambda: str(sorted(spool.iterdir())))

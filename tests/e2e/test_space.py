@@ -94,7 +94,7 @@ def test_full_and_free_again(small):
     code, text = open_session.mail("a@far.test")
     assert code == 452 and text.startswith(b"4.3.1 ")
     assert small.wait_event("queue-full")
-    assert any("full" in p for p in small.json("queue", "status")["problems"])
+    assert any("full" in p for p in small.json("queue", "status", check=1)["problems"])
     # nothing left at all: results are recorded, also those that survive a kill
     fill(small, 0)
     far = Scripted(port=small.far_port)

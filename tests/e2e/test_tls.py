@@ -573,3 +573,25 @@ def test_certificate_faults_name_the_file(tmp_path, pem, what, reason):
     assert t.process.wait(10) == 111
     line = t.log("fatal")[0]
     assert "servercert.pem: " in line and reason in line
+
+
+def server_hello(tls):
+    """Random and key share of a ServerHello, to a hello without a session to resume."""
+    client, server = tls.pair()
+    tls.question(server)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl._create_unverified_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing).do_handshake()
+    client.sendall(outgoing.read())
+    hello = client.recv(4096)
+    client.close()
+    assert hello[0] == 22 and hello[5] == 2
+    return hello[11:43], hello[43:5 + int.from_bytes(hello[3:5], "big")]
+
+
+def test_forked_connections_draw_their_own_random_numbers(tls):
+    """All begin as copies of one that the parent began."""
+    hellos = [server_hello(tls) for _ in range(8)]
+    assert len({r for r, _ in hellos}) == 8 and len({share[-32:] for _, share in hellos}) == 8
