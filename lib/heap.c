@@ -7,6 +7,7 @@
 
 #define PAGE 4096u
 #define CHUNK_OCTETS (64u * 1024) /* less than malloc() takes from mmap() */
+#define HOLES_OCTETS (8u << 20)   /* the most that is filled; with an allocator that is not glibc's there may be no end to it */
 #define FINE 2048u /* up to here malloc() keeps what was freed by its size, in steps of STEP, and does not cut it up */
 #define STEP 16u
 
@@ -20,8 +21,9 @@ uintptr_t heap_settle(size_t room)
 	mallopt(M_TRIM_THRESHOLD, (int)(8 * room));
 	char *top = malloc(CHUNK_OCTETS);
 	malloc_trim(room);
+	size_t left = HOLES_OCTETS;
 	for (size_t n = CHUNK_OCTETS; top && n >= STEP; n -= n > FINE ? n / 2 : STEP)
-		for (char *volatile p = top; p && p <= top; )
+		for (char *volatile p = top; p && p <= top && left >= n; left -= n)
 			p = malloc(n);
 	uintptr_t there = (uintptr_t)top;
 	free(top);
