@@ -2,29 +2,51 @@
 #include "lib/heap.h"
 
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
 #define PAGE 4096u
 #define CHUNK_OCTETS (64u * 1024) /* less than malloc() takes from mmap() */
 #define HOLES_OCTETS (8u << 20)   /* the most that is filled; with an allocator that is not glibc's there may be no end to it */
-#define FINE 2048u /* up to here malloc() keeps what was freed by its size, in steps of STEP, and does not cut it up */
+#define FINE 2048u /* up to here holes are asked for in steps of STEP: malloc() keeps many by their size and does not cut them up */
 #define STEP 16u
+#define KEPT 1032u /* what is freed up to here is not joined to what is beside it */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; before it pages come one by one */
 #endif
 
+struct hole {
+	struct hole *next;
+};
+static struct hole *filled; /* kept for good; in a list, so that nobody takes them for lost */
+
+/* Take all holes of N octets that lie before TOP.  The piece that shows that there is none left goes back, unless malloc() would keep it by its size. */
+static void fill(const char *top, size_t n, size_t *left)
+{
+	for (struct hole *p; *left >= n && (p = malloc(n)); *left -= n) {
+		bool beyond = (const char *)p > top;
+		if (beyond && n > KEPT) {
+			free(p);
+			return;
+		}
+		*p = (struct hole){filled};
+		filled = p;
+		if (beyond)
+			return;
+	}
+}
+
 uintptr_t heap_settle(size_t room)
 {
+	size_t left = HOLES_OCTETS;
 	mallopt(M_TOP_PAD, (int)room);
 	mallopt(M_TRIM_THRESHOLD, (int)(8 * room));
 	char *top = malloc(CHUNK_OCTETS);
 	malloc_trim(room);
-	size_t left = HOLES_OCTETS;
 	for (size_t n = CHUNK_OCTETS; top && n >= STEP; n -= n > FINE ? n / 2 : STEP)
-		for (char *volatile p = top; p && p <= top && left >= n; left -= n)
-			p = malloc(n);
+		fill(top, n, &left);
 	uintptr_t there = (uintptr_t)top;
 	free(top);
 	return there;
