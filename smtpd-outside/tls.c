@@ -59,13 +59,13 @@ static void peer_text(char text[INET6_ADDRSTRLEN], int fd)
 	ip_text(text, &ip);
 }
 
+/* Said by the parent too: what a session gave for its reply may be anything, so it is sent and never written, which could block. */
 static void refuse(struct question *q, const char *why)
 {
 	char record[TLS_ANSWER_OCTETS] = {0};
 	struct buf b = BUF_OVER(record);
 	tls_answer_failed(&b, why);
-	(void)!io_write_all(q->reply_fd, record, sizeof record, deadline_in(0), NULL);
-	question_drop(q);
+	(void)question_answer(q, slice_make(record, sizeof record), NULL, 0);
 }
 
 /* The answer is the first that the session gets of this connection. */

@@ -388,6 +388,29 @@ def test_bounded(tmp_path, pem, lane, counts, other):
         t.stop()
 
 
+def test_a_refusal_blocks_nobody(tmp_path, pem):
+    """A session that was taken over gives a full pipe for the answer: the parent, which serves everybody, does not write into it."""
+    t = Tls(tmp_path, pem, {"concurrencytls": "1"}, lane="outside").start()
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(write_end, b"x" * 4096)
+    os.set_blocking(write_end, True)
+    try:
+        kept = t.connect()
+        _, server = t.pair()
+        socket.send_fds(t.ask, [netstring(1000)], [server.fileno(), write_end])
+        _, server = t.pair()
+        assert t.answer(t.question(server))[0] == ["failed", "too many TLS connections"]
+        kept[1].close()
+    finally:
+        os.set_blocking(write_end, False)
+        os.close(read_end)
+        os.close(write_end)
+        t.stop()
+
+
 def test_stop_leaves_connections(tmp_path, pem):
     t = Tls(tmp_path, pem).start()
     client, clear, _ = t.connect()
