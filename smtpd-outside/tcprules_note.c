@@ -31,7 +31,7 @@ static const struct {
 	{"SMTP550DISCONNECT", "is not heeded: control/brtlimit or VALIDRCPTTO_LIMIT says when unknown recipients are enough"},
 	{"SANITYCHECK", "is not heeded: the syntax of addresses is always checked"},
 	{"BLOCKRELAYPROBE", "is not heeded: addresses with % or ! are never relayed"},
-	{"RETURNMXCHECK", "is not heeded: no mail is sent on for a client without RELAYCLIENT"},
+	{"RETURNMXCHECK", "is not heeded: MFCHECK or control/mfcheck has the sender's domain looked up"},
 	{"SENDERCHECK", "is not heeded: control/badmailfromnorelay with @ and one's own domain refuses strangers who claim it"},
 	{"RELAYREJ", ALWAYS_LOGGED},
 	{"LOGREGEX", "is not heeded: the line of a list that refuses is always logged (smtpd-listed)"},
