@@ -35,4 +35,40 @@ START_TEST(wanted)
 }
 END_TEST
 
-UNIT_MAIN("dns_wanted", tcase_add_loop_test(t, wanted, 0, (int)(sizeof rows / sizeof *rows));)
+static const struct {
+	const char *rules; /* control/tcp.smtp */
+	long long mfcheck;
+	bool looks;
+	const char *spec;
+} senders[] = {
+	{":allow", 0, false, "nobody asks"},
+	{":allow", 1, true, "the file"},
+	{":allow", 3, true, "the file, and the log"},
+	{":allow,MFCHECK=\"1\"", 0, true, "a rule"},
+	{"# x\n10.:allow,RELAYCLIENT=\"\"\n:allow,DATABYTES=\"9\",MFCHECK=\"1\"", 0, true, "the last variable of the last rule"},
+	{"10.:allow,MFCHECK=\"0\"", 0, true, "a rule is not judged: it costs a program that nobody asks"},
+	{"10.:allow,MFCHECK=\"0\"", 1, true, "the file, with exceptions"},
+	{"# :allow,MFCHECK=\"1\"\n:allow", 0, false, "a comment"},
+	{":allow,XMFCHECK=\"1\"", 0, false, "a longer name"},
+	{":allow,MFCHECKS=\"1\"", 0, false, "another longer name"},
+	{":allow,RBLSMTPD=\"MFCHECK=1\"", 0, false, "a value"},
+	{":allow,!MFCHECK", 0, false, "taken away"},
+	{"", 0, false, "no rules"},
+};
+
+START_TEST(looks)
+{
+	struct control c = {0};
+	c.value[C_tcp_smtp] = (struct control_value){.content = slice_str(senders[_i].rules), .present = true};
+	c.value[C_mfcheck].number = senders[_i].mfcheck;
+	ck_assert_msg(dns_looks_at_senders(&c) == senders[_i].looks, "%s", senders[_i].spec);
+	ck_assert_msg(dns_wanted(&c) == senders[_i].looks, "%s", senders[_i].spec);
+	c.value[C_tcp_smtp] = (struct control_value){0};
+	c.value[C_tcp_submission] = (struct control_value){.content = slice_str(senders[_i].rules), .present = true};
+	ck_assert_msg(dns_looks_at_senders(&c) == (senders[_i].mfcheck > 0), "in submission nobody is looked at: %s", senders[_i].spec);
+}
+END_TEST
+
+UNIT_MAIN("dns_wanted",
+	tcase_add_loop_test(t, wanted, 0, (int)(sizeof rows / sizeof *rows));
+	tcase_add_loop_test(t, looks, 0, (int)(sizeof senders / sizeof *senders));)
