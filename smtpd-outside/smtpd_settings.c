@@ -144,9 +144,7 @@ bool smtpd_settings_session(struct smtpd_settings *s, const struct handover *h, 
 
 static enum smtpd_domain listed(const struct smtpd_settings *s, struct slice domain)
 {
-	bool local = control_present(s->control, C_locals) ? control_has_domain(s->control, C_locals, domain) :
-		slice_case_eq(domain, s->me);
-	if (local)
+	if (control_is_local(s->control, domain))
 		return DOMAIN_LOCAL;
 	return control_has_domain(s->control, C_rcpthosts, domain) ? DOMAIN_RELAYED : DOMAIN_FOREIGN;
 }
