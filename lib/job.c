@@ -1,14 +1,12 @@
 /* Jobs: see job.h.  Used by every stage; the peer is the stage before, which may have been taken over. */
 #include "lib/job.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define HEAD_READ_MAX 16384u /* octets of a head that is read and not mapped */
 

@@ -1,6 +1,6 @@
 /* postern-dns: settings, doors, the loop.  See dns.h.
  *
- * Doors are trusted with the form of their questions alone.  Name servers' answers are looked at in dns_job.c.  libunbound is opened at the first
+ * Doors and sessions are trusted with the form of their questions alone.  Name servers' answers are looked at in dns_job.c.  libunbound is opened at the first
  * question.  User postern-dns; has the network and the resolver's files, no mail and no socket that leads to any. */
 #include "smtpd-outside/dns.h"
 
@@ -11,7 +11,7 @@
 #include "lib/program.h"
 
 #define BURST 1000
-#define IN_BATCH 100 /* datagrams at once, so that answers are heard between them */
+#define BATCH 100 /* questions read at once, so that answers are heard between them */
 
 /* ---- settings ---- */
 
@@ -55,7 +55,7 @@ static bool reload(struct dns *d)
 	return true;
 }
 
-/* Defaults of libunbound are for a resolver of a whole site; here one thread asks for the door alone. */
+/* Defaults of libunbound are for a resolver of a whole site; here one thread asks for doors and sessions alone. */
 static void tune(struct ub_ctx *ctx)
 {
 	static const char *const options[][2] = {
@@ -122,7 +122,7 @@ static void read_in(struct dns *d)
 	struct question q;
 	struct err e;
 	int r = 0;
-	for (int i = 0; i < IN_BATCH && (r == 0 || r == E_PEER); i++) {
+	for (int i = 0; i < BATCH && (r == 0 || r == E_PEER); i++) {
 		r = question_receive(&q, d->in_fd, text, sizeof text, 0, &e);
 		if (r == 0)
 			take_in(d, &q);
@@ -131,12 +131,11 @@ static void read_in(struct dns *d)
 	}
 }
 
-/* A hundred questions at a time, so that answers are heard between them. */
 static void read_door(struct dns *d, int door_fd)
 {
 	char text[DNS_PACKET_MAX];
 	struct dns_question q;
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < BATCH; i++) {
 		ssize_t n = recv(door_fd, text, sizeof text, MSG_DONTWAIT);
 		if (n < 0)
 			return;

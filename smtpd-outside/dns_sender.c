@@ -6,7 +6,6 @@
 #include <idn2.h>
 #include <stdlib.h>
 
-#include "lib/log.h"
 #include "smtpd-outside/dns.h"
 
 enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, CLASS_IN = 1, RCODE_NXDOMAIN = 3 };

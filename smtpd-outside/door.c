@@ -4,7 +4,6 @@
  * one freed; whatever concerns other clients (handing over those who wait) happens after the batch. */
 #include "smtpd-outside/door.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>

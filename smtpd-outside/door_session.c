@@ -2,7 +2,6 @@
  *
  * Nothing blocks: when smtpd's socket is full or all sessions are taken the client stays in the list of those ready.  What a session
  * says on its token is hostile; it is bounded, counted, and believed about this session alone. */
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>

@@ -10,7 +10,6 @@
 
 #include "lib/io.h"
 #include "lib/log.h"
-#include "lib/program.h"
 
 enum { NO_ARGUMENT = 1, LAST_OF_GROUP = 2, JUNK = 4 };
 #define STARTED (STATE_IDLE | STATE_MAIL | STATE_RCPT | STATE_BDAT)

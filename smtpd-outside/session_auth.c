@@ -6,13 +6,10 @@
 #include "smtpd-outside/session.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "directory/query.h"
-#include "lib/addrlist.h"
 #include "lib/base64.h"
-#include "lib/header.h"
 #include "lib/io.h"
 #include "lib/log.h"
 #include "skim/feed.h"

@@ -3,7 +3,6 @@
  * believed to be one, its text is checked before it goes out. */
 #include "smtpd-outside/session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/header.h"

@@ -5,9 +5,7 @@
  * when its command in progress is done.  Where a replacement is ready (a reload) sessions are left alone, and the parent waits for their end. */
 #include "smtpd-outside/smtpd.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>

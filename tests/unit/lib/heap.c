@@ -1,7 +1,6 @@
 /* The heap of a forking parent: what comes after heap_settle() comes from one place, in order, and is a child's own. */
 #include "lib/heap.h"
 
-#include <malloc.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/resource.h>

@@ -2,7 +2,6 @@
  * every split of the input, must give one message with these very octets or none (SMTP smuggling, CVE-2023-51764). */
 #include "smtpd-outside/data.h"
 
-#include <stdio.h>
 #include <time.h>
 
 #include "lib/header.h"
