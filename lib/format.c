@@ -13,7 +13,7 @@
 
 /* One conversion: %[0WIDTH][l|ll|z](d|u|x|X), %s, %.*s, %c, %%. */
 struct conversion {
-	int width, longs; /* .longs 2 for z too, which is as long here */
+	int width, longs; /* .longs 1 for z too, which is as long as l here */
 	bool precise;
 	char type;
 };

@@ -2,16 +2,17 @@
  * RFC 7677; bound by tls-exporter, RFC 9266), each with and without initial response (RFC 4954 4).  No input or output, no memory but its own.
  *
  *	state      input                          next       step
- *	-          PLAIN, SCRAM-SHA-256           PLAIN, FIRST  AUTH_ASK ""
+ *	-          PLAIN                          PLAIN      AUTH_ASK ""
  *	-          LOGIN                          USER       AUTH_ASK "Username:"
+ *	-          SCRAM-SHA-256, …-PLUS          FIRST      AUTH_ASK ""
  *	-          any of them with a text or =   as if that had been the answer
  *	PLAIN      NUL user NUL password          DONE       AUTH_CHECK
  *	USER       user                           PASSWORD   AUTH_ASK "Password:"
  *	PASSWORD   password                       DONE       AUTH_CHECK
- *	FIRST      client-first-message           SALT       AUTH_SALT
- *	SALT       auth_salted()                  FINAL      AUTH_ASK server-first-message
- *	FINAL      client-final-message           PROOF      AUTH_PROVE
- *	PROOF      auth_proved()                  LAST       AUTH_ASK server-final-message
+ *	FIRST      client-first-message           SALTING    AUTH_SALT
+ *	SALTING    auth_salted()                  FINAL      AUTH_ASK server-first-message
+ *	FINAL      client-final-message           PROVING    AUTH_PROVE
+ *	PROVING    auth_proved()                  LAST       AUTH_ASK server-final-message
  *	LAST       nothing                        DONE       AUTH_CONFIRMED
  *	any        what nobody can log in with    DONE       AUTH_CHECK, with .impossible
  *	any        "*"                            DONE       AUTH_CANCELLED

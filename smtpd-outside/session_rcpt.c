@@ -1,7 +1,7 @@
 /* RCPT: who may receive.  The one place that decides whether mail is relayed.  RFC 5321 4.1.1.3, 4.5.1 (postmaster); RFC 3461 4, 6531 3.4, 8689 4.
  *
- * The order of the questions: lists of what is refused, the name in HELO, the domain, control/validrcptto.cdb and the directory.  Whoever guessed at too many
- * addresses gets one answer to all further ones, without a question. */
+ * The order of the questions: lists of what is refused, the name in HELO, the sender's domain, the recipient's, control/validrcptto.cdb and the directory.
+ * Whoever guessed at too many addresses gets one answer to all further ones, without a question. */
 #include "smtpd-outside/session.h"
 
 #include <stdio.h>
