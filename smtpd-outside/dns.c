@@ -36,9 +36,9 @@ static int take_settings(struct dns *d, const struct control *c, struct err *e)
 	return 0;
 }
 
-int dns_open(struct dns *d, const struct control *c, struct greylist *greylist, int in_fd, int lifeline_fd, struct err *e)
+int dns_open(struct dns *d, const struct control *c, struct greylist *greylist, int in_fd, int feed_fd, int lifeline_fd, struct err *e)
 {
-	*d = (struct dns){.greylist = greylist, .in_fd = in_fd, .lifeline_fd = lifeline_fd};
+	*d = (struct dns){.greylist = greylist, .in_fd = in_fd, .feed_fd = feed_fd, .lifeline_fd = lifeline_fd};
 	return take_settings(d, c, e);
 }
 
@@ -75,7 +75,7 @@ static void open_resolver(struct dns *d)
 		tune(d->resolver.ctx);
 }
 
-/* ---- doors ---- */
+/* ---- doors and sessions: each has a port of its own, as a session that was taken over must not be a door, which may ask anything and keep all waiting ---- */
 
 void dns_close_door(struct dns *d, int door_fd)
 {
@@ -100,32 +100,39 @@ void dns_send(struct dns *d, int door_fd, const struct dns_answer *a)
 		dns_close_door(d, door_fd);
 }
 
-/* A connection of a door, or a question of a session. */
-static void take_in(struct dns *d, struct question *q)
+static void refuse(struct question *q, const char *why)
 {
-	struct slice domain;
-	if (slice_eq_str(q->text, "door") && q->count == 0 && d->doors < DNS_DOORS_MAX) {
-		d->door[d->doors++] = q->reply_fd;
-		return;
-	}
-	if (q->count == 0 && sender_question_decode(&domain, q->text) == 0) {
-		dns_sender_begin(d, q, domain);
-		return;
-	}
 	question_drop(q);
-	LOG(EV_bad_question, NULL, F_STR("error", "what came is neither a connection of a door nor a question of a session, or there are too many doors"));
+	LOG(EV_bad_question, NULL, F_STR("error", why));
 }
 
-static void read_in(struct dns *d)
+static void take_door(struct dns *d, struct question *q)
+{
+	if (slice_eq_str(q->text, "door") && q->count == 0 && d->doors < DNS_DOORS_MAX)
+		d->door[d->doors++] = q->reply_fd;
+	else
+		refuse(q, "what came is no connection of a door, or there are too many");
+}
+
+static void take_sender(struct dns *d, struct question *q)
+{
+	struct slice domain;
+	if (q->count == 0 && sender_question_decode(&domain, q->text) == 0)
+		dns_sender_begin(d, q, domain);
+	else
+		refuse(q, "a session's question breaks its grammar");
+}
+
+static void read_in(struct dns *d, int fd, void (*take)(struct dns *d, struct question *q))
 {
 	char text[DNS_PACKET_MAX];
 	struct question q;
 	struct err e;
 	int r = 0;
 	for (int i = 0; i < BATCH && (r == 0 || r == E_PEER); i++) {
-		r = question_receive(&q, d->in_fd, text, sizeof text, 0, &e);
+		r = question_receive(&q, fd, text, sizeof text, 0, &e);
 		if (r == 0)
-			take_in(d, &q);
+			take(d, &q);
 		else if (r != E_TIMEOUT && r != E_EOF)
 			LOG(EV_bad_question, NULL, F_ERR(&e));
 	}
@@ -161,12 +168,12 @@ static bool still_there(const struct dns *d, int fd)
 
 /* ---- the loop ---- */
 
-enum { AT_IN, AT_LIFELINE, AT_UNBOUND, AT_DOORS };
+enum { AT_IN, AT_FEED, AT_LIFELINE, AT_UNBOUND, AT_DOORS };
 
 static bool turn(struct dns *d)
 {
 	struct pollfd p[AT_DOORS + DNS_DOORS_MAX] = {
-		[AT_IN] = {d->in_fd, POLLIN, 0}, [AT_LIFELINE] = {d->lifeline_fd, POLLIN, 0},
+		[AT_IN] = {d->in_fd, POLLIN, 0}, [AT_FEED] = {d->feed_fd, POLLIN, 0}, [AT_LIFELINE] = {d->lifeline_fd, POLLIN, 0},
 		[AT_UNBOUND] = {d->resolver.ctx ? ub_fd(d->resolver.ctx) : -1, POLLIN, 0},
 	};
 	unsigned doors = d->doors;
@@ -183,7 +190,9 @@ static bool turn(struct dns *d)
 		if (p[AT_DOORS + i].revents && still_there(d, p[AT_DOORS + i].fd))
 			read_door(d, p[AT_DOORS + i].fd);
 	if (p[AT_IN].revents)
-		read_in(d);
+		read_in(d, d->in_fd, take_door);
+	if (p[AT_FEED].revents)
+		read_in(d, d->feed_fd, take_sender);
 	dns_jobs_tick(d, clock_msec());
 	if (d->senders.unstarted && !d->resolver.ctx)
 		open_resolver(d);

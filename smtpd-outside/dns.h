@@ -66,7 +66,7 @@ struct dns {
 	int64_t timeout_msec;
 	struct greylist *greylist; /* NULL: no file, nobody waits */
 	unsigned grey_sec;       /* 0: off */
-	int in_fd, lifeline_fd;
+	int in_fd, feed_fd, lifeline_fd; /* doors; sessions */
 	int door[DNS_DOORS_MAX];
 	unsigned doors;
 	struct dns_job *first, *last, *unstarted;
@@ -76,7 +76,7 @@ struct dns {
 };
 
 /* dns.c: settings out of C; then the loop until told to stop.  0, E_SYNTAX, E_SYS. */
-MUST_CHECK int dns_open(struct dns *d, const struct control *c, struct greylist *greylist, int in_fd, int lifeline_fd, struct err *e);
+MUST_CHECK int dns_open(struct dns *d, const struct control *c, struct greylist *greylist, int in_fd, int feed_fd, int lifeline_fd, struct err *e);
 void dns_run(struct dns *d);
 /* Send an answer to a door; one that does not read is closed. */
 void dns_send(struct dns *d, int door_fd, const struct dns_answer *a);

@@ -4,7 +4,7 @@
  * netstring list in a packet, as many under way as the door likes; answers come in any order.  When either side is gone the other
  * sees the end of file: the door makes a new pair and asks again, postern-dns forgets what that door had asked.
  *
- * A session asks over the same port by lib/ask.h: "sender" DOMAIN; the answer is one letter. */
+ * A session asks over PORT_SENDERS, where nothing else is taken, by lib/ask.h: "sender" DOMAIN; the answer is one letter. */
 #ifndef POSTERN_SMTPD_DNS_EDGE_H
 #define POSTERN_SMTPD_DNS_EDGE_H
 #include <stdint.h>

@@ -1,7 +1,7 @@
-/* postern-dns: asks DNS lists about clients, and their names, for the doors.  See dns.h, postern-dns(8).
+/* postern-dns: asks DNS lists about clients, and their names, for the doors, and senders' domains for sessions.  See dns.h, postern-dns(8).
  *
  * User postern-dns.  Reads what strangers' name servers say, through libunbound; can open no file but the resolver's and has no socket
- * to anything but the doors that ask it; the file of the greylist is mapped before. */
+ * to anything but the doors and sessions that ask it; the file of the greylist is mapped before. */
 #include <limits.h>
 #include <stdio.h>
 
@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 	program_start(P_DNS, argc, argv);
 	struct greylist *greylist = open_greylist();
 	program_confine();
-	if (dns_open(&dns, program_control(), greylist, program_port(PORT_IN), program_lifeline(), &e) < 0)
+	if (dns_open(&dns, program_control(), greylist, program_port(PORT_IN), program_port(PORT_FEED), program_lifeline(), &e) < 0)
 		program_fatal(&e);
 	program_ready();
 	dns_run(&dns);

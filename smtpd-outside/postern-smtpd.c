@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 	d.directory_port = program_port(PORT_DIRECTORY);
 	d.tls_port = program_port(PORT_TLS);
 	d.skim_port = program_port(PORT_SKIM);
-	d.dns_port = program_port(PORT_DNS);
+	d.dns_port = program_port(PORT_SENDERS);
 	d.session.space = space_map(program_port(PORT_SPACE), false);
 	d.set.tls = d.tls_port >= 0; /* postern-tls is started when there is a certificate */
 	if (slots_make(&d.slots, &e))

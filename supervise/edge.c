@@ -67,7 +67,7 @@ static bool next_stage(struct edge *edge, const struct graph_row *row, enum lane
 static const enum program leads_to[PORT_COUNT] = {
 	[PORT_TLS] = P_TLS, [PORT_DIRECTORY] = P_DIRECTORY, [PORT_SCANWORKER] = P_SCANWORKER, [PORT_QUEUE] = P_QUEUE, [PORT_ROUTE] = P_ROUTE,
 	[PORT_LOCAL] = P_LOCAL, [PORT_LMTP] = P_LMTP, [PORT_REMOTE] = P_REMOTE, [PORT_QMQPC] = P_QMQPC,
-	[PORT_RESPOND] = P_RESPOND, [PORT_HOOK] = P_HOOK, [PORT_QUARANTINE] = P_QUARANTINE, [PORT_DNS] = P_DNS,
+	[PORT_RESPOND] = P_RESPOND, [PORT_HOOK] = P_HOOK, [PORT_QUARANTINE] = P_QUARANTINE, [PORT_DNS] = P_DNS, [PORT_SENDERS] = P_DNS,
 };
 
 /* Only the lane of submission tells skim anything, and programs that serve all lanes. */
@@ -88,7 +88,7 @@ bool graph_edge(struct edge *edge, const struct graph_row *row, enum lane lane, 
 	if (port == PORT_DOOR_OUTSIDE || port == PORT_DOOR_SUBMISSION)
 		return receiver(edge, P_DOOR, port == PORT_DOOR_OUTSIDE ? LANE_OUTSIDE : LANE_SUBMISSION, c);
 	/* who submits logs in, or may relay: nobody asks there */
-	if (port == PORT_DNS && row->program == P_SMTPD && (lane != LANE_OUTSIDE || !dns_looks_at_senders(c)))
+	if (port == PORT_SENDERS && (lane != LANE_OUTSIDE || !dns_looks_at_senders(c)))
 		return false;
 	return leads_to[port] != P_SUPERVISE && receiver(edge, leads_to[port], lane, c);
 }

@@ -55,7 +55,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_DNS, .name = "dns", .lanes = BIT(LANE_NONE), .workers = 1, .keeps_state = true,
-		.ports = {PORT_IN},
+		.ports = {PORT_IN, PORT_FEED},
 		.root = ROOT_HOST, .tcp_connect = true,
 		.paths = {"r:/etc/resolv.conf", "r:/etc/hosts"},
 		.syscalls = CALLS(CONNECTS, EVENTS, THREADS, "open", "openat"),
@@ -64,7 +64,7 @@ const struct graph_row graph[] = {
 	},
 	{
 		.program = P_SMTPD, .name = "smtpd", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1, .drains = true,
-		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM, PORT_SPACE, PORT_DNS},
+		.ports = {PORT_IN, PORT_NEXT, PORT_DIRECTORY, PORT_TLS, PORT_SKIM, PORT_SPACE, PORT_SENDERS},
 		.root = ROOT_EMPTY,
 		.syscalls = CALLS("clone", "wait4", "kill"),
 		.files_most = 16384, .memory_most = 64 * MIB, .processes_most = 20100,
@@ -277,7 +277,7 @@ const char *graph_port_name(enum port port)
 		[PORT_SCANWORKER] = "scanworker", [PORT_QUEUE] = "queue", [PORT_ROUTE] = "route", [PORT_LOCAL] = "local",
 		[PORT_LMTP] = "lmtp", [PORT_REMOTE] = "remote", [PORT_QMQPC] = "qmqpc", [PORT_SKIM] = "skim", [PORT_RESPOND] = "respond",
 		[PORT_HOOK] = "hook", [PORT_DOOR_OUTSIDE] = "door-outside", [PORT_DOOR_SUBMISSION] = "door-submission",
-		[PORT_QUARANTINE] = "quarantine", [PORT_DNS] = "dns",
+		[PORT_QUARANTINE] = "quarantine", [PORT_DNS] = "dns", [PORT_SENDERS] = "senders",
 		[PORT_SPACE] = "space", [PORT_COMMAND] = "command", [PORT_LISTEN] = "listen",
 	};
 	return (unsigned)port < PORT_COUNT ? name[port] : "?";

@@ -21,12 +21,13 @@ enum port {
 	PORT_END,
 	/* receiving ends, shared by the workers of the row */
 	PORT_IN,            /* jobs, questions, deliveries or connections for this program in its lane */
-	PORT_FEED,          /* what other programs tell this one, without waiting for it */
+	PORT_FEED,          /* beside PORT_IN, from programs that are trusted with less: reports to skim, sessions' questions to dns */
 	/* sending ends */
 	PORT_NEXT,          /* the next stage of the line in this lane that has something to do; the queue at the end */
 	PORT_SESSION,       /* who speaks with the clients of this lane: smtpd, in the lane of the cluster qmqpd */
 	PORT_TLS, PORT_DIRECTORY, PORT_SCANWORKER, PORT_QUEUE, PORT_ROUTE, PORT_LOCAL,
 	PORT_LMTP, PORT_REMOTE, PORT_QMQPC, PORT_SKIM, PORT_RESPOND, PORT_HOOK, PORT_QUARANTINE, PORT_DNS,
+	PORT_SENDERS,       /* dns too, for questions about senders' domains alone */
 	PORT_DOOR_OUTSIDE, PORT_DOOR_SUBMISSION, /* the doors of these lanes: blocks */
 	/* others */
 	PORT_SPACE,         /* no socket: a page that the queue writes and sessions read (lib/space.h) */

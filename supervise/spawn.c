@@ -41,7 +41,7 @@ static int port_fd(struct suite *s, const struct group *g, enum port port)
 	if (!graph_edge(&edge, g->row, g->lane, port, &s->control))
 		return 0;
 	const struct group *to = group_of(s, edge.to, edge.lane);
-	return port == PORT_SKIM ? to->feed_out_fd : to->out_fd;
+	return port == PORT_SKIM || port == PORT_SENDERS ? to->feed_out_fd : to->out_fd;
 }
 
 static void gather(struct inherit *in, struct suite *s, const struct group *g, int lifeline)

@@ -284,21 +284,23 @@ class Fake(threading.Thread):
 
 @pytest.fixture
 def dns(folder):
-    """.ask_socket: where sessions and doors ask."""
+    """.ask_socket: where sessions ask; .door_socket: where doors do."""
     fake = Fake()
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    p = Alone("dns", folder, {"me": "mx.test", "resolver": f"127.0.0.1:{fake.port}", "dnsbl": "bl.test", "dnsbltimeout": "5", "mfcheck": "1"}, [theirs], lane="-")
+    doors, in_port = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    p = Alone("dns", folder, {"me": "mx.test", "resolver": f"127.0.0.1:{fake.port}", "dnsbl": "bl.test", "dnsbltimeout": "5", "mfcheck": "1"}, [in_port, theirs],
+              lane="-")
     p.start()
-    p.ask_socket, p.fake = mine, fake
+    p.ask_socket, p.door_socket, p.fake = mine, doors, fake
     yield p
     p.stop()
     fake.sock.close()
 
 
-def question(dns, data, extra=()):
+def question(dns, data, extra=(), to=None):
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     fds = [*extra, theirs.fileno()]
-    dns.ask_socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+    (to or dns.ask_socket).sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
     theirs.close()
     return mine
 
@@ -318,6 +320,22 @@ def test_hostile_questions(dns):
     assert dns.process.poll() is None
 
 
+def test_a_session_is_no_door(dns):
+    """Nor is a door a session: each port takes what belongs there and nothing else, so doors find their places free."""
+    for _ in range(20):
+        with question(dns, b"door") as reply, question(dns, joined("sender", "a.test"), to=dns.door_socket) as other:
+            for s in (reply, other):
+                s.settimeout(10)
+                assert s.recv(100) == b""
+    assert len(dns.log("bad-question", count=40)) == 40
+    doors = [question(dns, b"door", to=dns.door_socket) for _ in range(8)]
+    for door in doors:
+        door.settimeout(10)
+        door.send(joined(1, "192.0.2.1", 1))
+        assert netstrings(door.recv(1000))[0] == b"1"
+        door.close()
+
+
 def test_very_many_slow_domains(dns):
     """2,048 wait, for 15 s at most; one more hears at once that nothing is known; the lists answer meanwhile as if nobody asked."""
     before = dns.descriptors()
@@ -326,7 +344,7 @@ def test_very_many_slow_domains(dns):
     with question(dns, joined("sender", "one.more.test")) as reply:
         reply.settimeout(10)
         assert netstrings(reply.recv(100)) == [b"T"] and time.monotonic() - begin < 5
-    door = question(dns, b"door")
+    door = question(dns, b"door", to=dns.door_socket)
     door.settimeout(10)
     for i in range(20):
         begin = time.monotonic()

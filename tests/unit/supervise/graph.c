@@ -75,8 +75,8 @@ static void check_edge(const struct graph_row *row, enum lane lane, enum port po
 			ck_assert(!control_present(c, C_respond));
 			return;
 		}
-		if (port == PORT_DNS) {
-			ck_assert(!control_present(c, C_dnsbl) || row->program == P_SMTPD);
+		if (port == PORT_DNS || port == PORT_SENDERS) {
+			ck_assert(!control_present(c, C_dnsbl) || port == PORT_SENDERS);
 			return;
 		}
 		ck_assert_msg(port == PORT_TLS || agent, "%s: nothing behind %s", row->name, graph_port_name(port));
@@ -205,8 +205,9 @@ START_TEST(sender_domains)
 		c.value[C_mfcheck].number = wants[i].mfcheck;
 		c.value[C_tcp_smtp].content = slice_str(wants[i].rules);
 		c.value[C_tcp_smtp].present = true;
-		ck_assert_int_eq(graph_edge(&edge, graph_of(P_SMTPD), LANE_OUTSIDE, PORT_DNS, &c), wants[i].asks);
-		ck_assert(!graph_edge(&edge, graph_of(P_SMTPD), LANE_SUBMISSION, PORT_DNS, &c));
+		ck_assert_int_eq(graph_edge(&edge, graph_of(P_SMTPD), LANE_OUTSIDE, PORT_SENDERS, &c), wants[i].asks);
+		ck_assert(!graph_edge(&edge, graph_of(P_SMTPD), LANE_SUBMISSION, PORT_SENDERS, &c));
+		ck_assert(!graph_has_port(graph_of(P_SMTPD), PORT_DNS) && graph_has_port(graph_of(P_DNS), PORT_FEED)); /* a session is no door */
 		ck_assert(graph_edge(&edge, graph_of(P_DOOR), LANE_SUBMISSION, PORT_DNS, &c) && edge.to == P_DNS);
 		c.value[C_dnsbl].present = false;
 		ck_assert_int_eq(graph_wanted(graph_of(P_DNS), LANE_NONE, &c), wants[i].asks);
