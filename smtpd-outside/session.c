@@ -94,6 +94,11 @@ void session_reset(struct session *s)
 		s->state = STATE_IDLE;
 }
 
+bool session_hold(struct session *s, int64_t octets)
+{
+	return slots_hold(s->slots, s->slot, octets + (int64_t)s->rcpt_text.n, s->set.inflightbytes);
+}
+
 static void dispatch(struct session *s)
 {
 	const struct row *row = &table[s->command.verb];

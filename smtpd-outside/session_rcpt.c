@@ -31,11 +31,6 @@ static bool grow(struct session *s)
 	return true;
 }
 
-bool session_hold(struct session *s, int64_t octets)
-{
-	return slots_hold(s->slots, s->slot, octets + (int64_t)s->rcpt_text.n, s->set.inflightbytes);
-}
-
 /* May ADDED octets of text come to the recipients?  A thousand addresses with ORCPT are a MiB, in each of thousands of sessions. */
 static bool may_hold(struct session *s, size_t added)
 {
