@@ -259,8 +259,18 @@ def test_scan_has_workers_of_its_own(site):
 
 # ---- postern-smtpd alone ----
 
+def carry(source, target):
+    """Octets one way, and the end of file."""
+    try:
+        while got := source.recv(65536):
+            target.sendall(got)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
 class Alone(Smtpd):
-    """postern-tls is played: the clear text after STARTTLS comes on the same socket."""
+    """postern-tls is played: what the client sends after STARTTLS goes through as it is."""
 
     def __init__(self, **kw):
         self.auth_answer = True  # None: close without an answer
@@ -270,14 +280,15 @@ class Alone(Smtpd):
 
     def _tls(self):
         for _, fds in self._receive("tls"):
-            client, reply = fds
-            with socket.socket(fileno=reply) as r:
-                if self.tls_answer:
-                    text = b"".join(netstring(x) for x in ("ok", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "", ""))
-                    socket.send_fds(r, [text], [client])
-                else:
-                    r.send(netstring("failed") + netstring("no shared cipher"))
-            os.close(client)
+            client, clear = (socket.socket(fileno=fd) for fd in fds)
+            answer = ("ok", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "", "", 0) if self.tls_answer else ("failed", "no shared cipher")
+            clear.sendall(b"".join(netstring(x) for x in answer).ljust(512, b"\0"))
+            if not self.tls_answer:
+                client.close()
+                clear.close()
+                continue
+            threading.Thread(target=carry, args=(client, clear), daemon=True).start()
+            threading.Thread(target=carry, args=(clear, client), daemon=True).start()
 
     def _directory(self):
         for data, fds in self._receive("directory"):
