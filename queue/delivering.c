@@ -1,13 +1,10 @@
-/* Deliveries to the agents and their results: see dispatch.h.  The agents are believed as far as their answers keep their grammar; a broken or missing one is an
- * unknown outcome, tried again with .doubt. */
+/* Conversations with the agents: which delivery goes out by which, and when: see dispatch.h.  An agent holds a socket of its own for each; what it answers is taken by
+ * results.c, and one that breaks off leaves outcomes unknown. */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/log.h"
 #include "queue/call.h"
 #include "queue/dispatch.h"
-#include "queue/report.h"
-#include "queue/verp.h"
 
 #define PAUSE_MSEC 20
 #define LOOK_MSEC 100
@@ -16,87 +13,6 @@
 #define TURN_MSEC 2000
 
 static struct call_list deliveries;
-
-/* Its RESULT, with what the sender asked to be told, so that a crash before the report keeps it. */
-static void put_done(struct buf *b, const struct work *w, const struct work_rcpt *r)
-{
-	struct note_done d = {.number = r->number, .kind = report_owed(w, r)};
-	if (d.kind) {
-		memcpy(d.enhanced, r->enhanced, sizeof d.enhanced);
-		d.host = slice_str(r->host);
-		d.text = slice_str(r->text);
-	}
-	note_done_put(b, &d);
-}
-
-static void unit_decided(struct queue *q, struct work *w, struct unit *u, const char *unknown)
-{
-	struct buf done = BUF_INIT(DELIVERY_RECIPIENTS_MAX * (2 * DELIVERY_TEXT_MAX + 64));
-	for (size_t i = 0; i < u->n; i++) {
-		struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
-		if (r->state == RCPT_SENT) {
-			r->doubt = true;
-			rcpt_text(r, RCPT_UNKNOWN, "4.3.0", unknown);
-		}
-		if (r->state == RCPT_DONE) {
-			put_done(&done, w, r);
-			w->done_here++;
-			q->counts.delivered++;
-			LOG(EV_queue_delivered, w->job.id, F_SLICE("rcpt", work_address(w, r)), F_STR("text", r->text ? r->text : ""));
-		}
-	}
-	free(u);
-	w->sent--;
-	dispatch_next(q, w);
-	/* The last result goes into the record that ends the attempt. */
-	if (done.n && !(w->listed && w->cursor >= w->rcpts && !w->sent))
-		queue_note(q, w->m, RECORD_RESULT, buf_slice(&done), false);
-	buf_free(&done);
-}
-
-static enum delivery_mark take_results(struct work *w, struct unit *u, struct slice rest)
-{
-	struct delivery_result res;
-	enum delivery_mark mark;
-	while ((mark = mark_decode(&rest)) == MARK_NONE && result_decode(&res, &rest) == 0) {
-		struct work_rcpt *r = work_find(w, res.number);
-		bool ours = false;
-		for (size_t i = 0; r && i < u->n; i++)
-			ours |= &w->rcpt[u->rcpt[i]] == r;
-		if (!ours || r->state != RCPT_SENT)
-			continue;
-		/* Between hosts doubt stays until the message is through: a copy that is refused now says nothing of the one before. */
-		r->doubt = res.relay == RELAY_DOUBT || (r->doubt && u->channel->agent == AGENT_QMQP);
-		rcpt_result(r, res.status == DELIVERY_DONE ? RCPT_DONE : res.status == DELIVERY_FAILED ? RCPT_FAILED : RCPT_DEFERRED,
-			res.enhanced, res.host, res.text);
-		r->remote = u->channel->agent != AGENT_LOCAL;
-		r->relay = res.relay;
-	}
-	return mark;
-}
-
-static bool no_answer(const struct work_rcpt *r)
-{
-	return r->state == RCPT_DEFERRED && (strcmp(r->enhanced, "4.4.1") == 0 || strcmp(r->enhanced, "4.4.3") == 0);
-}
-
-/* Whether the destination was reached: 4.4.1 (no host answers) or 4.4.3 (no name server does) for all says that it was not; nothing but deferrals and the mark, that it was too much. */
-static enum reached reached(const struct work *w, const struct unit *u, enum delivery_mark mark, const char **why)
-{
-	bool any = false, called = true, taken = false;
-	for (size_t i = 0; i < u->n; i++) {
-		const struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
-		if (r->state == RCPT_SENT)
-			continue;
-		any = true;
-		taken |= r->state != RCPT_DEFERRED;
-		called &= no_answer(r);
-		*why = r->text;
-	}
-	if (any && !taken && mark == MARK_BUSY)
-		return REACHED_BUSY;
-	return !any ? REACHED_UNKNOWN : called ? REACHED_NOT : REACHED_YES;
-}
 
 /* Conversations that are ready for more. */
 static void ready_add(struct call *c)
@@ -131,48 +47,6 @@ static void ready_drop(struct channel *channel)
 	}
 }
 
-static struct slice passable(struct slice s, size_t most)
-{
-	return s.n <= most && slice_printable(s) ? s : slice_make("", 0);
-}
-
-/* A member of a group is not whom the sender asked about: nobody is told of its success (RFC 3461 5.2.7.3). */
-static void describe_notify(struct delivery *d, const struct work_rcpt *r, const struct recipient *given)
-{
-	size_t n = 0;
-	char *to = d->rcpt[d->count].notify;
-	d->rcpt[d->count].orcpt = passable(given->orcpt, ORCPT_MAX);
-	for (const char *p = given->notify; *p; p++)
-		if (*p != 'S' || !r->address)
-			to[n++] = *p;
-	if (n == 0 && given->notify[0])
-		to[n++] = 'N';
-	to[n] = 0;
-}
-
-/* With the sender that goes out in SENDER. */
-static void describe(struct delivery *d, struct buf *sender, const struct work *w, const struct unit *u)
-{
-	const struct envelope *env = &w->job.env;
-	verp_expand(sender, env->sender, work_address(w, &w->rcpt[u->rcpt[0]]));
-	*d = (struct delivery){
-		.sender = buf_slice(sender), .attempt = w->m->attempts, .smtputf8 = env->smtputf8, .requiretls = env->require_tls, .ret = env->ret,
-		.envid = passable(env->envid, ENVID_MAX),
-		.size_octets = (long long)(w->job.header.n + w->job.body_octets)};
-	memcpy(d->id, w->job.id, sizeof d->id);
-	for (size_t i = 0; i < u->n; i++) {
-		const struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
-		struct slice rest = slice_make(r->target, r->target_octets);
-		if (target_decode(&d->rcpt[d->count].target, &rest) < 0)
-			continue;
-		d->rcpt[d->count].number = r->number;
-		d->rcpt[d->count].original = w->job.env.rcpt[r->origin].address;
-		d->doubt |= r->doubt;
-		describe_notify(d, r, &w->job.env.rcpt[r->origin]);
-		d->count++;
-	}
-}
-
 static void under_way(struct call *c, struct unit *u)
 {
 	struct work *w = u->w;
@@ -186,22 +60,13 @@ static void under_way(struct call *c, struct unit *u)
 	w->sent++;
 }
 
-static void encode(struct buf *b, const struct unit *u)
-{
-	static struct delivery d;
-	char space[ADDRESS_MAX + 1];
-	struct buf sender = {space, 0, sizeof space, sizeof space, false};
-	describe(&d, &sender, u->w, u);
-	delivery_encode(b, &d);
-}
-
 /* The next delivery of a conversation, which is no longer ready, or else over.  False: it is over, and nothing was sent. */
 static bool send_on(struct call *c, struct unit *u)
 {
 	struct buf b = BUF_INIT(QUESTION_MAX);
 	struct err e;
 	const int fds[2] = {u->w->job.head_fd, u->w->job.body_fd};
-	encode(&b, u);
+	order_put(&b, u);
 	bool sent = !b.overflow && pass_send(c->watch.fd, buf_slice(&b), fds, 2, deadline_in(0), &e) == 0;
 	buf_free(&b);
 	if (sent) {
@@ -223,7 +88,7 @@ static int send_first(struct queue *q, struct unit *u)
 	const int fds[2] = {u->w->job.head_fd, u->w->job.body_fd};
 	struct call *c = calloc(1, sizeof *c);
 	int fd = -1, rc = E_SYS;
-	encode(&b, u);
+	order_put(&b, u);
 	if (c && !b.overflow)
 		rc = ask_send(&fd, u->channel->port, buf_slice(&b), fds, 2, deadline_in(0), &e);
 	buf_free(&b);
@@ -287,26 +152,18 @@ static void put_back(struct call *c)
 	channel_add(u->channel, u->to, u);
 }
 
-static bool all_decided(const struct work *w, const struct unit *u)
-{
-	for (size_t i = 0; i < u->n; i++)
-		if (w->rcpt[u->rcpt[i]].state == RCPT_SENT)
-			return false;
-	return true;
-}
-
 /* WHY: what is said of recipients without a result. */
 static void delivery_ended(struct call *c, enum delivery_mark mark, const char *why)
 {
 	struct queue *q = c->q;
 	struct unit *u = c->unit;
 	const char *reason = NULL;
-	enum reached how = reached(c->w, u, mark, &reason);
-	if (how == REACHED_BUSY && all_decided(c->w, u) && (u->to->in_flight > 1 || u->to->ready)) {
+	enum reached how = results_reached(u, mark, &reason);
+	if (how == REACHED_BUSY && results_all_in(u) && (u->to->in_flight > 1 || u->to->ready)) {
 		put_back(c);
 	} else {
 		channel_ended(u->channel, u, how, reason);
-		unit_decided(q, c->w, u, why);
+		results_end(q, u, why);
 	}
 	if (mark == MARK_READY)
 		go_on(q, c);
@@ -335,7 +192,7 @@ static void delivery_ready(struct watch *watch)
 		return;
 	}
 	if (rc == 0)
-		mark = take_results(c->w, c->unit, text);
+		mark = results_take(c->unit, text);
 	delivery_ended(c, mark, rc == 0 ? "the agent's answer left this recipient out" : "the agent ended without an answer");
 }
 
