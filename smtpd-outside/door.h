@@ -139,7 +139,7 @@ void door_timer_clear(struct door *d, struct client *c);
 struct client *door_timer_due(struct door *d);
 int64_t door_timer_next(const struct door *d);
 
-/* door_client.c: coming, refusing, going. */
+/* door_client.c: coming, waiting, refusing, going. */
 struct client *door_client_new(struct door *d, int fd, unsigned listener);
 void door_client_close(struct door *d, struct client *c);
 /* The client of a listener where TLS comes first: it speaks first, and no clear line means anything to it. */
@@ -150,17 +150,25 @@ bool door_say(int fd, const char *format, ...) __attribute__((format(printf, 2, 
 void door_client_refuse(struct door *d, struct client *c, const char *line);
 /* Say it, read away what comes for a moment, then close. */
 void door_client_linger(struct door *d, struct client *c, const char *line);
-/* Its address is known: rule, limits, delay. */
-void door_client_admit(struct door *d, struct client *c);
-/* The rule that counts for it, as far as it is known by now. */
-const struct tcprule *door_client_rule(const struct door *d, const struct client *c);
-/* The limits over time that count for it; false: there are none.  D->rates is there then. */
-bool door_client_rates(struct rate_limits *out, struct door *d, const struct client *c, const struct tcprule *rule);
-/* postern-dns has answered, or not in time (A NULL). */
-void door_client_answered(struct door *d, struct client *c, const struct dns_answer *a);
+/* Go on waiting, until DEADLINE (the end of the greet delay, or of the patience with DNS); refused where there is no memory for that. */
+void door_client_wait(struct door *d, struct client *c, int64_t deadline);
+/* Log EVENT with its address and KEY (NULL: nothing more), unless this second had enough lines. */
+void door_client_log(struct door *d, const struct client *c, enum log_event event, const char *key, const char *value);
 /* Something happened on it, or its deadline passed. */
 void door_client_event(struct door *d, struct client *c, uint32_t events);
 void door_client_timeout(struct door *d, struct client *c);
+
+/* door_admit.c: may it come in?  Each call may end it: C is not to be used after door_admit() and door_admit_answered(). */
+/* Its address is known: rule, limits, delay. */
+void door_admit(struct door *d, struct client *c);
+/* postern-dns has answered, or not in time (A NULL). */
+void door_admit_answered(struct door *d, struct client *c, const struct dns_answer *a);
+/* It counts against no limit any more. */
+void door_admit_uncount(struct door *d, struct client *c);
+/* The rule that counts for it, as far as it is known by now. */
+const struct tcprule *door_admit_rule(const struct door *d, const struct client *c);
+/* The limits over time that count where RULE does; false: there are none.  D->rates is there then. */
+bool door_admit_rates(struct rate_limits *out, struct door *d, const struct tcprule *rule);
 
 /* door_accept.c */
 void door_accept(struct door *d, struct door_listener *l);

@@ -65,7 +65,7 @@ static void begin(struct door *d, int fd, unsigned listener, const struct sockad
 	if (!has_room(d, c))
 		return;
 	if (!d->listener[listener].line.proxy) {
-		door_client_admit(d, c);
+		door_admit(d, c);
 		return;
 	}
 	c->state = CLIENT_PROXY;
@@ -147,7 +147,7 @@ static void take_header(struct door *d, struct client *c, const struct proxy_hea
 	}
 	door_timer_clear(d, c);
 	door_unwatch(d, &c->watch);
-	door_client_admit(d, c);
+	door_admit(d, c);
 }
 
 void door_proxy_event(struct door *d, struct client *c, uint32_t events)

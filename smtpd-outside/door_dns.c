@@ -168,7 +168,7 @@ static void take_answer(struct door *d, const struct dns_answer *a)
 	if (!c || c->question != a->number)
 		return; /* it has gone since */
 	door_dns_forget(d, c);
-	door_client_answered(d, c, a);
+	door_admit_answered(d, c, a);
 }
 
 void door_dns_event(struct door *d)

@@ -65,7 +65,7 @@ static void add_allowances(struct handover *h, char text[2][ALLOWANCE_TEXT_MAX],
 	} told[2] = {{RATE_MESSAGES, ALLOWANCE_MESSAGES}, {RATE_RECIPIENTS, ALLOWANCE_RECIPIENTS}};
 	struct rate_limits limits;
 	enum rate_scope scope;
-	bool any = door_client_rates(&limits, d, c, rule);
+	bool any = door_admit_rates(&limits, d, rule);
 	for (unsigned i = 0; any && i < 2; i++) {
 		long left = rates_left(&scope, d->rates, &limits, &c->ip, told[i].counter, d->now);
 		if (left < 0 || h->vars == HANDOVER_VARS_MAX)
@@ -154,7 +154,7 @@ static int pass(struct door *d, struct client *c, const struct tcprule *rule)
 /* False when no more can be handed over now. */
 static bool hand_over(struct door *d, struct client *c)
 {
-	const struct tcprule *rule = door_client_rule(d, c);
+	const struct tcprule *rule = door_admit_rule(d, c);
 	if (d->smtpd_full || (d->sessions >= d->set.incoming && !d->stopping))
 		return false;
 	if (rule->deny) { /* since a reload */
@@ -193,7 +193,7 @@ void door_hand_over_ready(struct door *d)
 void door_session_count(struct door *d, const struct client *c)
 {
 	struct rate_limits limits;
-	if (!door_client_rates(&limits, d, c, door_client_rule(d, c)))
+	if (!door_admit_rates(&limits, d, door_admit_rule(d, c)))
 		return;
 	rates_add(d->rates, &limits, &c->ip, RATE_MESSAGES, c->report[REPORT_MESSAGES], d->now);
 	rates_add(d->rates, &limits, &c->ip, RATE_RECIPIENTS, c->report[REPORT_RECIPIENTS], d->now);
