@@ -60,7 +60,7 @@ struct budget {
 };
 /* Take an order over.  1: there is something to do; 0: known already, or given back before; E_REFUSED: the code is another user's; E_TIMEOUT, E_SYS. */
 MUST_CHECK int journal_order(struct journal *j, const struct respond_order *o, const struct plan *p, const struct budget *budget, int64_t now, struct err *e);
-/* Take the steps of locked of an incident that was limited. */
+/* Take the steps of locked of an incident that was limited, whatever the day's budget.  0, also where it was not limited; E_SYS. */
 MUST_CHECK int journal_lift(struct journal *j, const char *code, const struct plan *p, struct err *e);
 
 /* The first step that is due at NOW, of an incident that is being restored the last one; OTHERS: no LDAP step.  0; E_NOT_FOUND; E_SYS. */
@@ -69,6 +69,9 @@ MUST_CHECK int journal_due(struct journal *j, struct step *out, int64_t now, boo
 MUST_CHECK int journal_next(struct journal *j, int64_t *when, struct err *e);
 /* Write the step's state, tries, next, note, saved; and the incident's phase, where this was its last step. */
 MUST_CHECK int journal_put(struct journal *j, const struct step *s, int64_t now, struct err *e);
+
+/* For respond_journal_order.c, within its transaction: the incident's phase, as its steps are now. */
+MUST_CHECK int journal_set_phase(struct journal *j, const char *code, int64_t now, struct err *e);
 
 /* CODE as it stands, or E_NOT_FOUND. */
 MUST_CHECK int journal_incident(struct journal *j, struct incident *out, const char *code, struct err *e);
