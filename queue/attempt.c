@@ -213,7 +213,7 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 	commit_ending(q, w, false, next, report, told);
 	m->work = NULL;
 	if (w->state.held)
-		next = w->state.hold_until_sec;
+		next = w->state.hold_until_sec > now || !w->state.hold_until_sec ? w->state.hold_until_sec : now + SOON_SEC;
 	if (next)
 		index_wait(&q->index, m, (uint32_t)next);
 	if (w->state.unrouted)
@@ -221,9 +221,11 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 	log_ending(w, next);
 }
 
-/* Those who failed are as before the attempt: nobody could be told of them, and they must not be forgotten. */
+/* Those who failed are as before the attempt: nobody could be told of them, and they must not be forgotten.  What was given up is not delivered after all. */
 static void take_back_failures(struct work *w)
 {
+	if (w->bounce_then)
+		hold_keep_given_up(w);
 	for (uint32_t i = 0; i < w->rcpts; i++)
 		if (w->rcpt[i].state == RCPT_FAILED)
 			w->rcpt[i].state = RCPT_UNKNOWN;

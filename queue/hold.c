@@ -28,14 +28,12 @@ void hold_fail_open(struct work *w)
 			rcpt_text(&w->rcpt[i], RCPT_FAILED, "5.7.1", w->because ? w->because : "given up");
 }
 
-/* What is under way may take hours: until then the log has it as held and overdue, so that a crash does not make it go on. */
-static void give_up_noted(struct queue *q, struct work *w)
+void hold_keep_given_up(struct work *w)
 {
 	w->state.held = true;
 	w->state.hold_reason = slice_upto(slice_str(w->because ? w->because : "given up"), HOLD_REASON_MAX);
 	w->state.hold_until_sec = HOLD_GIVEN_UP;
 	w->state.hold_then = 'b';
-	hold_write(q, w);
 }
 
 void hold_give_up(struct queue *q, struct work *w, struct slice reason)
@@ -47,8 +45,10 @@ void hold_give_up(struct queue *q, struct work *w, struct slice reason)
 	}
 	free(w->because);
 	w->because = because;
-	if (w->m->work)
-		give_up_noted(q, w);
+	if (w->m->work) { /* what is under way may take hours */
+		hold_keep_given_up(w);
+		hold_write(q, w);
+	}
 	/* Somebody decided that the sender is told: see backscatter(). */
 	w->state.held = false;
 	w->state.hold_reason = slice_make("", 0);

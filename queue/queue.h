@@ -25,7 +25,7 @@ enum rcpt_state {
 	RCPT_EXPANDED, /* its expansion is being made durable */
 	RCPT_READY,    /* in a unit that waits for its turn */
 	RCPT_SENT,     /* an agent has it */
-	RCPT_DONE, RCPT_OWED, RCPT_REPLACED, RCPT_DEFERRED, RCPT_FAILED, RCPT_UNKNOWN, /* decided; OWED: done in an attempt that a crash or stop ended */
+	RCPT_DONE, RCPT_OWED, RCPT_REPLACED, RCPT_DEFERRED, RCPT_FAILED, RCPT_UNKNOWN, /* decided; OWED: done in an earlier attempt, which a crash, a stop or want of memory kept from telling */
 };
 struct work_rcpt {
 	uint32_t number, origin;
@@ -207,6 +207,8 @@ void hold_due(struct queue *q, struct message *m);
 void hold_write(struct queue *q, struct work *w);
 /* Bounce what is open of W, now or when what is under way has ended; REASON is what the sender reads.  W is taken over. */
 void hold_give_up(struct queue *q, struct work *w, struct slice reason);
+/* W's next STATE has it as held and overdue, with what the sender is to be told: who begins it again, after a crash too, bounces it and delivers nothing. */
+void hold_keep_given_up(struct work *w);
 /* The end of an attempt at W, which was given up: what is not decided has failed. */
 void hold_fail_open(struct work *w);
 #endif

@@ -34,10 +34,11 @@ struct shared {
 	unsigned attempted, answers, refused, deliveries, doubtful, damaged;
 	char recipients[64][ADDRESS_MAX + 1]; /* of the last deliveries, for small tests */
 	unsigned recipients_seen;
-	unsigned char told[2][TOLD_MOST]; /* reports that came to sender@here.test of this mark: recipients delivered; delayed */
+	unsigned char told[3][TOLD_MOST]; /* reports that came to sender@here.test of this mark: recipients delivered; delayed; failed */
 	char report[TOLD_MOST][ID_LEN + 1]; /* those that were counted, a copy of one in doubt once */
 	unsigned reports;
 	volatile int pread_error; /* what every read of the log fails with, or 0 */
+	volatile int no_report, no_reports; /* where there is no memory for a report (report.c), or 0; how often that was so */
 };
 struct harness {
 	char spool[64], control[64];
@@ -135,12 +136,12 @@ static inline void read_report(struct shared *s, const char *id, int body_fd)
 	if (s->reports < TOLD_MOST)
 		memcpy(s->report[s->reports++], id, ID_LEN);
 	static char text[1 << 20];
-	static const char *const action[] = {"\nAction: delivered\n", "\nAction: delayed\n"};
+	static const char *const action[] = {"\nAction: delivered\n", "\nAction: delayed\n", "\nAction: failed\n"};
 	ssize_t n = pread(body_fd, text, sizeof text - 1, 0);
 	text[n > 0 ? n : 0] = 0;
 	const char *subject = strstr(text, "\nSubject: ");
 	long long mark = subject ? atoll(subject + 10) : -1;
-	for (int i = 0; i < 2 && mark >= 0 && mark < TOLD_MOST; i++)
+	for (int i = 0; i < 3 && mark >= 0 && mark < TOLD_MOST; i++)
 		for (const char *at = text; (at = strstr(at, action[i])); at++)
 			s->told[i][mark]++;
 }
@@ -481,5 +482,65 @@ static inline int body_of(size_t octets)
 	int fd = memfd_with("body", slice_make(p, octets), &e);
 	free(p);
 	return fd;
+}
+
+static inline int send_one(struct harness *h, const char *sender, const char *const *rcpts, size_t count, long long mark, char text[ANSWER_MAX + 1])
+{
+	struct job job;
+	struct err e;
+	int code = 0, body = body_of(4000);
+	job_make(&job, sender, rcpts, count, mark, body);
+	int mine = job_offer(h, &job);
+	if (answer_wait(&code, text, mine, deadline_in(10000), &e) < 0)
+		code = 0;
+	close(mine);
+	close(body);
+	return code;
+}
+
+static inline bool until(bool (*yes)(struct harness *h), struct harness *h)
+{
+	for (int i = 0; i < 2000; i++) {
+		if (yes(h))
+			return true;
+		usleep(5000);
+	}
+	return false;
+}
+
+/* Rows of one command, flattened to "key=value;…\n". */
+static inline int command_of(struct harness *h, char *out, size_t size, const struct slice *args, size_t count)
+{
+	static char space[COMMAND_MAX];
+	char path[96];
+	struct err e;
+	struct slice row[64];
+	struct buf b = {out, 0, size - 1, size - 1, false};
+	int fd, code = -1, rc = 0;
+	size_t n;
+	snprintf(path, sizeof path, "%s/queue.sock", h->spool);
+	if (command_call(&fd, path, args, count, &e) < 0)
+		return -1;
+	while (rc == 0 && (rc = command_next(fd, space, row, 64, &n, &code, deadline_in(5000), &e)) == 0) {
+		for (size_t i = 0; i + 1 < n; i += 2)
+			buf_add_format(&b, "%.*s=%.*s;", SLICE_FMT(row[i]), SLICE_FMT(row[i + 1]));
+		buf_add_char(&b, '\n');
+	}
+	close(fd);
+	out[b.n] = 0;
+	return rc == 1 ? code : -1;
+}
+
+static inline int command(struct harness *h, char *out, size_t size, const char *verb, const char *arg, const char *arg2)
+{
+	const struct slice args[3] = {slice_str(verb), slice_str(arg), slice_str(arg2)};
+	return command_of(h, out, size, args, arg2 ? 3 : arg ? 2 : 1);
+}
+
+static char rows[1 << 20];
+
+static inline bool empty(struct harness *h)
+{
+	return command(h, rows, sizeof rows, "list", NULL, NULL) == 0 && !rows[0];
 }
 #endif

@@ -7,70 +7,9 @@
 #include "tests/unit/queue/harness.h"
 #include "tests/unit/unit.h"
 
-static int send_one(struct harness *h, const char *sender, const char *const *rcpts, size_t count, long long mark, char text[ANSWER_MAX + 1])
-{
-	struct job job;
-	struct err e;
-	int code = 0, body = body_of(4000);
-	job_make(&job, sender, rcpts, count, mark, body);
-	int mine = job_offer(h, &job);
-	if (answer_wait(&code, text, mine, deadline_in(10000), &e) < 0)
-		code = 0;
-	close(mine);
-	close(body);
-	return code;
-}
-
-static bool until(bool (*yes)(struct harness *h), struct harness *h)
-{
-	for (int i = 0; i < 2000; i++) {
-		if (yes(h))
-			return true;
-		usleep(5000);
-	}
-	return false;
-}
-
 static bool first_delivered(struct harness *h)
 {
 	return h->shared->delivered[1];
-}
-
-
-/* Rows of one command, flattened to "key=value;…\n". */
-static int command_of(struct harness *h, char *out, size_t size, const struct slice *args, size_t count)
-{
-	static char space[COMMAND_MAX];
-	char path[96];
-	struct err e;
-	struct slice row[64];
-	struct buf b = {out, 0, size - 1, size - 1, false};
-	int fd, code = -1, rc = 0;
-	size_t n;
-	snprintf(path, sizeof path, "%s/queue.sock", h->spool);
-	if (command_call(&fd, path, args, count, &e) < 0)
-		return -1;
-	while (rc == 0 && (rc = command_next(fd, space, row, 64, &n, &code, deadline_in(5000), &e)) == 0) {
-		for (size_t i = 0; i + 1 < n; i += 2)
-			buf_add_format(&b, "%.*s=%.*s;", SLICE_FMT(row[i]), SLICE_FMT(row[i + 1]));
-		buf_add_char(&b, '\n');
-	}
-	close(fd);
-	out[b.n] = 0;
-	return rc == 1 ? code : -1;
-}
-
-static int command(struct harness *h, char *out, size_t size, const char *verb, const char *arg, const char *arg2)
-{
-	const struct slice args[3] = {slice_str(verb), slice_str(arg), slice_str(arg2)};
-	return command_of(h, out, size, args, arg2 ? 3 : arg ? 2 : 1);
-}
-
-static char rows[1 << 20];
-
-static bool empty(struct harness *h)
-{
-	return command(h, rows, sizeof rows, "list", NULL, NULL) == 0 && !rows[0];
 }
 
 static bool has_reason(struct harness *h)
