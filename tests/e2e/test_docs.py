@@ -1,4 +1,4 @@
-"""What docs/ says of the tests is so: every class of docs/attacks.md has a test of its name, and every test named there and in docs/listener.md exists."""
+"""What docs/ says of the tests, and lib/events.def of the log, is so: every class of docs/attacks.md has a test of its name, and every test named there and in docs/listener.md exists."""
 import re
 
 from conftest import ROOT
@@ -41,3 +41,26 @@ def test_every_attack_test_is_in_the_table():
     names = re.findall(r"^def (test_\w+)\(", (ROOT / "tests/e2e/test_attacks.py").read_text(), re.M)
     names += re.findall(r"^def (test_\w+)\(", (ROOT / "tests/e2e/test_smtp_attacks.py").read_text(), re.M)
     assert names and [n for n in names if f"::{n}" not in TABLE] == []
+
+
+def calls(text):
+    """The LOG() calls of a source: event, and all between its parentheses."""
+    for begin in re.finditer(r"\bLOG\(EV_(\w+)", text):
+        at, depth = begin.end(), 1
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[at], 0)
+            at += 1
+        yield begin[1], text[begin.end():at]
+
+
+def test_every_event_has_the_fields_that_are_logged():
+    """What postern-log(5) tells of an event is what the programs write: an event that none logs, or a field too many or too few, is none that can be grepped."""
+    told = {name: set(fields.split()) for name, fields in re.findall(r'^EVENT\((\w+), "[^"]*", "([^"]*)"', (ROOT / "lib/events.def").read_text(), re.M)}
+    sources = "\n".join(p.read_text() for p in sorted(ROOT.glob("*/*.c")))
+    written = {}
+    for event, text in calls(sources):
+        fields = set(re.findall(r'\bF_\w+\("(\w+)"', text)) | ({"error"} if "F_ERR(" in text else set())
+        written.setdefault(event, set()).update(fields)
+    assert len(told) > 100 and len(written) > 90
+    assert {e: f ^ told[e] for e, f in written.items() if f != told[e]} == {}
+    assert [e for e in told if not re.search(rf"\bEV_{e}\b", sources)] == []
