@@ -332,7 +332,7 @@ static void one_run(struct rig *r, const struct run *x, struct total *t, const c
 	if (opt.verbose)
 		fprintf(stderr, "%s\n", words);
 	r->trace_file = NULL;
-	if (!rig_start(r) || !rig_idle(r, 15000))
+	if (!rig_start(r) || !rig_done(r, 15000))
 		tell(r, &t->stuck, words, "the queue does not get done after a new start");
 	rig_check(r, &got, FIRST + MESSAGES + 1, UINT64_MAX - 1);
 	if (got.lost)

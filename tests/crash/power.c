@@ -185,7 +185,7 @@ static void judge_image(struct rig *r, struct total *t, uint64_t point, enum ima
 {
 	struct rig_result got;
 	verify_image(t, point, policy);
-	if (!rig_start(r) || !rig_idle(r, 20000)) {
+	if (!rig_start(r) || !rig_done(r, 20000)) {
 		tell(t, &t->stuck, point, policy, "the queue does not get done");
 		rig_end(r, SIGKILL);
 		return;

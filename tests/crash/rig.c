@@ -22,6 +22,7 @@
 #include "supervise/graph.h"
 
 #define LISTING_MOST (4u << 20)
+#define FAR_USEC 80000 /* the slow host takes longer than a result waits for its commit */
 
 static _Noreturn void die(const char *what)
 {
@@ -33,7 +34,7 @@ static _Noreturn void die(const char *what)
 
 enum rig_kind rig_kind_of(unsigned mark)
 {
-	static const enum rig_kind of[16] = {[9] = RIG_THREE, [10] = RIG_THREE, [11] = RIG_GROUP, [12] = RIG_GROUP, [13] = RIG_LATER, [14] = RIG_HELD, [15] = RIG_BOUNCE};
+	static const enum rig_kind of[16] = {[7] = RIG_TOLD, [8] = RIG_TOLD_LATER, [9] = RIG_THREE, [10] = RIG_THREE, [11] = RIG_GROUP, [12] = RIG_GROUP, [13] = RIG_LATER, [14] = RIG_HELD, [15] = RIG_BOUNCE};
 	return of[mark % 16];
 }
 
@@ -64,6 +65,7 @@ static unsigned boxes_of(unsigned mark)
 	switch (rig_kind_of(mark)) {
 	case RIG_THREE: return 1u << a | 1u << (a + 1) % RIG_BOXES | 1u << (a + 2) % RIG_BOXES;
 	case RIG_GROUP: return 1u << a | 1u << (a + 3) % RIG_BOXES;
+	case RIG_TOLD_LATER: return 1u << a | 1u << (a + 1) % RIG_BOXES;
 	case RIG_HELD: return 0;
 	default: return 1u << a;
 	}
@@ -80,10 +82,20 @@ static size_t recipients_of(unsigned mark, char to[3][40])
 		return 3;
 	case RIG_GROUP: snprintf(to[0], 40, "group%u@here.test", a); return 1;
 	case RIG_LATER: snprintf(to[1], 40, "later%u@here.test", mark); return 2;
+	case RIG_TOLD: snprintf(to[1], 40, "far%u@far.test", mark); return 2;
+	case RIG_TOLD_LATER:
+		snprintf(to[1], 40, "u%u@here.test", (a + 1) % RIG_BOXES);
+		snprintf(to[2], 40, "later%u@here.test", mark);
+		return 3;
 	case RIG_HELD: snprintf(to[0], 40, "held%u@here.test", mark); return 1;
 	case RIG_BOUNCE: snprintf(to[0], 40, "unknown@here.test"); return 1;
 	default: return 1;
 	}
+}
+
+static bool is_told(unsigned mark)
+{
+	return rig_kind_of(mark) == RIG_TOLD || rig_kind_of(mark) == RIG_TOLD_LATER;
 }
 
 int rig_offer(struct rig *r, unsigned mark)
@@ -98,8 +110,10 @@ int rig_offer(struct rig *r, unsigned mark)
 	id_make(job.id);
 	if (rig_kind_of(mark) == RIG_BOUNCE)
 		snprintf(sender, sizeof sender, "u%u@here.test", mark % RIG_BOXES);
+	if (is_told(mark))
+		snprintf(sender, sizeof sender, "u%u@here.test", (mark + 2) % RIG_BOXES);
 	for (size_t i = 0; i < count; i++)
-		rcpt[i].address = slice_str(to[i]);
+		rcpt[i] = (struct recipient){.address = slice_str(to[i]), .notify = {is_told(mark) ? 'S' : 0}};
 	struct envelope env = {.id = slice_str(job.id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec(), .sender = slice_str(sender), .rcpt = rcpt, .rcpts = count,
 		.hold_reason = slice_str(rig_kind_of(mark) == RIG_HELD ? "held by the rig" : "")};
 	snprintf(header, sizeof header, "From: <%s>\nSubject: %u\nMessage-ID: <%s@rig>\n\n", sender, mark, job.id);
@@ -166,6 +180,8 @@ static void answer_route(const struct rig *r, struct question *q)
 		box_target(&b, r, (unsigned)(digit - '0' + 3) % RIG_BOXES);
 	} else if (slice_starts(address, "u") && digit >= '0' && digit < '0' + RIG_BOXES) {
 		box_target(&b, r, (unsigned)(digit - '0'));
+	} else if (slice_starts(address, "far")) {
+		target_encode(&b, &(struct target){.agent = AGENT_REMOTE, .address = address, .destination = slice_str("far.test"), .uid_number = -1, .gid_number = -1});
 	} else if (slice_starts(address, "later")) {
 		no_target(&b, address, DELIVERY_DEFERRED, "4.4.3");
 	} else {
@@ -175,7 +191,7 @@ static void answer_route(const struct rig *r, struct question *q)
 	buf_free(&b);
 }
 
-static pid_t start_route(struct rig *r)
+static pid_t start_helper(const struct rig *r, int sock, void (*answer)(const struct rig *r, struct question *q))
 {
 	static char space[QUESTION_MAX];
 	pid_t pid = fork();
@@ -185,9 +201,25 @@ static pid_t start_route(struct rig *r)
 	for (;;) {
 		struct question q;
 		struct err e;
-		if (question_receive(&q, r->route[1], space, sizeof space, DEADLINE_NEVER, &e) == 0)
-			answer_route(r, &q);
+		if (question_receive(&q, sock, space, sizeof space, DEADLINE_NEVER, &e) == 0)
+			answer(r, &q);
 	}
+}
+
+/* The slow host takes everything; what is sent to it twice, in doubt, is not counted, as it would not be by SMTP. */
+static void answer_remote(const struct rig *r, struct question *q)
+{
+	static struct delivery d;
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	struct err e;
+	(void)r;
+	if (q->count != 2 || delivery_decode(&d, q->text, &e) < 0)
+		abort();
+	usleep(FAR_USEC);
+	for (size_t i = 0; i < d.count; i++)
+		result_encode(&b, &(struct delivery_result){.number = d.rcpt[i].number, .status = DELIVERY_DONE, .enhanced = "2.0.0", .text = slice_str("taken")});
+	question_answer(q, buf_slice(&b), NULL, 0);
+	buf_free(&b);
 }
 
 /* Programs. */
@@ -278,7 +310,7 @@ static void open_sockets(struct rig *r)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->jobs) < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->route) < 0 ||
-	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->local) < 0)
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->local) < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, r->remote) < 0)
 		die("sockets");
 	r->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	snprintf(sa.sun_path, sizeof sa.sun_path, "%.90s/queue.sock", r->run);
@@ -290,7 +322,8 @@ static void open_sockets(struct rig *r)
 bool rig_start(struct rig *r)
 {
 	open_sockets(r);
-	r->route_pid = start_route(r);
+	r->route_pid = start_helper(r, r->route[1], answer_route);
+	r->remote_pid = start_helper(r, r->remote[1], answer_remote);
 	for (unsigned i = 0; i < r->local_count; i++)
 		rig_local_start(r, i);
 	/* Ports that no message of the rig needs lead nowhere. */
@@ -299,7 +332,7 @@ bool rig_start(struct rig *r)
 	size_t ports = 0;
 	for (; ports < sizeof port / sizeof *port && row->ports[ports] != PORT_END; ports++) {
 		enum port p = row->ports[ports];
-		port[ports] = p == PORT_IN ? r->jobs[1] : p == PORT_ROUTE ? r->route[0] : p == PORT_LOCAL ? r->local[1] : p == PORT_COMMAND ? r->listen : -1;
+		port[ports] = p == PORT_IN ? r->jobs[1] : p == PORT_ROUTE ? r->route[0] : p == PORT_LOCAL ? r->local[1] : p == PORT_REMOTE ? r->remote[0] : p == PORT_COMMAND ? r->listen : -1;
 	}
 	r->queue = start_program(r, "postern-queue", P_QUEUE, port, ports, &r->line, r->trace_queue);
 	for (unsigned i = 0; i < r->local_count; i++)
@@ -336,14 +369,16 @@ bool rig_end(struct rig *r, int sig)
 		close(r->local_line[i]);
 	}
 	end_one(r->route_pid, SIGKILL);
+	end_one(r->remote_pid, SIGKILL);
 	close(r->line);
 	close(r->listen);
 	for (int i = 0; i < 2; i++) {
 		close(r->jobs[i]);
 		close(r->route[i]);
 		close(r->local[i]);
+		close(r->remote[i]);
 	}
-	r->queue = r->route_pid = -1;
+	r->queue = r->route_pid = r->remote_pid = -1;
 	return alive;
 }
 
@@ -364,7 +399,7 @@ void rig_open(struct rig *r, const char *state, const char *run)
 	struct rlimit files = {65536, 65536};
 	const char *bin = getenv("POSTERN_BIN");
 	setrlimit(RLIMIT_NOFILE, &files);
-	*r = (struct rig){.bin = bin ? bin : "build/bin", .local_count = RIG_LOCALS, .poll_usec = 2000, .queue = -1, .route_pid = -1};
+	*r = (struct rig){.bin = bin ? bin : "build/bin", .local_count = RIG_LOCALS, .poll_usec = 2000, .queue = -1, .route_pid = -1, .remote_pid = -1};
 	snprintf(r->state, sizeof r->state, "%s", state);
 	snprintf(r->run, sizeof r->run, "%s", run);
 	snprintf(control, sizeof control, "%s/control", run);
@@ -421,11 +456,11 @@ int rig_command(struct rig *r, char *out, size_t size, const char *verb, const c
 
 static char listing[LISTING_MOST];
 
-/* Nothing waits but what must: no recipient without "later" or "held" in its address is left. */
+/* Nothing waits but what must: no recipient without "later" or "held" in its address is left, and no message for its report alone. */
 static bool only_waiting(struct rig *r)
 {
 	static const char key[] = ";address=";
-	if (rig_command(r, listing, sizeof listing, "list", NULL) != 0 || strstr(listing, ";state=delivering"))
+	if (rig_command(r, listing, sizeof listing, "list", NULL) != 0 || strstr(listing, ";state=delivering") || strstr(listing, ";waiting=0;"))
 		return false;
 	for (const char *p = listing; (p = strstr(p, key)); p++)
 		if (strncmp(p + sizeof key - 1, "later", 5) != 0 && strncmp(p + sizeof key - 1, "held", 4) != 0)
@@ -460,8 +495,17 @@ bool rig_idle(struct rig *r, int msec)
 	return true;
 }
 
+bool rig_done(struct rig *r, int msec)
+{
+	static char ignored[64 * 1024];
+	if (!rig_idle(r, msec))
+		return false;
+	rig_command(r, ignored, sizeof ignored, "retry", "all");
+	return rig_idle(r, msec);
+}
+
 struct seen {
-	unsigned char copies[RIG_MARKS][RIG_BOXES], listed[RIG_MARKS];
+	unsigned char copies[RIG_MARKS][RIG_BOXES], listed[RIG_MARKS], told[RIG_MARKS]; /* recipients of whose success the sender was told */
 };
 
 static void wrong(struct rig_result *result, unsigned *count, const char *what, unsigned mark, unsigned box)
@@ -477,6 +521,14 @@ static long mark_at(const char *p)
 	char *end;
 	long v = p && p[0] >= '0' && p[0] <= '9' ? strtol(p, &end, 10) : -1;
 	return v >= 0 && v < RIG_MARKS && *end == '\n' ? v : -1;
+}
+
+static void take_report(struct seen *seen, const char *body, unsigned mark)
+{
+	static const char *const action[] = {"\nAction: delivered\n", "\nAction: relayed\n"};
+	for (int i = 0; i < 2; i++)
+		for (const char *p = body; (p = strstr(p, action[i])); p++)
+			seen->told[mark]++;
 }
 
 /* One file of a Maildir: whole, and whose? */
@@ -497,10 +549,13 @@ static void take_copy(struct rig_result *result, struct seen *seen, char *text, 
 	/* A bounce ends with the header of what it is about. */
 	char *about = blank ? strstr(blank, "\nSubject: ") : NULL;
 	mark = about ? mark_at(about + 10) : -1;
-	if (mark < 0 || rig_kind_of((unsigned)mark) != RIG_BOUNCE || n < 4 || memcmp(text + n - 3, "--\n", 3) != 0)
-		wrong(result, &result->half, "a file that is nobody's", 0, box);
-	else
+	bool whole = n >= 4 && memcmp(text + n - 3, "--\n", 3) == 0;
+	if (mark >= 0 && whole && rig_kind_of((unsigned)mark) == RIG_BOUNCE)
 		seen->copies[mark][box]++;
+	else if (mark >= 0 && whole && is_told((unsigned)mark) && box == ((unsigned)mark + 2) % RIG_BOXES)
+		take_report(seen, blank, (unsigned)mark);
+	else
+		wrong(result, &result->half, "a file that is nobody's", 0, box);
 }
 
 static void take_file(struct rig_result *result, struct seen *seen, int folder, const char *name, unsigned box)
@@ -557,7 +612,8 @@ static void take_listing(struct rig *r, struct rig_result *result, struct seen *
 
 static void judge(struct rig_result *result, const struct seen *seen, unsigned mark, bool acked)
 {
-	bool waits = rig_kind_of(mark) == RIG_LATER || rig_kind_of(mark) == RIG_HELD;
+	bool waits = rig_kind_of(mark) == RIG_LATER || rig_kind_of(mark) == RIG_TOLD_LATER || rig_kind_of(mark) == RIG_HELD;
+	unsigned told = is_told(mark) ? 2 : 0;
 	for (unsigned box = 0; box < RIG_BOXES; box++) {
 		bool meant = boxes_of(mark) >> box & 1;
 		if (acked && meant && !seen->copies[mark][box])
@@ -565,6 +621,10 @@ static void judge(struct rig_result *result, const struct seen *seen, unsigned m
 		if (seen->copies[mark][box] > meant)
 			wrong(result, &result->twice, "twice", mark, box);
 	}
+	if (acked && seen->told[mark] < told)
+		wrong(result, &result->lost, "its sender was not told", mark, 0);
+	if (seen->told[mark] > told)
+		wrong(result, &result->twice, "its sender was told twice", mark, 0);
 	if (acked && waits && !seen->listed[mark])
 		wrong(result, &result->lost, "lost from the queue", mark, 0);
 	if (seen->listed[mark] > waits)

@@ -12,7 +12,9 @@
 #define RIG_MARKS 20000
 #define RIG_LOCALS 2
 
-enum rig_kind { RIG_ONE, RIG_THREE, RIG_GROUP, RIG_LATER, RIG_HELD, RIG_BOUNCE };
+/* TOLD, TOLD_LATER: the sender, who has a box, asked to be told of each success (NOTIFY=SUCCESS): of one in a box and one on a slow host; of two in boxes while a third
+ * recipient waits. */
+enum rig_kind { RIG_ONE, RIG_THREE, RIG_GROUP, RIG_LATER, RIG_HELD, RIG_BOUNCE, RIG_TOLD, RIG_TOLD_LATER };
 
 /* Shared by all processes of a rig. */
 struct rig_ledger {
@@ -25,8 +27,8 @@ struct rig {
 	struct control settings;
 	/* What strace, attached before the program's first call, is told ("inject=…"), and where it writes; or NULL. */
 	const char *trace_queue, *trace_local, *trace_file;
-	int jobs[2], route[2], local[2], listen;
-	pid_t queue, route_pid, locals[RIG_LOCALS];
+	int jobs[2], route[2], local[2], remote[2], listen;
+	pid_t queue, route_pid, remote_pid, locals[RIG_LOCALS];
 	int line, local_line[RIG_LOCALS];
 	unsigned local_count;
 	unsigned poll_usec;         /* between two looks at the queue's list */
@@ -54,6 +56,8 @@ int rig_offer(struct rig *r, unsigned mark);
 bool rig_take(struct rig *r, int mine, unsigned mark, int msec);
 /* Wait until nothing is left to be delivered.  False: MSEC passed. */
 bool rig_idle(struct rig *r, int msec);
+/* The same, and whatever waits was tried once more, so that every report that is owed has been made. */
+bool rig_done(struct rig *r, int msec);
 /* Compare, the queue running and idle: messages 0 to MARKS that were acknowledged at POSITION. */
 void rig_check(struct rig *r, struct rig_result *result, unsigned marks, uint64_t position);
 int rig_command(struct rig *r, char *out, size_t size, const char *verb, const char *arg);
