@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +36,13 @@ static bool is_ours(struct plan_step *out, struct slice text)
 	return false;
 }
 
-_Noreturn static void become(const struct plan_step *s, int in, int out)
+/* Without this program nobody would end it in time, so it ends then too. */
+static bool ends_with(pid_t parent)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
+}
+
+_Noreturn static void become(const struct plan_step *s, int in, int out, pid_t parent)
 {
 	static char space[PLAN_WORDS_MAX][PLAN_STEP_MAX + 1];
 	char *argv[PLAN_WORDS_MAX + 1] = {NULL};
@@ -45,7 +52,7 @@ _Noreturn static void become(const struct plan_step *s, int in, int out)
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
-	if (dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 && close_range(3, ~0u, 0) == 0)
+	if (ends_with(parent) && dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(out, 2) == 2 && close_range(3, ~0u, 0) == 0)
 		execve(argv[0], argv, env);
 	dprintf(1, "cannot be run: %s\n", strerror(errno));
 	_exit(111);
@@ -83,9 +90,9 @@ static int run(const struct plan_step *s, struct slice json, struct buf *said)
 		close_fd(&in);
 		return code;
 	}
-	pid_t pid = fork();
+	pid_t own = getpid(), pid = fork();
 	if (pid == 0)
-		become(s, in, pair[1]);
+		become(s, in, pair[1], own);
 	close_fd(&in);
 	close_fd(&pair[1]);
 	if (pid > 0) {

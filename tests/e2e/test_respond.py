@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import smtplib
 import ssl
 import subprocess
@@ -577,3 +578,66 @@ mailMessageStore: helpdesk
     assert forgotten or [u["state"] for u in suite.json("skim", "list")] == ["recovering"]
     assert suite.stop() == 0
     assert not suite.events("syscall-refused")
+
+
+TICKET = """#!/bin/sh
+echo $$ >>{told}
+grep -o '"code": *"[^"]*"' >>{codes}
+[ $(wc -l <{told}) -gt 1 ] || sleep 3
+echo $$ >>{ended}
+"""
+
+
+@pytest.mark.parametrize("program,ended", [("hook", 1), ("respond", 2)])
+def test_a_ticket_program_that_was_cut_off_is_run_again(suite, program, ended):
+    """A ticket too many does less harm than none: whoever of the two is killed while the program runs, it is run again, with the same code.  Without
+    postern-hook it does not go on: nobody would end it in time."""
+    hook = suite.folder / "ticket"
+    files = {name: suite.folder / name for name in ("told", "codes", "ended")}
+    for f in files.values():
+        f.touch()
+        f.chmod(0o666)
+    hook.write_text(TICKET.format(**files))
+    hook.chmod(0o755)
+    suite.control("respond", f"held ticket program {hook}")
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{free_port()}")
+    suite.control("servercert.pem", certificate(suite.folder))
+    (suite.ctl / "servercert.pem").chmod(0o600)
+    suite.start()
+    suite.postern("skim", "flag", "u1", "--lock", "--why", "phished", check=0)
+    wait_for(lambda: files["codes"].read_text())
+    pid, = suite.pids(program)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: [e for e in suite.events("respond-step") if e["result"] == "done"], 30)
+    code = files["codes"].read_text().split("\n")
+    assert len(code) == 3 and code[0] == code[1] and suite.events("respond-step")[-1]["code"] in code[0]
+    assert len(files["told"].read_text().split()) == 2
+    assert len(files["ended"].read_text().split()) == ended
+    assert suite.stop() == 0
+
+
+@pytest.mark.parametrize("later", ["respond", "listen"])
+def test_switched_on_by_a_reload(suite, later):
+    """control/respond comes after skim was started, or submission after control/respond: skim tells respond without a restart of the suite."""
+    told = suite.folder / "told"
+    told.touch()
+    told.chmod(0o666)
+    hook = suite.folder / "ticket"
+    hook.write_text(f"#!/bin/sh\necho >>{told}\n")
+    hook.chmod(0o755)
+    suite.control("servercert.pem", certificate(suite.folder))
+    (suite.ctl / "servercert.pem").chmod(0o600)
+    files = {"respond": f"locked ticket program {hook}", "listen": f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{free_port()}"}
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port}")
+    for name, text in files.items():
+        if name != later:
+            suite.control(name, text)
+    suite.start()
+    assert not suite.pids("respond")
+    suite.control(later, files[later])
+    suite.reload()
+    wait_for(lambda: suite.pids("respond") and suite.pids("skim") and suite.events("reloaded"))
+    wait_for(lambda: suite.postern("skim", "flag", "u1", "--lock", "--why", "phished").returncode == 0)
+    wait_for(told.read_text)
+    assert not [(r["program"], p) for r in suite.json("privileges", check=None)["programs"] for p in r["processes"] if p["differences"]]
+    assert suite.stop() == 0
