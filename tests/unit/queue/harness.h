@@ -31,13 +31,14 @@
 struct shared {
 	unsigned char acked[MESSAGES_MOST], delivered[MESSAGES_MOST], twice[MESSAGES_MOST];
 	unsigned usec_each; /* that the small local takes for a recipient */
+	volatile unsigned stall_from; /* the delivery, counted from 1, that it keeps until this is 0 again, with those after it */
 	unsigned attempted, answers, refused, deliveries, doubtful, damaged;
 	char recipients[64][ADDRESS_MAX + 1]; /* of the last deliveries, for small tests */
 	unsigned recipients_seen;
 	unsigned char told[3][TOLD_MOST]; /* reports that came to sender@here.test of this mark: recipients delivered; delayed; failed */
 	char report[TOLD_MOST][ID_LEN + 1]; /* those that were counted, a copy of one in doubt once */
 	unsigned reports;
-	volatile int pread_error; /* what every read of the log fails with, or 0 */
+	volatile int pread_error, pread_errors; /* what every read of the log fails with, or 0; how many did */
 	volatile int no_report, no_reports; /* where there is no memory for a report (report.c), or 0; how often that was so */
 };
 struct harness {
@@ -156,6 +157,8 @@ static inline void answer_local(struct shared *s, struct question *q)
 	long long mark = mark_of(q->fds[0]);
 	if (s->usec_each)
 		usleep((useconds_t)(s->usec_each * d.count));
+	while (s->stall_from && s->deliveries + 1 >= s->stall_from)
+		usleep(1000);
 	record_delivery(s, &d, mark);
 	for (size_t i = 0; i < d.count; i++) {
 		struct slice to = d.rcpt[i].target.address;
@@ -264,6 +267,7 @@ static struct shared *mishap_shared;
 static inline ssize_t mishap_pread(int fd, void *p, size_t n, off_t at)
 {
 	errno = mishap_shared->pread_error;
+	mishap_shared->pread_errors += errno != 0;
 	return errno ? -1 : store_sys_real.pread(fd, p, n, at);
 }
 

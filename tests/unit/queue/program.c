@@ -262,14 +262,14 @@ START_TEST(steered_while_busy)
 	struct harness h;
 	char text[ANSWER_MAX + 1];
 	harness_open(&h, NULL);
-	h.shared->usec_each = 1000000;
+	h.shared->stall_from = 1;
 	ck_assert_int_eq(send_one(&h, "sender@here.test", (const char *[]){"u1@here.test"}, 1, 1, text), 250);
 	ck_assert(until(is_busy, &h));
 	ck_assert_int_eq(command(&h, rows, sizeof rows, r->verb, text + 9, r->because), 0);
 	ck_assert_int_eq(number_of("done"), 1);
 	queue_end(&h, SIGKILL);
-	h.shared->usec_each = 0;
 	unsigned before = h.shared->deliveries;
+	h.shared->stall_from = 0;
 	queue_start(&h);
 	ck_assert(!r->told || until(sender_told, &h));
 	ck_assert_int_eq(command(&h, rows, sizeof rows, "list", NULL, NULL), 0);
@@ -553,16 +553,20 @@ START_TEST(held_by_owner)
 }
 END_TEST
 
+static bool read_failed(struct harness *h)
+{
+	return h->shared->pread_errors > 0;
+}
+
 /* No descriptor, or no memory, is left when the time of a message comes: it is tried again within seconds of there being some. */
 START_TEST(no_descriptors)
 {
 	static const int errors[] = {EMFILE, ENFILE, ENOMEM};
 	struct harness h;
 	harness_open(&h, NULL);
-	ck_assert_int_eq(send_held(&h, &hold_rows[0], "u@here.test", clock_wall_usec() / 1000000 + 1), 250);
-	ck_assert(is_held(&h));
+	ck_assert_int_eq(send_held(&h, &hold_rows[0], "u@here.test", clock_wall_usec() / 1000000 + 3), 250);
 	h.shared->pread_error = errors[_i];
-	sleep(2);
+	ck_assert(until(read_failed, &h));
 	ck_assert(!saw(&h, "u@here.test"));
 	h.shared->pread_error = 0;
 	ck_assert(until(first_delivered, &h));
@@ -941,13 +945,13 @@ START_TEST(told_after_stop)
 	int body = body_of(3000);
 	harness_quiet = true;
 	harness_open(&h, tell_settings);
-	h.shared->usec_each = 1500;
+	h.shared->stall_from = 2;
 	told_mark = 1;
 	int mine = offer_many(&h, 1, body);
 	wait_half_way(&h, 0);
 	ck_assert_uint_eq(h.shared->deliveries, 1);
 	queue_end(&h, signals[_i]);
-	h.shared->usec_each = 0;
+	h.shared->stall_from = 0;
 	queue_start(&h);
 	told_once(&h, _i ? "SIGTERM" : "SIGKILL");
 	/* and an orderly stop and a kill later still once */
