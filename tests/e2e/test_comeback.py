@@ -51,9 +51,8 @@ def test_directory_that_comes_back(suite, tmp_path):
     assert f"{COUNT} messages wait because the directory gives no answer" in p.stdout, p.stdout
     time.sleep(25)
     waiting = suite.json("queue", "list", "state=waiting")
-    now = time.time()
     assert len(waiting) == COUNT + 1 and sum(m["attempts"] for m in waiting) <= COUNT + 5
-    assert sum(m["next"] > now + 40 for m in waiting) >= COUNT - 10
+    assert sum(m["next"] - m["time"] > 90 for m in waiting) >= COUNT - 10  # by the curve, however long the machine took for 250 of them
     os.kill(suite.pids("queue")[0], signal.SIGKILL)  # and over a restart
     wait_for(lambda: suite.postern("queue", "status").returncode in (0, 1))
     began = time.time()
