@@ -16,7 +16,6 @@
 #define SOON_ATTEMPTS 10   /* so often; then the curve */
 #define LOADS_A_ROUND 32
 #define UNREADABLE_SEC 3600
-#define STATE_MOST ((size_t)64 << 20)
 
 void attempt_start(struct queue *q, struct work *w)
 {
@@ -174,7 +173,7 @@ static void log_ending(const struct work *w, int64_t next)
 static void commit_ending(struct queue *q, struct work *w, bool finished, int64_t next, struct report *report, bool told)
 {
 	struct err e;
-	struct buf state = BUF_INIT(STATE_MOST);
+	struct buf state = BUF_INIT(STORE_NOTE_MAX);
 	struct store_record group[2] = {{.kind = finished ? RECORD_FINISH : RECORD_STATE, .id = w->job.id, .target = w->m->at.seq}};
 	if (!finished) {
 		work_state(&state, w, next, told);
@@ -276,7 +275,7 @@ void attempt_stop_all(struct queue *q)
 		struct message *m = index_nth(&q->index, i);
 		if (!m || !m->work || !m->attempts)
 			continue;
-		struct buf b = BUF_INIT(STATE_MOST);
+		struct buf b = BUF_INIT(STORE_NOTE_MAX);
 		work_state(&b, m->work, queue_now_sec(), false);
 		queue_note(q, m, RECORD_STATE, buf_slice(&b), true);
 		buf_free(&b);

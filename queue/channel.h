@@ -81,7 +81,7 @@ enum reached {
 	REACHED_BUSY, /* it answered that this is too much for now */
 };
 
-/* The destination NAME (a host, ":port"; for local ""), made when it is new.  NULL: no memory. */
+/* The destination NAME (relay.h says which; for local ""), made when it is new.  NULL: no memory. */
 struct destination *channel_destination(struct channel *c, struct slice name);
 /* U waits for TO. */
 void channel_add(struct channel *c, struct destination *to, struct unit *u);

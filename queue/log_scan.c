@@ -9,7 +9,6 @@
 #include "queue/crc32c.h"
 #include "queue/log.h"
 
-#define NOTE_MAX ((size_t)64 << 20)
 
 struct group {
 	struct store_found of[STORE_GROUP_MAX];
@@ -91,7 +90,7 @@ uint64_t scan_next(struct scan *c, uint64_t at)
 static bool payload_whole(struct scan *c, const struct record_header *h, uint64_t at, struct buf *into)
 {
 	uint32_t crc = 0;
-	size_t want = h->kind == RECORD_MESSAGE ? PROLOGUE : NOTE_MAX;
+	size_t want = h->kind == RECORD_MESSAGE ? PROLOGUE : STORE_NOTE_MAX;
 	for (uint64_t done = 0; done < h->octets;) {
 		size_t n = h->octets - done < SCAN_WINDOW / 2 ? (size_t)(h->octets - done) : SCAN_WINDOW / 2;
 		const unsigned char *p = scan_octets(c, at + RECORD_HEADER + done, n, NULL);
@@ -322,7 +321,7 @@ static bool is_newest(struct store *s, size_t i)
 
 int log_scan(struct store *s, struct store_report *report, struct err *e)
 {
-	struct reading r = {.c = {.s = s, .window = s->window}, .report = report, .group.payload = BUF_INIT(STORE_GROUP_MAX * NOTE_MAX)};
+	struct reading r = {.c = {.s = s, .window = s->window}, .report = report, .group.payload = BUF_INIT(STORE_GROUP_MAX * STORE_NOTE_MAX)};
 	int rc = 0;
 	while (rc == 0 && s->seg.count && s->seg.of[0]->seq == 0)
 		rc = name_segment(&r, s->seg.of[0], e);

@@ -148,7 +148,8 @@ bool space_take(struct queue *q, uint64_t octets, struct err *e);
 /* work.c */
 /* A work for M from the store: head and (BODY) body in fresh memfds, recipients as its STATE says.  NULL with *E. */
 struct work *work_load(struct queue *q, struct message *m, bool body, struct err *e);
-/* The recipients of a message that was just taken in. */
+/* The recipients of a message that was just taken in; what a STATE says of them; what a RESULT or an EXPAND says besides; X with its targets.  0, E_SYS: no memory,
+ * E_PEER: it breaks its grammar, or does not fit W.  W copies what it keeps. */
 MUST_CHECK int work_recipients(struct work *w, struct err *e);
 MUST_CHECK int work_apply_state(struct work *w, struct slice payload, struct err *e);
 MUST_CHECK int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e);

@@ -8,7 +8,6 @@
 #include "queue/export.h"
 
 #define SPARES 2
-#define SNAPSHOT_MAX ((size_t)64 << 20)
 
 /* A note after the last STATE, during start-up. */
 struct replay {
@@ -189,7 +188,7 @@ static bool snapshot(struct queue *q, struct message *m, struct buf *b)
 
 static struct buf *snapshot_space(void)
 {
-	static struct buf b = BUF_INIT(SNAPSHOT_MAX);
+	static struct buf b = BUF_INIT(STORE_NOTE_MAX);
 	buf_reset(&b);
 	return &b;
 }
@@ -265,7 +264,7 @@ static void settle_notes(struct queue *q, struct message *m)
 	struct work *w = work_load(q, m, false, &e);
 	int rc = w ? apply_notes(w, notes, &e) : E_SYS;
 	if (rc == 0) {
-		struct buf b = BUF_INIT(SNAPSHOT_MAX);
+		struct buf b = BUF_INIT(STORE_NOTE_MAX);
 		work_state(&b, w, m->next_sec, false);
 		queue_note(q, m, RECORD_STATE, buf_slice(&b), false);
 		buf_free(&b);

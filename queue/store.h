@@ -7,6 +7,8 @@
 #define POSTERN_QUEUE_STORE_H
 #include <sys/types.h>
 
+#define STORE_NOTE_MAX ((size_t)64 << 20) /* octets of a record that is no message; a header that says more is damage */
+
 #include "queue/record.h"
 
 #define STORE_GROUP_MAX 8

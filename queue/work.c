@@ -7,7 +7,6 @@
 #include "queue/report.h"
 
 #define COPY (128u * 1024)
-#define STATE_MAX ((size_t)64 << 20)
 
 struct slice work_address(const struct work *w, const struct work_rcpt *r)
 {
@@ -313,7 +312,7 @@ static int load_state(struct work *w, struct queue *q, struct err *e)
 	int rc = store_read(&r, q->store, w->m->state, e);
 	if (rc < 0)
 		return rc;
-	if (r.left > STATE_MAX)
+	if (r.left > STORE_NOTE_MAX)
 		return err_set(e, E_PEER, "a STATE record is too large");
 	struct slice payload = {NULL, (size_t)r.left};
 	char *p = malloc(payload.n + 1);
