@@ -169,14 +169,19 @@ static void log_ending(const struct work *w, int64_t next)
 	}
 }
 
-/* REPORT, or NULL where nobody is to be told, goes with it. */
+/* REPORT, or NULL where nobody is to be told, goes with it.  Without memory for a STATE nothing is recorded: as after a crash all that was done is in doubt,
+ * and is done again where nothing tells that it was. */
 static void commit_ending(struct queue *q, struct work *w, bool finished, int64_t next, struct report *report, bool told)
 {
 	struct err e;
 	struct buf state = BUF_INIT(STORE_NOTE_MAX);
 	struct store_record group[2] = {{.kind = finished ? RECORD_FINISH : RECORD_STATE, .id = w->job.id, .target = w->m->at.seq}};
 	if (!finished) {
-		work_state(&state, w, next, told);
+		if (!work_state(&state, w, next, told)) {
+			w->m->flags |= MESSAGE_DOUBT;
+			buf_free(&state);
+			return;
+		}
 		group[0].piece[0] = (struct store_piece){.p = state.p, .n = state.n};
 		group[0].pieces = 1;
 	}
@@ -276,8 +281,8 @@ void attempt_stop_all(struct queue *q)
 		if (!m || !m->work || !m->attempts)
 			continue;
 		struct buf b = BUF_INIT(STORE_NOTE_MAX);
-		work_state(&b, m->work, queue_now_sec(), false);
-		queue_note(q, m, RECORD_STATE, buf_slice(&b), true);
+		if (work_state(&b, m->work, queue_now_sec(), false))
+			queue_note(q, m, RECORD_STATE, buf_slice(&b), true);
 		buf_free(&b);
 	}
 }

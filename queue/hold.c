@@ -9,8 +9,8 @@
 void hold_write(struct queue *q, struct work *w)
 {
 	struct buf b = BUF_INIT(STORE_NOTE_MAX);
-	work_state(&b, w, queue_now_sec(), false);
-	queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
+	if (work_state(&b, w, queue_now_sec(), false))
+		queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
 	buf_free(&b);
 }
 

@@ -153,8 +153,10 @@ struct work *work_load(struct queue *q, struct message *m, bool body, struct err
 MUST_CHECK int work_recipients(struct work *w, struct err *e);
 MUST_CHECK int work_apply_state(struct work *w, struct slice payload, struct err *e);
 MUST_CHECK int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e);
-/* The STATE that describes it now.  TOLD: the report on its recipients that are done is in the same group. */
-void work_state(struct buf *b, struct work *w, int64_t next_sec, bool told);
+/* The STATE that describes it now, into B, of at most STORE_NOTE_MAX; where that is not enough, without reasons and ways, which the next attempt finds out
+ * anew.  TOLD: the report on its recipients that are done is in the same group.  False, which is logged: there is none (no memory); the one before must
+ * count, never part of this one. */
+MUST_CHECK bool work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told);
 /* Neither done nor failed. */
 bool work_is_open(const struct work_rcpt *r);
 MUST_CHECK int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struct note_expand *x, struct err *e);

@@ -170,8 +170,7 @@ static bool snapshot(struct queue *q, struct message *m, struct buf *b)
 	struct err e;
 	struct store_reader r;
 	if (m->work && !(m->work->in_hand && !m->state.seq && !m->attempts)) {
-		work_state(b, m->work, m->next_sec, false);
-		return !b->overflow;
+		return work_state(b, m->work, m->next_sec, false);
 	}
 	if (!m->state.seq)
 		return false;
@@ -265,8 +264,8 @@ static void settle_notes(struct queue *q, struct message *m)
 	int rc = w ? apply_notes(w, notes, &e) : E_SYS;
 	if (rc == 0) {
 		struct buf b = BUF_INIT(STORE_NOTE_MAX);
-		work_state(&b, w, m->next_sec, false);
-		queue_note(q, m, RECORD_STATE, buf_slice(&b), false);
+		if (work_state(&b, w, m->next_sec, false))
+			queue_note(q, m, RECORD_STATE, buf_slice(&b), false);
 		buf_free(&b);
 	} else {
 		LOG(EV_fault, w ? w->job.id : NULL, F_ERR(&e));

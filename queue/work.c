@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "queue/priority.h"
 #include "queue/report.h"
 
@@ -215,19 +216,21 @@ static enum note_kind kind_of(const struct work *w, const struct work_rcpt *r, b
 	return told ? 0 : report_owed(w, r);
 }
 
-static void put_recipient(struct buf *b, const struct work_rcpt *r, enum note_kind kind)
+/* BRIEF: without what the next attempt finds out anew. */
+static void put_recipient(struct buf *b, const struct work_rcpt *r, enum note_kind kind, bool brief)
 {
-	bool open = work_is_open(r);
+	bool open = work_is_open(r), target = open && (!brief || r->target_holds);
 	struct note_recipient n = {
 		.number = r->number, .kind = kind, .origin = r->origin, .doubt = open && (r->doubt || r->state == RCPT_SENT || r->state == RCPT_UNKNOWN),
-		.address = slice_str(r->address), .target = open ? slice_make(r->target, r->target_octets) : slice_make(NULL, 0),
-		.host = slice_str(r->host), .text = slice_str(r->text)};
+		.address = slice_str(r->address), .target = target ? slice_make(r->target, r->target_octets) : slice_make(NULL, 0),
+		.host = slice_str(brief ? NULL : r->host), .text = slice_str(brief ? NULL : r->text)};
 	memcpy(n.enhanced, r->enhanced, sizeof n.enhanced);
 	note_recipient_put(b, &n);
 }
 
-void work_state(struct buf *b, struct work *w, int64_t next_sec, bool told)
+static bool put_state(struct buf *b, const struct work *w, int64_t next_sec, bool told, bool brief)
 {
+	buf_reset(b);
 	struct note_state s = w->state;
 	s.attempts = w->m->attempts;
 	s.next_sec = next_sec;
@@ -241,8 +244,19 @@ void work_state(struct buf *b, struct work *w, int64_t next_sec, bool told)
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		enum note_kind kind = kind_of(w, &w->rcpt[i], told);
 		if (kind)
-			put_recipient(b, &w->rcpt[i], kind);
+			put_recipient(b, &w->rcpt[i], kind, brief);
 	}
+	return !b->overflow;
+}
+
+bool work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told)
+{
+	struct err e;
+	if (put_state(b, w, next_sec, told, false) || put_state(b, w, next_sec, told, true))
+		return true;
+	err_set(&e, E_TOO_LONG, "no memory for a STATE of %u recipients, or over %zu octets: not stored, the one before counts", w->rcpts, b->max);
+	LOG(EV_fault, w->job.id, F_ERR(&e));
+	return false;
 }
 
 /* N octets of the record into a sealed memfd. */

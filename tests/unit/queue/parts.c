@@ -1,9 +1,11 @@
 /* queue: checksums, record headers, the curve, the index, notes. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "queue/crc32c.h"
 #include "queue/index.h"
 #include "queue/note.h"
+#include "queue/queue.h"
 #include "queue/verp.h"
 #include "queue/record.h"
 #include "queue/schedule.h"
@@ -27,6 +29,72 @@ START_TEST(crc)
 	ck_assert_uint_eq(crc32c_table(0, r->octets, r->n), r->crc);
 	for (size_t cut = 0; cut <= r->n; cut++)
 		ck_assert_uint_eq(crc32c(crc32c(0, r->octets, cut), r->octets + cut, r->n - cut), r->crc);
+}
+END_TEST
+
+enum { MANY = 500, REASON_OCTETS = 400 };
+
+/* A work of MANY open recipients, each with a long reason, the last with a way that is kept. */
+static struct work *long_work(struct message *m)
+{
+	static char reason[REASON_OCTETS + 1];
+	memset(reason, 'r', REASON_OCTETS);
+	struct work *w = calloc(1, sizeof *w);
+	*w = (struct work){.m = m, .rcpt = calloc(MANY, sizeof *w->rcpt), .rcpts = MANY, .next_number = MANY, .job = JOB_INIT};
+	for (uint32_t i = 0; i < MANY; i++) {
+		w->rcpt[i] = (struct work_rcpt){.number = i, .origin = i};
+		rcpt_text(&w->rcpt[i], RCPT_DEFERRED, "4.2.1", reason);
+	}
+	w->rcpt[MANY - 1].target = strdup("the way");
+	w->rcpt[MANY - 1].target_octets = 7;
+	w->rcpt[MANY - 1].target_holds = true;
+	return w;
+}
+
+static void free_work(struct work *w)
+{
+	for (uint32_t i = 0; i < w->rcpts; i++) {
+		free(w->rcpt[i].text);
+		free(w->rcpt[i].host);
+		free(w->rcpt[i].target);
+	}
+	free(w->rcpt);
+	free(w);
+}
+
+/* Every recipient of the STATE, whole; the octets of all reasons. */
+static size_t reasons_in(struct slice payload)
+{
+	struct note_state s;
+	struct note_recipient r = {0};
+	struct fields f;
+	size_t octets = 0;
+	long long n = 0;
+	ck_assert_int_eq(note_state_get(&s, &f, payload), 0);
+	for (; f.rest.n; n++) {
+		ck_assert_int_eq(note_recipient_get(&r, &s, &f), 0);
+		ck_assert(r.number == n);
+		octets += r.text.n;
+	}
+	ck_assert_int_eq(n, MANY);
+	ck_assert(s.open == MANY && slice_eq_str(r.target, "the way"));
+	return octets;
+}
+
+START_TEST(state_that_is_too_long)
+{
+	struct message m = {0};
+	struct work *w = long_work(&m);
+	struct buf full = BUF_INIT(STORE_NOTE_MAX), small = BUF_INIT(MANY * REASON_OCTETS), none = BUF_INIT(1000);
+	ck_assert(work_state(&full, w, 1, false));
+	ck_assert_uint_eq(reasons_in(buf_slice(&full)), MANY * REASON_OCTETS);
+	ck_assert(work_state(&small, w, 1, false)); /* the reasons go before the recipients */
+	ck_assert_uint_eq(reasons_in(buf_slice(&small)), 0);
+	ck_assert(!work_state(&none, w, 1, false));
+	buf_free(&full);
+	buf_free(&small);
+	buf_free(&none);
+	free_work(w);
 }
 END_TEST
 
@@ -260,7 +328,8 @@ START_TEST(results)
 }
 END_TEST
 
-UNIT_MAIN("queue-parts", tcase_add_loop_test(t, crc, 0, sizeof crcs / sizeof *crcs); tcase_add_test(t, record_header); tcase_add_test(t, segment_header);
+UNIT_MAIN("queue-parts",
+	tcase_add_test(t, state_that_is_too_long); tcase_add_loop_test(t, crc, 0, sizeof crcs / sizeof *crcs); tcase_add_test(t, record_header); tcase_add_test(t, segment_header);
 	tcase_add_loop_test(t, next_attempt, 0, sizeof curve / sizeof *curve); tcase_add_test(t, lifetime); tcase_add_test(t, index_work);
 	tcase_add_test(t, notes);
 	tcase_add_loop_test(t, earlier_notes, 0, sizeof earlier / sizeof *earlier); tcase_add_loop_test(t, results, 0, sizeof dones / sizeof *dones); tcase_add_loop_test(t, verp, 0, sizeof verps / sizeof *verps);)
