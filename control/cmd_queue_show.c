@@ -57,8 +57,10 @@ static const char *next_words(char text[32], const struct row *r, long long now)
 	long long next = row_number(r, "next");
 	if (slice_eq_str(row_get(r, "state"), "held"))
 		return "held";
-	if (slice_eq_str(row_get(r, "state"), "delivering") || next == 0)
+	if (slice_eq_str(row_get(r, "state"), "delivering"))
 		return "being delivered";
+	if (next == 0)
+		return "paused";
 	words_when(text, next > now ? next : now, now);
 	return text;
 }

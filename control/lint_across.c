@@ -245,6 +245,15 @@ static void check_bad_lists(struct lint *l)
 		lint_fault_text(l, e.text);
 }
 
+/* For maintenance alone: one that is forgotten keeps everybody's mail. */
+static void check_pauses(struct lint *l)
+{
+	if (control_number(l->c, C_holdlocal))
+		lint_warning(l, "holdlocal", 0, "1: deliveries to mailboxes are paused; write 0 when the maintenance is over");
+	if (control_number(l->c, C_holdremote))
+		lint_warning(l, "holdremote", 0, "1: deliveries to other hosts are paused; write 0 when the maintenance is over");
+}
+
 void lint_across(struct lint *l)
 {
 	check_bad_lists(l);
@@ -259,6 +268,7 @@ void lint_across(struct lint *l)
 	check_scanbytes(l);
 	check_domains_of_people(l);
 	check_fixup_targets(l);
+	check_pauses(l);
 	check_certificate(l);
 	check_submission(l);
 	lint_auth(l);

@@ -7,6 +7,7 @@
 
 #include "lib/log.h"
 #include "queue/comeback.h"
+#include "queue/pause.h"
 #include "queue/priority.h"
 #include "queue/report.h"
 #include "queue/schedule.h"
@@ -23,6 +24,8 @@ void attempt_start(struct queue *q, struct work *w)
 	for (uint32_t i = 0; i < w->rcpts && w->m->flags & MESSAGE_DOUBT; i++)
 		w->rcpt[i].doubt |= w->rcpt[i].state == RCPT_OPEN;
 	w->m->work = w;
+	w->m->flags &= (unsigned char)~MESSAGE_PAUSED;
+	w->state.paused = 0;
 	if (!w->counted)
 		priority_begin(q, w);
 	if (w->m->attempts < UINT16_MAX)
@@ -83,6 +86,10 @@ bool attempt_may_load(const struct queue *q)
 void attempt_due(struct queue *q)
 {
 	uint32_t now = (uint32_t)queue_now_sec();
+	if (pause_all()) {
+		pause_fresh(q);
+		return;
+	}
 	for (int i = 0; i < LOADS_A_ROUND && q->works < WORKS_MOST; i++) {
 		struct message *m = index_first(&q->index);
 		struct work *w = work_lists_pop(&q->fresh);
@@ -96,7 +103,7 @@ void attempt_due(struct queue *q)
 	}
 }
 
-/* Too old: what is deferred has failed. */
+/* Too old: what is deferred has failed, unless by a pause. */
 static void give_up_old(struct queue *q, struct work *w, int64_t now)
 {
 	char text[DELIVERY_TEXT_MAX + 1];
@@ -104,7 +111,7 @@ static void give_up_old(struct queue *q, struct work *w, int64_t now)
 		return;
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		struct work_rcpt *r = &w->rcpt[i];
-		if (r->state != RCPT_DEFERRED && r->state != RCPT_UNKNOWN)
+		if ((r->state != RCPT_DEFERRED && r->state != RCPT_UNKNOWN) || r->paused)
 			continue;
 		snprintf(text, sizeof text, "tried for %lld hours, without success; the last reason was: %.300s",
 			(long long)(q->set.lifetime_sec / 3600), r->text ? r->text : "unknown");
@@ -118,6 +125,8 @@ static void give_up_old(struct queue *q, struct work *w, int64_t now)
 struct ending {
 	uint32_t failed, deferred, unknown, open;
 	uint32_t unrouted; /* of those deferred or unknown */
+	uint32_t paused;   /* of those deferred, by a pause of .sides */
+	unsigned sides;
 	bool remote;
 };
 
@@ -131,7 +140,9 @@ static struct ending count_up(const struct work *w)
 		n.deferred += r->state == RCPT_DEFERRED;
 		n.open += r->state < RCPT_DONE;
 		n.unrouted += (r->state == RCPT_DEFERRED || r->state == RCPT_UNKNOWN) && r->unrouted;
-		n.remote |= r->state == RCPT_DEFERRED && r->remote;
+		n.remote |= r->state == RCPT_DEFERRED && r->remote && !r->paused;
+		n.paused += r->state == RCPT_DEFERRED && r->paused;
+		n.sides |= r->state == RCPT_DEFERRED ? r->paused : 0;
 	}
 	return n;
 }
@@ -203,17 +214,30 @@ static void end_finished(struct queue *q, struct work *w, struct report *report)
 	queue_forget(q, m);
 }
 
+/* When there is to be another attempt at W.  0: all of it waits for the end of a pause. */
+static int64_t wait_for(struct work *w, const struct ending *n, int64_t now)
+{
+	struct message *m = w->m;
+	bool wholly = n->paused && n->paused == m->open;
+	w->state.paused = !w->state.held && pause_keeps(n->sides) ? (unsigned char)n->sides : 0;
+	if (wholly && !w->handed && m->attempts)
+		m->attempts--;
+	if (n->paused && !w->state.paused) /* it ended meanwhile */
+		return pause_birth(m);
+	return wholly ? 0 : next_time(w, n, now);
+}
+
 static void end_waiting(struct queue *q, struct work *w, const struct ending *n, int64_t now, struct report *report, bool told)
 {
 	struct message *m = w->m;
-	int64_t next = next_time(w, n, now);
 	m->open = n->deferred + n->unknown + n->open;
-	q->counts.deferred += n->deferred + n->unknown;
+	int64_t next = wait_for(w, n, now);
+	q->counts.deferred += n->deferred + n->unknown - n->paused;
 	m->flags &= (unsigned char)~MESSAGE_DOUBT;
 	m->flags = (unsigned char)((m->flags & ~MESSAGE_HELD) | (w->state.held ? MESSAGE_HELD : 0));
-	m->next_sec = (uint32_t)next;
+	m->next_sec = next ? (uint32_t)next : w->state.paused;
 	w->state.unrouted = m->open && n->unrouted == m->open && !w->state.held && m->attempts < COMEBACK_ATTEMPTS;
-	m->flags = (unsigned char)((m->flags & ~MESSAGE_UNROUTED) | (w->state.unrouted ? MESSAGE_UNROUTED : 0));
+	m->flags = (unsigned char)((m->flags & ~(MESSAGE_UNROUTED | MESSAGE_PAUSED)) | (w->state.unrouted ? MESSAGE_UNROUTED : 0) | (w->state.paused ? MESSAGE_PAUSED : 0));
 	commit_ending(q, w, false, next, report, told);
 	m->work = NULL;
 	if (w->state.held)

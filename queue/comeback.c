@@ -3,6 +3,7 @@
 #include "queue/comeback.h"
 
 #include "lib/log.h"
+#include "queue/pause.h"
 
 #define SLICE 16384
 #define TICK_MSEC 1000
@@ -109,7 +110,7 @@ static void walk(struct queue *q)
 void comeback_tend(struct queue *q)
 {
 	struct comeback *c = &q->comeback;
-	if (!c->any || q->stopping || clock_msec() < c->next_msec)
+	if (!c->any || q->stopping || pause_all() || clock_msec() < c->next_msec)
 		return;
 	c->looked_msec = clock_msec();
 	if (!c->left)
@@ -123,5 +124,5 @@ void comeback_tend(struct queue *q)
 
 int64_t comeback_next(const struct queue *q)
 {
-	return q->comeback.any ? q->comeback.next_msec : 0;
+	return q->comeback.any && !pause_all() ? q->comeback.next_msec : 0;
 }

@@ -5,6 +5,7 @@
 
 #include "queue/call.h"
 #include "queue/dispatch.h"
+#include "queue/pause.h"
 
 #define PAUSE_MSEC 20
 #define LOOK_MSEC 100
@@ -57,6 +58,7 @@ static void under_way(struct call *c, struct unit *u)
 	c->began = clock_msec();
 	c->deadline = deadline_in(u->channel->msec);
 	c->messages++;
+	w->handed = true;
 	w->sent++;
 }
 
@@ -139,6 +141,27 @@ static void go_on(struct queue *q, struct call *c)
 	}
 }
 
+static void pause_unit(struct queue *q, struct unit *u)
+{
+	struct work *w = u->w;
+	for (size_t i = 0; i < u->n; i++)
+		pause_rcpt(&w->rcpt[u->rcpt[i]], pause_side(u->channel->agent));
+	free(u);
+	dispatch_next(q, w);
+}
+
+void delivering_paused(struct queue *q)
+{
+	for (struct channel *c = q->channel; c < q->channel + CHANNELS; c++)
+		for (size_t i = 0; i < DESTINATION_BUCKETS && pause_now() & pause_side(c->agent); i++)
+			for (struct destination *d = c->bucket[i]; d; d = d->next)
+				while (d->first) {
+					struct unit *u = channel_take(c, d, false);
+					u->w->units--;
+					pause_unit(q, u);
+				}
+}
+
 /* The far side has enough of this host for now while others of its deliveries go on: this one waits for its turn again, with nothing lost. */
 static void put_back(struct call *c)
 {
@@ -147,8 +170,12 @@ static void put_back(struct call *c)
 	for (size_t i = 0; i < u->n; i++)
 		w->rcpt[u->rcpt[i]].state = RCPT_READY;
 	w->sent--;
-	w->units++;
 	channel_ended(u->channel, u, REACHED_BUSY, NULL);
+	if (pause_now() & pause_side(u->channel->agent)) {
+		pause_unit(c->q, u);
+		return;
+	}
+	w->units++;
 	channel_add(u->channel, u->to, u);
 }
 

@@ -29,4 +29,6 @@ void results_end(struct queue *q, struct unit *u, const char *unknown);
 /* Send what may go out by C. */
 void delivering_go_on(struct queue *q, struct channel *c);
 void delivering_overdue(void);
+/* What waits for its turn on a side that is paused (pause.h) waits for its end instead; a message that has nothing else under way ends. */
+void delivering_paused(struct queue *q);
 #endif

@@ -9,6 +9,7 @@
 void hold_write(struct queue *q, struct work *w)
 {
 	struct buf b = BUF_INIT(STORE_NOTE_MAX);
+	w->state.paused = 0;
 	if (work_state(&b, w, queue_now_sec(), false))
 		queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
 	buf_free(&b);

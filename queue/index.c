@@ -126,7 +126,8 @@ void index_remove(struct index *x, struct message *m)
 
 static bool earlier(const struct index *x, uint32_t a, uint32_t b)
 {
-	return nth(x, x->heap[a])->next_sec < nth(x, x->heap[b])->next_sec;
+	const struct message *m = nth(x, x->heap[a]), *n = nth(x, x->heap[b]);
+	return m->next_sec != n->next_sec ? m->next_sec < n->next_sec : memcmp(m->id, n->id, ID_LEN) < 0;
 }
 
 static void swap(struct index *x, uint32_t a, uint32_t b)

@@ -14,6 +14,7 @@ enum message_flag {
 	MESSAGE_NOTES = 16,      /* start-up: results after the last STATE */
 	MESSAGE_UNPLACED = 32,   /* a STATE was added that is not durable yet: .state is that before */
 	MESSAGE_UNROUTED = 64,   /* it waits for nothing but an answer of the directory */
+	MESSAGE_PAUSED = 128,    /* some recipient waits for the end of a pause (pause.h) */
 };
 
 struct work;
@@ -25,7 +26,7 @@ struct message {
 	struct store_at at;       /* the message */
 	uint32_t octets;          /* payload of its record */
 	struct store_at state;    /* its last STATE, or seq 0 */
-	uint32_t next_sec;        /* wall clock, when the heap has it */
+	uint32_t next_sec;        /* wall clock, when the heap has it; the sides that a message waits for whose recipients all wait for the end of a pause */
 	uint32_t heap_at;         /* 1 and up; 0: not in the heap */
 	uint32_t open;            /* recipients not done; not exact before the first attempt after a restart */
 	uint32_t self;            /* number in the arena */
@@ -56,7 +57,7 @@ struct message *index_nth(const struct index *x, uint32_t n);
 /* Wait until NEXT_SEC; again for another time.  Cannot fail: index_add() made the room. */
 void index_wait(struct index *x, struct message *m, uint32_t next_sec);
 void index_stop_waiting(struct index *x, struct message *m);
-/* The one that waits for the earliest time, or NULL. */
+/* The one that waits for the earliest time, in the same second the oldest, or NULL. */
 struct message *index_first(const struct index *x);
 void index_free(struct index *x);
 /* Octets that the index takes. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "queue/pause.h"
 #include "queue/priority.h"
 
 static void refuse(struct queue *q, struct work *w, const char *reply, const char *why)
@@ -111,7 +112,7 @@ static void keep_or_wait(struct queue *q, struct work *w)
 		LOG(EV_queue_held, w->job.id, F_SLICE("reason", env->hold_reason), F_SLICE("owner", env->hold_owner));
 		if (env->hold_until_sec)
 			index_wait(&q->index, w->m, (uint32_t)env->hold_until_sec);
-	} else if (has_hand(q, w, octets) && work_recipients(w, &e) == 0) {
+	} else if (!pause_all() && has_hand(q, w, octets) && work_recipients(w, &e) == 0) {
 		w->in_hand = true;
 		q->hands++;
 		q->hand_octets += octets;

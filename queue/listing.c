@@ -3,6 +3,7 @@
 
 #include "lib/addr.h"
 #include "queue/caller.h"
+#include "queue/pause.h"
 
 #define ROWS_A_ROUND 64
 #define LISTED_RCPTS 20
@@ -36,7 +37,7 @@ static void message_row(struct buf *b, const struct work *w, bool busy)
 	pair(b, "client", env->client_ip);
 	pair_number(b, "size", (long long)m->octets - PROLOGUE - (long long)(w->job.head_octets - w->job.header.n));
 	pair_number(b, "attempts", m->attempts);
-	pair_number(b, "next", m->heap_at ? m->next_sec : 0);
+	pair_number(b, "next", m->heap_at && !pause_delays(m) ? m->next_sec : 0);
 	pair(b, "state", slice_str(message_state(w, busy)));
 	hold_pairs(b, &w->state);
 	pair_number(b, "waiting", open);

@@ -1,13 +1,13 @@
 /* Notes on a message: see note.h.  Read from the spool, whose checksums were right; a wrong value is refused all the same. */
 #include "queue/note.h"
 
-#define STATE_VERSION 3
+#define STATE_VERSION 4 /* written where something waits for the end of a pause; else 3, which earlier programs read */
 
 static const char then_letters[] = "rbd-", kind_letters[] = "ohdre", done_letters[] = "dr";
 
 void note_state_put(struct buf *b, const struct note_state *s)
 {
-	netstring_add_number(b, STATE_VERSION);
+	netstring_add_number(b, s->paused ? STATE_VERSION : STATE_VERSION - 1);
 	netstring_add_number(b, s->attempts);
 	netstring_add_number(b, s->next_sec);
 	netstring_add_number(b, s->next_number);
@@ -17,7 +17,7 @@ void note_state_put(struct buf *b, const struct note_state *s)
 	netstring_add_number(b, s->hold_until_sec);
 	netstring_add(b, slice_make(s->hold_then ? &s->hold_then : "-", 1));
 	netstring_add_number(b, s->told);
-	netstring_add_number(b, s->unrouted);
+	netstring_add_number(b, s->unrouted + 2 * s->paused);
 	netstring_add_number(b, s->open);
 	netstring_add_number(b, s->owed);
 }
@@ -40,7 +40,9 @@ int note_state_get(struct note_state *s, struct fields *f, struct slice payload)
 	if (s->hold_then == '-')
 		s->hold_then = 0;
 	s->told = version >= 2 && fields_take_number(f, 0, 1);
-	s->unrouted = version >= 3 && fields_take_number(f, 0, 1);
+	long long waits = version >= 3 ? fields_take_number(f, 0, version >= 4 ? 7 : 1) : 0;
+	s->unrouted = waits & 1;
+	s->paused = (unsigned char)(waits >> 1);
 	s->open = fields_take_number(f, 0, NUMBERS_MAX);
 	s->owed = version >= 3 ? fields_take_number(f, 0, NUMBERS_MAX) : 0;
 	return f->bad ? E_SYNTAX : 0;

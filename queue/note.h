@@ -20,6 +20,7 @@ struct note_state {
 	char hold_then; /* 'r', 'b', 'd' or 0 */
 	bool told;     /* its sender heard that it waits */
 	bool unrouted; /* it waits for nothing but an answer of the directory */
+	unsigned char paused; /* the sides (pause.h) for which some recipient waits, or 0; with .next_sec 0 all do */
 	long long open; /* recipients that are not done */
 	long long owed; /* those that are, of which the sender is still to be told */
 };

@@ -34,6 +34,7 @@ struct work_rcpt {
 	bool group;       /* became several in this attempt, none of which is itself */
 	bool remote;      /* waits for another host: the slower curve */
 	bool unrouted;    /* this attempt: the directory, or route, gave no answer */
+	unsigned char paused; /* this attempt: the side (pause.h) that it waits for, or 0 */
 	enum note_kind owed; /* RCPT_OWED: what the sender is to be told */
 	char enhanced[12];
 	char *address;    /* of a member, owned; NULL: the envelope's of .origin */
@@ -66,6 +67,7 @@ struct work {
 	bool deleted, bounce_then;
 	char *because;          /* an operator's words, owned: hold_reason or, with .bounce_then, what the sender is told */
 	uint32_t done_here;     /* delivered in this attempt */
+	bool handed;            /* some agent had it in this attempt */
 	bool bulk, counted;     /* mass mail; among .crowd of its sender (priority.h) */
 	uint16_t crowd;
 };

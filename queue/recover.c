@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "queue/comeback.h"
 #include "queue/export.h"
+#include "queue/pause.h"
 
 #define SPARES 2
 
@@ -75,7 +76,7 @@ static void unknown_state(struct message *m, const struct store_found *f, int rc
 	LOG(EV_fault, NULL, F_ERR(&e));
 	forget_replay(m);
 	m->state = f->at;
-	m->flags |= MESSAGE_HELD;
+	m->flags = (unsigned char)((m->flags & ~MESSAGE_PAUSED) | MESSAGE_HELD);
 	m->next_sec = 0;
 }
 
@@ -92,13 +93,22 @@ static void found_state(struct message *m, const struct store_found *f)
 	m->state = f->at;
 	m->attempts = (unsigned short)s.attempts;
 	m->open = (uint32_t)s.open;
-	m->flags = (unsigned char)((m->flags & ~(MESSAGE_HELD | MESSAGE_UNROUTED)) | (s.held ? MESSAGE_HELD : 0) | (s.unrouted ? MESSAGE_UNROUTED : 0));
-	m->next_sec = (uint32_t)(s.held ? s.hold_until_sec : s.next_sec);
+	m->flags = (unsigned char)((m->flags & ~(MESSAGE_HELD | MESSAGE_UNROUTED | MESSAGE_PAUSED)) | (s.held ? MESSAGE_HELD : 0) | (s.unrouted ? MESSAGE_UNROUTED : 0) |
+		(s.paused && !s.held ? MESSAGE_PAUSED : 0));
+	m->next_sec = (uint32_t)(s.held ? s.hold_until_sec : s.next_sec || !s.paused ? s.next_sec : s.paused);
+}
+
+/* M waits for the end of a pause and for nothing else: no attempt began since. */
+static bool parked(const struct message *m)
+{
+	return m->flags & MESSAGE_PAUSED && m->next_sec <= PAUSE_ALL;
 }
 
 static void found_note(struct message *m, const struct store_found *f)
 {
 	struct replay *r = malloc(sizeof *r + f->payload.n), **last = &m->replay;
+	m->next_sec = parked(m) ? 0 : m->next_sec;
+	m->flags &= (unsigned char)~MESSAGE_PAUSED;
 	if (!r) {
 		struct err e;
 		err_sys(&e, "notes");
@@ -264,6 +274,7 @@ static void settle_notes(struct queue *q, struct message *m)
 	int rc = w ? apply_notes(w, notes, &e) : E_SYS;
 	if (rc == 0) {
 		struct buf b = BUF_INIT(STORE_NOTE_MAX);
+		w->state.paused = 0;
 		if (work_state(&b, w, m->next_sec, false))
 			queue_note(q, m, RECORD_STATE, buf_slice(&b), false);
 		buf_free(&b);
@@ -276,6 +287,19 @@ static void settle_notes(struct queue *q, struct message *m)
 		work_free(q, w);
 }
 
+/* What waited for a pause that is over goes at once; so does what was never tried.  In order of age. */
+static void wait_for_time(struct queue *q, struct message *m)
+{
+	if (parked(m) && pause_keeps(m->next_sec))
+		return;
+	if (parked(m) || (m->flags & MESSAGE_PAUSED && !pause_now())) {
+		m->flags &= (unsigned char)~MESSAGE_PAUSED;
+		m->next_sec = 0;
+	}
+	if (!(m->flags & MESSAGE_HELD) || m->next_sec)
+		index_wait(&q->index, m, m->next_sec ? m->next_sec : pause_birth(m));
+}
+
 static void begin_waiting(struct queue *q, bool doubt)
 {
 	for (uint32_t i = 0; i < q->index.used; i++) {
@@ -285,8 +309,7 @@ static void begin_waiting(struct queue *q, bool doubt)
 		m->flags |= doubt ? MESSAGE_DOUBT : 0;
 		if (m->flags & MESSAGE_NOTES)
 			settle_notes(q, m);
-		if (!(m->flags & MESSAGE_HELD) || m->next_sec)
-			index_wait(&q->index, m, m->next_sec);
+		wait_for_time(q, m);
 		if (m->flags & MESSAGE_UNROUTED)
 			comeback_waits(q);
 	}

@@ -10,6 +10,7 @@
 #include "queue/call.h"
 #include "queue/comeback.h"
 #include "queue/dispatch.h"
+#include "queue/pause.h"
 #include "queue/priority.h"
 
 #define ROUTE_MSEC 60000
@@ -180,7 +181,10 @@ static bool ask_route(struct queue *q, struct work *w, uint32_t at)
 static bool ask_next(struct queue *q, struct work *w)
 {
 	struct work_rcpt *r = &w->rcpt[w->cursor];
-	if (r->state == RCPT_OPEN && !r->target_holds && !ask_route(q, w, w->cursor))
+	bool ask = r->state == RCPT_OPEN && !r->target_holds;
+	if (ask && pause_all())
+		pause_rcpt(r, PAUSE_ALL);
+	else if (ask && !ask_route(q, w, w->cursor))
 		return false;
 	w->cursor++;
 	return true;

@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "queue/comeback.h"
+#include "queue/pause.h"
 #include "queue/priority.h"
 
 #define STOP_MSEC 10000
@@ -40,6 +41,7 @@ static void take_settings(struct queue *q)
 	copy_setting(s->bounce_from, sizeof s->bounce_from, control_word(c, C_bouncefrom), control_word(c, C_bouncehost));
 	copy_setting(s->double_to, sizeof s->double_to, control_word(c, C_doublebounceto), control_word(c, C_doublebouncehost));
 	id_set_host(control_word(c, C_me));
+	pause_take(q);
 }
 
 static void lifeline_ready(struct watch *watch)
@@ -85,7 +87,7 @@ static int sleep_msec(const struct queue *q, bool busy)
 	for (int i = 0; i < 2; i++)
 		if (pauses[i] && deadline_left(pauses[i]) < most)
 			most = deadline_left(pauses[i]);
-	if (m && attempt_may_load(q)) {
+	if (m && attempt_may_load(q) && !pause_all()) {
 		int64_t due = (int64_t)m->next_sec * 1000 - clock_wall_usec() / 1000;
 		most = due < most ? (due > 0 ? due : 0) : most;
 	}

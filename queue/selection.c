@@ -3,6 +3,7 @@
 #include "queue/selection.h"
 
 #include "lib/addr.h"
+#include "queue/pause.h"
 #include "queue/relay.h"
 
 const char selection_keys[] = "id=, sender=, recipient=, user=, owner=, domain=, host=, client=, class=, state=, hold=, reason=, older=, newer=";
@@ -36,6 +37,8 @@ const char *rcpt_way(struct slice *destination, const struct work_rcpt *r)
 
 struct slice last_reason(const struct work *w)
 {
+	if (pause_delays(w->m))
+		return slice_str(pause_text(PAUSE_ALL));
 	for (uint32_t i = 0; i < w->rcpts; i++)
 		if (work_is_open(&w->rcpt[i]) && w->rcpt[i].text)
 			return slice_str(w->rcpt[i].text);
@@ -116,7 +119,7 @@ static bool by_reason(const struct condition *c, const struct work *w)
 	for (uint32_t i = 0; i < w->rcpts; i++)
 		if (work_is_open(&w->rcpt[i]) && contains(slice_str(w->rcpt[i].text), c->value))
 			return true;
-	return w->state.held && contains(w->state.hold_reason, c->value);
+	return (w->state.held && contains(w->state.hold_reason, c->value)) || (pause_delays(w->m) && contains(slice_str(pause_text(PAUSE_ALL)), c->value));
 }
 
 /* One word of those in .words, where the key has such. */

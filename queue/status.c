@@ -2,12 +2,13 @@
 #include <stdio.h>
 
 #include "queue/caller.h"
+#include "queue/pause.h"
 
 #define SHOWN_DESTINATIONS 50
 #define OLD_SEC 86400
 
 struct counted {
-	long long held, busy, fresh, waiting_rcpts, unrouted;
+	long long held, busy, fresh, waiting_rcpts, unrouted, paused;
 	int64_t oldest_sec, next_sec;
 	unsigned problems;
 };
@@ -23,13 +24,14 @@ static struct counted count_all(const struct index *x)
 		n.held += (m->flags & MESSAGE_HELD) != 0;
 		n.busy += m->work != NULL;
 		n.unrouted += (m->flags & MESSAGE_UNROUTED) != 0;
+		n.paused += (m->flags & MESSAGE_PAUSED) != 0 || pause_delays(m);
 		n.fresh += !m->attempts && !(m->flags & MESSAGE_HELD);
 		n.waiting_rcpts += m->open;
 		if (!oldest || memcmp(m->id, oldest, ID_LEN) < 0)
 			oldest = m->id;
 	}
 	n.oldest_sec = oldest ? id_wall_usec(slice_make(oldest, ID_LEN)) / 1000000 : 0;
-	n.next_sec = index_first(x) ? index_first(x)->next_sec : 0;
+	n.next_sec = index_first(x) && !pause_all() ? index_first(x)->next_sec : 0;
 	return n;
 }
 
@@ -120,6 +122,11 @@ static bool send_problems(struct caller *c, struct counted *n)
 	if (q->counts.damaged) {
 		snprintf(text, sizeof text, "%u places in the log could not be read at the start; queue-damage in the log of this start names file, octets and, where known, messages. "
 			"Look at the disk; messages with queue-accepted and no queue-done that are not in the list are lost: have them sent again", q->counts.damaged);
+		if (!send_problem(c, n, text))
+			return false;
+	}
+	if (pause_now()) {
+		snprintf(text, sizeof text, "%s: %lld messages wait for that; write 0 and reload when it is over", pause_text(pause_now()), n->paused);
 		if (!send_problem(c, n, text))
 			return false;
 	}

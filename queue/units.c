@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "queue/dispatch.h"
+#include "queue/pause.h"
 #include "queue/relay.h"
 #include "queue/verp.h"
 
@@ -42,8 +43,11 @@ static struct channel *take_target(struct queue *q, struct work_rcpt *r, struct 
 		rcpt_text(r, RCPT_DEFERRED, "4.3.0", "route gave no usable target");
 		return NULL;
 	}
-	struct channel *c = channel_of(q, t->agent);
-	if (!c)
+	unsigned side = pause_side(t->agent) & pause_now();
+	struct channel *c = side ? NULL : channel_of(q, t->agent);
+	if (side)
+		pause_rcpt(r, side);
+	else if (!c)
 		no_target(r, t);
 	return c;
 }

@@ -15,7 +15,7 @@ struct act {
 	const char *not_now;
 };
 
-static bool can_retry(const struct message *m) { return !m->work && !(m->flags & MESSAGE_HELD) && m->heap_at; }
+static bool can_retry(const struct message *m) { return !m->work && !(m->flags & MESSAGE_HELD) && (m->heap_at || m->flags & MESSAGE_PAUSED); }
 static bool can_release(const struct message *m) { return m->flags & MESSAGE_HELD && !m->work; }
 static bool can_always(const struct message *m) { return m != NULL; }
 
@@ -75,7 +75,7 @@ static bool hold(struct caller *c, struct message *m)
 	bool ok = w && set_hold(c, w);
 	if (ok) {
 		hold_write(c->q, w);
-		m->flags |= MESSAGE_HELD;
+		m->flags = (unsigned char)((m->flags & ~MESSAGE_PAUSED) | MESSAGE_HELD);
 		index_stop_waiting(&c->q->index, m);
 		if (c->until_sec)
 			index_wait(&c->q->index, m, (uint32_t)c->until_sec);

@@ -16,7 +16,7 @@ static void state(struct slice payload)
 	if (note_state_get(&s, &f, payload) < 0)
 		return;
 	note_state_put(&b, &s);
-	if (note_state_get(&again, &g, buf_slice(&b)) < 0 || g.rest.n || again.open != s.open || again.owed != s.owed || again.unrouted != s.unrouted ||
+	if (note_state_get(&again, &g, buf_slice(&b)) < 0 || g.rest.n || again.open != s.open || again.owed != s.owed || again.unrouted != s.unrouted || again.paused != s.paused ||
 	    again.hold_then != s.hold_then)
 		abort();
 	for (long long i = 0; i < s.open + s.owed && note_recipient_get(&r, &s, &f) == 0; i++) {

@@ -32,6 +32,9 @@ struct shared {
 	unsigned char acked[MESSAGES_MOST], delivered[MESSAGES_MOST], twice[MESSAGES_MOST];
 	unsigned usec_each; /* that the small local takes for a recipient */
 	volatile unsigned stall_from; /* the delivery, counted from 1, that it keeps until this is 0 again, with those after it */
+	unsigned questions;  /* that the small route had */
+	long long last;      /* mark of the last delivery, and how many came before one with a lower mark */
+	unsigned disorder;
 	unsigned attempted, answers, refused, deliveries, doubtful, damaged;
 	char recipients[64][ADDRESS_MAX + 1]; /* of the last deliveries, for small tests */
 	unsigned recipients_seen;
@@ -126,6 +129,8 @@ static inline void record_delivery(struct shared *s, const struct delivery *d, l
 			s->twice[mark]++;
 		s->delivered[mark] |= bit;
 	}
+	s->disorder += mark < s->last;
+	s->last = mark;
 }
 
 /* What a report says of how many recipients; its last part has the header of the message that it is about. */
@@ -189,6 +194,7 @@ static inline pid_t helper(struct harness *h, int sock, bool route)
 		struct err e;
 		if (question_receive(&q, sock, space, sizeof space, DEADLINE_NEVER, &e) < 0)
 			continue;
+		h->shared->questions += route;
 		if (route)
 			answer_route(&q);
 		else
@@ -410,6 +416,20 @@ static inline void harness_open(struct harness *h, const char *const settings[][
 	h->route_pid = helper(h, h->route[1], true);
 	h->local_pid = helper(h, h->local[1], false);
 	queue_start(h);
+}
+
+/* Control file NAME has another content, and the queue takes it over as by SIGHUP of the suite, or at its next start where it is dead (false). */
+static inline bool harness_reload(struct harness *h, const char *name, const char *text)
+{
+	struct err e;
+	write_file(h->control, name, text);
+	control_free(&h->settings);
+	int fd = control_read(&h->settings, h->control, ~0ul, &e) < 0 ? -1 : control_pack(&h->settings, BIT(P_QUEUE), &e);
+	if (fd < 0)
+		die("reload");
+	bool sent = pass_send(h->lifeline, slice_str("settings"), &fd, 1, deadline_in(1000), &e) == 0;
+	close(fd);
+	return sent;
 }
 
 static inline void harness_close(struct harness *h)

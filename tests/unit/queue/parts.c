@@ -254,7 +254,7 @@ START_TEST(notes)
 	struct buf b = BUF_INIT(1 << 20);
 	struct note_state s = {
 		.attempts = 3, .next_sec = 1800000000, .next_number = 7, .held = true, .hold_reason = slice_str("why"), .hold_owner = slice_str("u@x"),
-		.hold_until_sec = 5, .hold_then = 'b', .told = true, .unrouted = true, .open = 1, .owed = 1}, t;
+		.hold_until_sec = 5, .hold_then = 'b', .told = true, .unrouted = true, .paused = 2, .open = 1, .owed = 1}, t;
 	struct note_recipient r = {
 		.number = 6, .kind = NOTE_HOLDS, .origin = 2, .doubt = true, .address = slice_str("m@x"), .target = slice_str("anything"), .enhanced = "4.4.1",
 		.host = slice_str("h"), .text = slice_str("t \r\n")}, u;
@@ -265,10 +265,10 @@ START_TEST(notes)
 	r.kind = NOTE_RELAYED;
 	note_recipient_put(&b, &r);
 	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
-	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:4,what comes then is not known")), E_REFUSED);
+	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:5,what comes then is not known")), E_REFUSED);
 	ck_assert_int_eq(note_state_get(&t, &f, slice_str("1:0,")), E_SYNTAX);
 	ck_assert_int_eq(note_state_get(&t, &f, buf_slice(&b)), 0);
-	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.told && t.unrouted && t.open == 1 && t.owed == 1 && t.hold_until_sec == 5);
+	ck_assert(t.attempts == 3 && t.next_sec == 1800000000 && t.next_number == 7 && t.held && t.hold_then == 'b' && t.told && t.unrouted && t.paused == 2 && t.open == 1 && t.owed == 1 && t.hold_until_sec == 5);
 	ck_assert(slice_eq_str(t.hold_reason, "why") && slice_eq_str(t.hold_owner, "u@x"));
 	ck_assert_int_eq(note_recipient_get(&u, &t, &f), 0);
 	ck_assert(u.number == 6 && u.kind == NOTE_HOLDS && u.origin == 2 && u.doubt && slice_eq_str(u.address, "m@x") && slice_eq_str(u.text, "t \r\n"));
@@ -283,10 +283,11 @@ END_TEST
 /* STATEs that earlier versions wrote: without and with the mark of a delay told; a target there is one that holds. */
 static const struct {
 	const char *payload;
-	bool told;
+	bool told, unrouted;
 } earlier[] = {
-	{"1:1,1:3,2:99,1:7,1:0,0:,0:,1:0,1:-,1:2," "1:0,1:0,1:1,0:,0:,5:4.2.1,1:h,1:t," "1:5,1:0,1:0,3:m@x,1:T,0:,0:,0:,", false},
-	{"1:2,1:3,2:99,1:7,1:0,0:,0:,1:0,1:-,1:1,1:2," "1:0,1:0,1:1,0:,0:,5:4.2.1,1:h,1:t," "1:5,1:0,1:0,3:m@x,1:T,0:,0:,0:,", true},
+	{"1:1,1:3,2:99,1:7,1:0,0:,0:,1:0,1:-,1:2," "1:0,1:0,1:1,0:,0:,5:4.2.1,1:h,1:t," "1:5,1:0,1:0,3:m@x,1:T,0:,0:,0:,", false, false},
+	{"1:2,1:3,2:99,1:7,1:0,0:,0:,1:0,1:-,1:1,1:2," "1:0,1:0,1:1,0:,0:,5:4.2.1,1:h,1:t," "1:5,1:0,1:0,3:m@x,1:T,0:,0:,0:,", true, false},
+	{"1:3,1:3,2:99,1:7,1:0,0:,0:,1:0,1:-,1:1,1:1,1:2,1:0," "1:o,1:0,1:0,1:1,0:,0:,5:4.2.1,1:h,1:t," "1:h,1:5,1:0,1:0,3:m@x,1:T,0:,0:,0:,", true, true},
 };
 
 START_TEST(earlier_notes)
@@ -295,7 +296,7 @@ START_TEST(earlier_notes)
 	struct note_recipient r;
 	struct fields f;
 	ck_assert_int_eq(note_state_get(&s, &f, slice_str(earlier[_i].payload)), 0);
-	ck_assert(s.attempts == 3 && s.next_sec == 99 && s.told == earlier[_i].told && !s.unrouted && s.open == 2 && s.owed == 0);
+	ck_assert(s.attempts == 3 && s.next_sec == 99 && s.told == earlier[_i].told && s.unrouted == earlier[_i].unrouted && !s.paused && s.open == 2 && s.owed == 0);
 	ck_assert_int_eq(note_recipient_get(&r, &s, &f), 0);
 	ck_assert(r.number == 0 && r.kind == NOTE_OPEN && r.doubt && slice_eq_str(r.host, "h"));
 	ck_assert_int_eq(note_recipient_get(&r, &s, &f), 0);
