@@ -1,6 +1,6 @@
 """Servers under test: how each is set up, started, asked to hold or to deliver, and stopped.
 
-mode "accept": what is taken is kept and not delivered; mode "refuse": every client is barred (Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered; mode "relay": mail for .held goes by SMTP to port .sink,
+mode "accept": what is taken is kept and not delivered (Postern: holdlocal and holdremote, Postfix: HOLD); mode "refuse": every client is barred (Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered; mode "relay": mail for .held goes by SMTP to port .sink,
 and where the server can do that, mail for USERS by QMQP to port .qmqp_sink.  One recipient address a user; .held is an address that mode "accept" keeps.
 .qmqp is the port where QMQP is taken, in modes "accept" and "relay".  Everything lies below DIR, which is on the disk under test."""
 import os
@@ -216,6 +216,8 @@ class Postern(Server):
                  "tcp.smtp": ':allow,RBLSMTPD="-refused"' if mode == "refuse" else '127.:allow,RELAYCLIENT=""', "maxperip": "20000", "maxpernet": "20000", "concurrencyincoming": "2000",
                  "concurrencylocal": "20", "concurrencyremote": "100", "smtproutes": f":127.0.0.1:{self.sink}", "tcp.qmqp": "127.:allow",
                  "qmqproutes": f"far.bench.test:127.0.0.1:{self.qmqp_sink}", "maxrcpt": "20000", "maxmessages": "1000000"}
+        if mode == "accept":
+            files.update(holdlocal="1", holdremote="1")
         if mode == "tls":
             files["servercert.pem"] = "".join(f.read_text() for f in certificate())
         for name, text in files.items():
