@@ -355,7 +355,7 @@ def test_very_many_slow_domains(dns):
         w.settimeout(30)
         assert netstrings(w.recv(100)) == [b"T"]
         w.close()
-    wait_for(lambda: dns.descriptors() <= before + 20, 90, "descriptors stay")  # those of questions given up end by themselves
+    wait_for(lambda: dns.descriptors() <= before + 20, why="descriptors stay")
     # sessions that went away cost nothing and stop nothing
     for i in range(100):
         question(dns, joined("sender", f"gone{i}.slow.test")).close()
