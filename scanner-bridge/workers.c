@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -33,7 +34,13 @@ static const struct workers_settings *set;
 static struct engine *engine;
 static struct worker workers[WORKERS_MAX];
 
-static void worker_folder(char path[320], const struct workers_settings *s, unsigned k)
+/* Twice as many folders as workers: those told to leave finish their message while their successors begin. */
+static unsigned folder_count(const struct workers_settings *s)
+{
+	return s->count * 2;
+}
+
+static void folder_path(char path[320], const struct workers_settings *s, unsigned k)
 {
 	snprintf(path, 320, "%s/%u", s->tmp, k);
 }
@@ -69,24 +76,56 @@ int workers_prepare(const struct workers_settings *s, long owner, long group, st
 {
 	char path[320];
 	int rc = make_folder(s->tmp, owner, group, e);
-	for (unsigned k = 0; rc == 0 && k < s->count; k++) {
-		worker_folder(path, s, k);
+	for (unsigned k = 0; rc == 0 && k < folder_count(s); k++) {
+		folder_path(path, s, k);
 		rc = make_folder(path, owner, group, e);
 	}
 	return rc;
 }
 
-static _Noreturn void worker_main(unsigned k, pid_t parent)
+/* Take folder K, emptied, unless a living worker has it: its lock, held by the descriptor returned, ends with the worker.  -1: not to be had. */
+static int take_folder(unsigned k)
 {
 	char path[320];
+	folder_path(path, set, k);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		close_fd(&fd);
+	if (fd >= 0)
+		empty_folder(fcntl(fd, F_DUPFD_CLOEXEC, 0), 0);
+	return fd;
+}
+
+/* What workers that were killed left behind. */
+static void empty_folders(void)
+{
+	for (unsigned k = 0; k < folder_count(set); k++) {
+		int fd = take_folder(k);
+		close_fd(&fd);
+	}
+}
+
+static int use_free_folder(struct err *e)
+{
+	char path[320];
+	unsigned k = 0;
+	while (k < folder_count(set) && take_folder(k) < 0)
+		k++;
+	if (k == folder_count(set))
+		return err_set(e, E_SYS, "no folder in %s is free", set->tmp);
+	folder_path(path, set, k);
+	return engine ? engine_set_tmp(engine, path, e) : 0;
+}
+
+static _Noreturn void worker_main(unsigned k, pid_t parent)
+{
 	struct err e;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(0);
 	signal(SIGHUP, SIG_IGN);
 	close(program_lifeline());
-	worker_folder(path, set, k);
-	if (engine && engine_set_tmp(engine, path, &e) < 0) {
+	if (use_free_folder(&e) < 0) {
 		LOG(EV_fault, NULL, F_ERR(&e));
 		_exit(EXIT_TEMPORARY);
 	}
@@ -99,9 +138,6 @@ static void start_worker(unsigned k)
 	struct worker *w = &workers[k];
 	pid_t parent = getpid();
 	struct err e;
-	char path[320];
-	worker_folder(path, set, k);
-	empty_folder(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0);
 	*w->busy = 0;
 	w->started = clock_msec();
 	w->old = false;
@@ -273,6 +309,7 @@ int workers_run(const struct workers_settings *s, void (*ready)(void), struct er
 	sigaddset(&block, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &block, &open);
 	sigdelset(&open, SIGCHLD);
+	empty_folders();
 	start_missing();
 	ready();
 	watch(&open);

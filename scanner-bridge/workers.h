@@ -14,11 +14,11 @@ struct workers_settings {
 	const struct banned *banned;
 	size_t octets_max;     /* scanbytes */
 	long long seconds;     /* scanseconds */
-	char tmp[300];         /* folder; worker N uses tmp/N */
+	char tmp[300];         /* folder; each worker has one in it for itself */
 	unsigned count;        /* workers */
 	int sock;              /* PORT_IN */
 };
-/* Make the temporary folder and one in it per worker, empty.  Before confinement; OWNER is the uid that the program will run as, -1: as
+/* Make the temporary folder and in it those of the workers, of this parent and of the one before it.  Before confinement; OWNER is the uid that the program will run as, -1: as
  * it is.  0 or E_SYS. */
 MUST_CHECK int workers_prepare(const struct workers_settings *s, long owner, long group, struct err *e);
 /* Load, prove, fork; call READY; then watch until told to stop.  0, or E_SYS when the engine cannot be had at the start. */

@@ -38,6 +38,16 @@ def descriptors(pid):
     return sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
 
 
+def at_rest(pid):
+    """The descriptors of process PID once it has no message in hand; how many are free is known then."""
+    def found():
+        before = descriptors(pid)
+        time.sleep(0.05)
+        names = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in before if os.path.lexists(f"/proc/{pid}/fd/{fd}")]
+        return before == descriptors(pid) and not any("memfd:head" in n for n in names) and before
+    return wait_for(found)
+
+
 def set_limit(pid, most):
     """As the program's own user, who may do so without further rights."""
     who = os.stat(f"/proc/{pid}")
@@ -98,7 +108,7 @@ def test_none_left(site, program, spare, told):
     wait_for(lambda: mails(site) == before + 1)
     pid = site.pids(program)[0]
     wait_for(lambda: len(site.pids("smtpd")) == 1 and len(site.pids("tls")) == 1)
-    held = descriptors(pid)
+    held = at_rest(pid)
     begin = time.monotonic()
     with NoMore(pid, spare):
         codes = [attempt(site) for _ in range(3)]

@@ -347,6 +347,20 @@ def test_killed_workers_cost_one_message_each(line, db):
     assert len(s.logs("scanworker-died", count=len(killed))) == len(killed)
 
 
+def test_replaced_parent(line, db):
+    """As at a reload: the workers of the parent before finish their messages beside those of the next, whose temporary files are their own."""
+    s = line(scans=4, **embedded(db))
+    slow = HEAD + multipart(*[b64(random.Random(n).randbytes(30000), f"application/octet-stream; name={n}.dat") for n in range(400)])
+    for _ in range(2):
+        waiting = [s.submit(slow) for _ in range(4)]
+        old = s.worker
+        s.start_worker()
+        old.process.terminate()
+        assert old.process.wait(20) == 0
+        assert {text.replace(id, "ID") for id, text in map(s.answer, waiting)} == {"250 2.0.0 ok ID"}
+    assert not list((s.folder / "state/scan/outside").glob("*/*"))
+
+
 def test_killed_parent(line, db):
     """Without supervisor nobody starts it again here: the workers leave, and questions wait for the next one."""
     s = line(**embedded(db), scanseconds="20")
