@@ -22,11 +22,11 @@ struct hole {
 };
 static struct hole *filled; /* kept for good; in a list, so that nobody takes them for lost */
 
-/* Take all holes of N octets that lie before TOP.  The piece that shows that there is none left goes back, unless malloc() would keep it by its size. */
-static void fill(const char *top, size_t n, size_t *left)
+/* Take all holes of N octets that lie before BARRIER.  The piece that shows that there is none left goes back, unless malloc() would keep it by its size. */
+static void fill(const char *barrier, size_t n, size_t *left)
 {
 	for (struct hole *p; *left >= n && (p = malloc(n)); *left -= n) {
-		bool beyond = (const char *)p > top;
+		bool beyond = (const char *)p > barrier;
 		if (beyond && n > KEPT) {
 			free(p);
 			return;
@@ -43,12 +43,18 @@ uintptr_t heap_settle(size_t room)
 	size_t left = HOLES_OCTETS;
 	mallopt(M_TOP_PAD, (int)room);
 	mallopt(M_TRIM_THRESHOLD, (int)(8 * room));
-	char *top = malloc(CHUNK_OCTETS);
+	struct hole *barrier = malloc(CHUNK_OCTETS);
 	malloc_trim(room);
-	for (size_t n = CHUNK_OCTETS; top && n >= STEP; n -= n > FINE ? n / 2 : STEP)
-		fill(top, n, &left);
-	uintptr_t there = (uintptr_t)top;
-	free(top);
+	for (size_t n = CHUNK_OCTETS; barrier && n >= STEP; n -= n > FINE ? n / 2 : STEP)
+		fill((const char *)barrier, n, &left);
+	/* What lies behind the barrier is the heap's end, and not a hole that malloc() would cut up: that writes at its other end too. */
+	void *end = malloc(CHUNK_OCTETS);
+	uintptr_t there = (uintptr_t)end;
+	free(end);
+	if (!barrier)
+		return 0;
+	*barrier = (struct hole){filled};
+	filled = barrier;
 	return there;
 }
 

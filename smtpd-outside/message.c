@@ -17,8 +17,7 @@ static const struct slice none = {"", 0};
 
 struct message *message_begin(struct session *s)
 {
-	static struct message space;
-	struct message *m = &space;
+	struct message *m = s->message_space;
 	*m = (struct message){.s = s, .header = DATA_HEADER_INIT(HEADER_MAX - RECEIVED_ROOM)};
 	m->body_fd = memfd_make("body", NULL);
 	if (m->body_fd >= 0 && session_hold(s, BLOCK_OCTETS))

@@ -83,6 +83,7 @@ struct session {
 	bool eightbit, smtputf8, require_tls;
 	struct session_claims claims;
 	struct message *message;    /* of which a chunk came */
+	struct message *message_space; /* for it */
 	struct buf rcpt_text;
 	struct session_recipient *rcpt;
 	size_t rcpts, rcpts_room;
@@ -99,7 +100,7 @@ struct session {
 	const char *why;            /* the session is to end, and why; NULL: it goes on */
 };
 
-/* session.c: the whole session, up to closing.  The caller fills in all up to .local_ip, and .io.fd and .io.in. */
+/* session.c: the whole session, up to closing.  The caller fills in all up to .local_ip, .io.fd, .io.in and .message_space. */
 void session_run(struct session *s);
 /* A reply.  DETAIL is what stands for the table's "*". */
 void session_reply(struct session *s, enum reply which, struct slice detail);

@@ -15,6 +15,7 @@
 
 #define LINGER_MSEC 2000
 #define LINGER_OCTETS (1 << 20)
+#define LATE_MSEC 20 /* that a deadline may be over */
 
 static int64_t capped(const struct session_io *io, int64_t deadline)
 {
@@ -44,23 +45,24 @@ struct buf session_room(struct session_io *io)
 	return (struct buf){io->out + io->out_n, 0, SESSION_OUT_OCTETS - io->out_n, SESSION_OUT_OCTETS - io->out_n, false};
 }
 
-static ssize_t receive(struct session_io *io, char *p, size_t room)
+/* WAITS: for .wait_msec, or until a signal comes. */
+static ssize_t receive(struct session_io *io, char *p, size_t room, bool waits)
 {
-	ssize_t n;
-	do
-		n = recv(io->fd, p, room, MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
+	ssize_t n = recv(io->fd, p, room, waits ? 0 : MSG_DONTWAIT);
 	if (n < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? E_TIMEOUT : E_EOF;
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? E_TIMEOUT : E_EOF;
 	return n;
 }
 
 ssize_t session_read(struct session_io *io, char *p, size_t room, int64_t deadline)
 {
+	/* where the clock leaves time, it is waited for in the call that reads */
+	bool waits = !io->out_n && deadline_left(capped(io, deadline)) + LATE_MSEC >= io->wait_msec;
 	for (;;) {
-		ssize_t n = receive(io, p, room);
+		ssize_t n = receive(io, p, room, waits);
 		if (n != E_TIMEOUT)
 			return n;
+		waits = false;
 		session_flush(io); /* RFC 2920 3.2 (6): no reply waits for input that has not come */
 		int r = io_wait(io->fd, POLLIN, capped(io, deadline), NULL);
 		if (r)

@@ -146,10 +146,11 @@ static bool on_lists(struct session *s, const char *name, const struct badlist *
 	struct slice line;
 	char list[32];
 	bool bad = find(all, what, &line), norelay = !bad && !s->set.relay && find(outsiders, what, &line);
+	if (!bad && !norelay)
+		return false;
 	snprintf(list, sizeof list, "%s%s", name, norelay ? "norelay" : "");
-	if (bad || norelay)
-		LOG(EV_smtpd_listed, s->id, F_STR("list", list), F_SLICE("line", line));
-	return bad || norelay;
+	LOG(EV_smtpd_listed, s->id, F_STR("list", list), F_SLICE("line", line));
+	return true;
 }
 
 /* Postmaster of a domain of ours hears everybody (RFC 5321 4.5.1), so whoever is listed by mistake can say so. */

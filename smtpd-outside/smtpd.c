@@ -60,6 +60,7 @@ _Noreturn static void child(struct smtpd *d, const struct handover *h, int clien
 	prctl(PR_SET_PDEATHSIG, SIGTERM); /* without a parent nobody would tell it to stop */
 	s->io.fd = client_fd;
 	s->io.in = space;
+	s->message_space = &d->message;
 	s->token_fd = token_fd;
 	s->slots = d->slots.shared;
 	s->slot = slot;
