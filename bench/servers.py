@@ -14,6 +14,7 @@ import time
 from account import enter, pids
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin"))
 DIR = pathlib.Path(os.environ.get("BENCH_DIR", "/var/tmp/postern-bench"))
 USERS = [f"u{i:02}" for i in range(1, 51)]
 
@@ -228,7 +229,7 @@ class Postern(Server):
     def resume(self):
         """Start with the state that is there."""
         (self.state / "ready").unlink(missing_ok=True)
-        self.process = self.launch([ROOT / "build/bin/postern", "serve", "-c", self.ctl, "-s", self.state], stderr=open(self.dir / "stderr", "wb"))
+        self.process = self.launch([BIN / "postern", "serve", "-c", self.ctl, "-s", self.state], stderr=open(self.dir / "stderr", "wb"))
         end = time.monotonic() + 30
         while not (self.state / "ready").exists():
             if self.process.poll() is not None or time.monotonic() > end:

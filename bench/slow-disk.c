@@ -27,6 +27,7 @@ int main(int argc, char **argv)
 	disk_make(&d, "ext4", strtoull(argv[2], NULL, 10) << 20);
 	d.plain = true;
 	d.flush_usec = (unsigned)strtoul(argv[3], NULL, 10);
+	disk_serve(&d);
 	disk_mount(&d, "ext4", folder, argv[1], NULL);
 	puts("ready");
 	fflush(stdout);
