@@ -11,6 +11,8 @@
 #include "lib/program.h"
 
 #define BURST 1000
+#define DNS_TEXT(n) #n
+#define DNS_TEXT_OF(n) DNS_TEXT(n)
 #define BATCH 100 /* questions read at once, so that answers are heard between them */
 
 /* ---- settings ---- */
@@ -27,6 +29,8 @@ static int take_settings(struct dns *d, const struct control *c, struct err *e)
 	if (d->resolver.ctx)
 		ub_ctx_delete(d->resolver.ctx); /* its servers may be others now */
 	d->resolver.ctx = NULL;
+	dns_asks_free(&d->asks);
+	dns_asks_free(&d->senders.asks);
 	d->lists = fresh;
 	memset(d->zone, 0, sizeof d->zone);
 	d->timeout_msec = control_number(c, C_dnsbltimeout) * 1000;
@@ -59,7 +63,7 @@ static bool reload(struct dns *d)
 static void tune(struct ub_ctx *ctx)
 {
 	static const char *const options[][2] = {
-		{"num-queries-per-thread:", "4096"}, {"outgoing-range:", "1024"}, {"msg-cache-size:", "1m"}, {"rrset-cache-size:", "1m"},
+		{"num-queries-per-thread:", "4096"}, {"outgoing-range:", DNS_TEXT_OF(DNS_SOCKETS)}, {"msg-cache-size:", "1m"}, {"rrset-cache-size:", "1m"},
 		{"infra-cache-numhosts:", "1000"}, {"cache-max-negative-ttl:", "3600"}, {"local-zone:", "127.in-addr.arpa. transparent"},
 	};
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++)

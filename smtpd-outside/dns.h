@@ -16,21 +16,30 @@
 #define DNS_DOORS_MAX 8          /* connections of doors */
 #define DNS_JOBS_MAX 50000       /* questions under way */
 #define DNS_QUERIES_MAX 512      /* DNS questions under way; further ones wait their turn */
+#define DNS_LEFT_MAX 256         /* that nobody waits for any more: with so many no name of a client is asked for */
 #define DNS_SILENT_AFTER 20      /* a list that was silent so often in a row … */
 #define DNS_SILENT_MSEC 30000    /* … is not waited for so long */
 #define DNS_SENDERS_MAX 2048     /* questions of sessions under way */
 #define DNS_SENDER_QUERIES_MAX 256 /* DNS questions under way for them, beside DNS_QUERIES_MAX */
+#define DNS_SENDER_LEFT_MAX 512  /* with so many that nobody waits for any more the next domain waits */
+#define DNS_SOCKETS 1792         /* of libunbound: as many as all these, and some to spare */
 #define DNS_SENDER_MSEC 15000    /* for one of them */
+#define DNS_SENDER_LEAST_MSEC 5000 /* with less left when its turn comes it is not asked any more */
 #define DNS_NAMES_MAX 3          /* names of one client that are tried */
 
+struct dns;
+struct dns_ask;              /* dns_ask.c: a question to libunbound */
+struct dns_asks {
+	struct dns_ask *first;
+	unsigned open, left;     /* somebody waits for the answer; nobody does, but libunbound has it still */
+};
 struct dns_job;
 enum dns_kind { ASK_LIST, ASK_TEXT, ASK_PTR, ASK_FORWARD };
 struct dns_query {
 	struct dns_job *job;
 	enum dns_kind kind;
 	unsigned zone;
-	int id;                  /* libunbound's, for cancelling */
-	bool open;
+	struct dns_ask *ask;     /* NULL: not open */
 };
 struct dns_job {
 	struct dns_job *prev, *next; /* in the order of their deadlines */
@@ -56,7 +65,8 @@ struct dns_zone {
 struct sender_job;           /* dns_sender.c */
 struct dns_senders {
 	struct sender_job *first, *last, *unstarted;
-	unsigned jobs, queries;
+	unsigned jobs;
+	struct dns_asks asks;
 };
 struct dns {
 	struct resolver resolver; /* .ctx NULL: not opened yet */
@@ -70,7 +80,8 @@ struct dns {
 	int door[DNS_DOORS_MAX];
 	unsigned doors;
 	struct dns_job *first, *last, *unstarted;
-	unsigned jobs, queries;
+	unsigned jobs;
+	struct dns_asks asks;
 	struct dns_senders senders;
 	unsigned peak;           /* of .jobs, since memory was given back */
 };
@@ -81,6 +92,16 @@ void dns_run(struct dns *d);
 /* Send an answer to a door; one that does not read is closed. */
 void dns_send(struct dns *d, int door_fd, const struct dns_answer *a);
 void dns_close_door(struct dns *d, int door_fd);
+
+/* dns_ask.c */
+/* The answer to what was asked for ARG; R is NULL where there is none, and freed afterwards. */
+typedef void dns_heard(struct dns *d, void *arg, const struct ub_result *r);
+/* Ask; HEARD is called once, unless the question is left before.  NULL: it cannot be asked.  The ask is libunbound's until then. */
+struct dns_ask *dns_ask(struct dns *d, struct dns_asks *of, const char *name, int type, dns_heard *heard, void *arg);
+/* Nobody waits for A any more. */
+void dns_leave(struct dns_ask *a);
+/* The context is gone, and with it all that was asked. */
+void dns_asks_free(struct dns_asks *of);
 
 /* dns_job.c */
 void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q);

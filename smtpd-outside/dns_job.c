@@ -8,12 +8,10 @@
 #include "lib/log.h"
 #include "smtpd-outside/dns.h"
 
-enum { TYPE_A = 1, TYPE_PTR = 12, TYPE_TXT = 16, TYPE_AAAA = 28, CLASS_IN = 1, RCODE_NXDOMAIN = 3 };
+enum { TYPE_A = 1, TYPE_PTR = 12, TYPE_TXT = 16, TYPE_AAAA = 28, RCODE_NXDOMAIN = 3 };
 
-static void answered(void *arg, int error, struct ub_result *r);
+static void answered(struct dns *d, void *arg, const struct ub_result *r);
 static void go_on(struct dns *d, struct dns_job *j);
-
-static struct dns *the_dns; /* libunbound's callbacks carry one pointer, the query's */
 
 /* ---- the list of jobs ---- */
 
@@ -37,14 +35,13 @@ static void take_out(struct dns *d, struct dns_job *j)
 	d->jobs--;
 }
 
-static void cancel(struct dns *d, struct dns_query *q)
+static void cancel(struct dns_query *q)
 {
-	if (!q->open)
+	if (!q->ask)
 		return;
-	(void)!ub_cancel(d->resolver.ctx, q->id);
-	q->open = false;
+	dns_leave(q->ask);
+	q->ask = NULL;
 	q->job->open--;
-	d->queries--;
 }
 
 /* ---- silent lists ---- */
@@ -97,9 +94,9 @@ static void end(struct dns *d, struct dns_job *j)
 {
 	struct dns_answer a = answer_of(d, j);
 	for (unsigned i = 0; j->started && i < d->lists.zones; i++)
-		cancel(d, &j->list[i]);
-	cancel(d, &j->text_query);
-	cancel(d, &j->host_query);
+		cancel(&j->list[i]);
+	cancel(&j->text_query);
+	cancel(&j->host_query);
 	remember(d, j, &a);
 	greylist(d, &j->q, &a);
 	if (j->door_fd >= 0)
@@ -114,7 +111,7 @@ static void end(struct dns *d, struct dns_job *j)
 static void expire(struct dns *d, struct dns_job *j)
 {
 	for (unsigned i = 0; j->q.want & DNS_LISTS && i < d->lists.zones; i++)
-		if (!j->started || j->list[i].open) {
+		if (!j->started || j->list[i].ask) {
 			j->score.failed |= 1ull << i;
 			if (j->started)
 				zone_silent(d, i);
@@ -126,11 +123,10 @@ static void expire(struct dns *d, struct dns_job *j)
 
 static int ask_dns(struct dns *d, struct dns_query *q, const char *name, int type)
 {
-	if (!d->resolver.ctx || ub_resolve_async(d->resolver.ctx, name, type, CLASS_IN, q, answered, &q->id))
+	q->ask = dns_ask(d, &d->asks, name, type, answered, q);
+	if (!q->ask)
 		return E_SYS;
-	q->open = true;
 	q->job->open++;
-	d->queries++;
 	return 0;
 }
 
@@ -151,7 +147,7 @@ static void start(struct dns *d, struct dns_job *j, int64_t now)
 	j->started = true;
 	if (j->q.want & DNS_LISTS)
 		ask_lists(d, j, now);
-	if (j->q.want & DNS_HOST) {
+	if (j->q.want & DNS_HOST && d->asks.left < DNS_LEFT_MAX) {
 		dnsbl_reverse_name(name, &j->q.client);
 		j->host_query.kind = ASK_PTR;
 		(void)!ask_dns(d, &j->host_query, name, TYPE_PTR);
@@ -242,34 +238,29 @@ static void go_on(struct dns *d, struct dns_job *j)
 	end(d, j);
 }
 
-static void answered(void *arg, int error, struct ub_result *r)
+static void answered(struct dns *d, void *arg, const struct ub_result *r)
 {
-	struct dns *d = the_dns;
 	struct dns_query *q = arg;
 	struct dns_job *j = q->job;
-	const struct ub_result *good = error ? NULL : r;
-	q->open = false;
+	q->ask = NULL;
 	j->open--;
-	d->queries--;
 	switch (q->kind) {
 	case ASK_LIST:
-		list_answered(d, j, q->zone, good);
+		list_answered(d, j, q->zone, r);
 		break;
 	case ASK_TEXT:
-		text_answered(d, j, good);
+		text_answered(d, j, r);
 		break;
 	case ASK_PTR:
-		ptr_answered(d, j, good);
+		ptr_answered(d, j, r);
 		break;
 	case ASK_FORWARD:
-		forward_answered(d, j, good);
+		forward_answered(d, j, r);
 		break;
 	}
-	if (r)
-		ub_resolve_free(r);
 	/* who is refused needs no name */
-	if (j->open == 1 && j->host_query.open && j->q.want & DNS_LISTS && dnsbl_refuses(&j->score, &d->lists))
-		cancel(d, &j->host_query);
+	if (j->open == 1 && j->host_query.ask && j->q.want & DNS_LISTS && dnsbl_refuses(&j->score, &d->lists))
+		cancel(&j->host_query);
 	if (!j->open)
 		go_on(d, j);
 }
@@ -292,7 +283,6 @@ void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q)
 {
 	struct dns_cached got;
 	const struct dns_cached *known = q->want & DNS_LISTS && d->cache && dns_cache_get(&got, d->cache, &q->client, clock_msec()) ? &got : NULL;
-	the_dns = d;
 	if (from_cache(d, door_fd, q, known))
 		return;
 	struct dns_job *j = d->jobs < DNS_JOBS_MAX ? calloc(1, sizeof *j + d->lists.zones * sizeof *j->list) : NULL;
@@ -317,7 +307,7 @@ void dns_jobs_tick(struct dns *d, int64_t now)
 {
 	while (d->first && d->first->deadline <= now)
 		expire(d, d->first);
-	while (d->unstarted && d->queries < DNS_QUERIES_MAX) {
+	while (d->unstarted && d->asks.open < DNS_QUERIES_MAX) {
 		struct dns_job *j = d->unstarted;
 		d->unstarted = j->next;
 		start(d, j, now);

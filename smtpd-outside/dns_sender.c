@@ -1,21 +1,21 @@
 /* Questions of sessions: does this sender's domain exist for mail?  Part of postern-dns; see dns.h, dns_edge.h.
  *
  * RFC 5321 5.1 (MX, else the address), RFC 7505 (null MX), RFC 5891 (U-labels).  Only what name servers say for certain is "no": a server that is silent or fails
- * is SENDER_UNKNOWN.  The domain is whatever a stranger wrote, the answers are strangers' too.  At most so many questions are under way, apart from those of the
- * lists, so that slow domains cost other domains their turn but the lists nothing.  libunbound remembers answers for their TTL. */
+ * is SENDER_UNKNOWN.  The domain is whatever a stranger wrote, the answers are strangers' too.  At most so many questions are under way, those that nobody waits for any
+ * more among them, and apart from those of the lists, so that slow domains cost other domains their turn but the lists nothing.  libunbound remembers answers for their TTL. */
 #include <idn2.h>
 #include <stdlib.h>
 
 #include "smtpd-outside/dns.h"
 
-enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, CLASS_IN = 1, RCODE_NXDOMAIN = 3 };
+enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, RCODE_NXDOMAIN = 3 };
 static const int types[] = {TYPE_MX, TYPE_A, TYPE_AAAA};
 #define TYPES (sizeof types / sizeof *types)
 
 struct sender_query {
 	struct sender_job *job;
-	int type, id;
-	bool open;
+	int type;
+	struct dns_ask *ask; /* NULL: not open */
 };
 struct sender_job {
 	struct sender_job *prev, *next; /* in the order of their deadlines */
@@ -26,8 +26,6 @@ struct sender_job {
 	struct sender_query query[TYPES];
 	char domain[DNSBL_NAME_MAX]; /* A-labels */
 };
-
-static struct dns *the_dns; /* libunbound's callbacks carry one pointer, the query's */
 
 /* ---- the list of jobs ---- */
 
@@ -52,14 +50,12 @@ static void take_out(struct dns *d, struct sender_job *j)
 	s->jobs--;
 }
 
-static void cancel_all(struct dns *d, struct sender_job *j)
+static void leave_all(struct sender_job *j)
 {
 	for (unsigned i = 0; i < TYPES; i++) {
-		if (!j->query[i].open)
-			continue;
-		(void)!ub_cancel(d->resolver.ctx, j->query[i].id);
-		j->query[i].open = false;
-		d->senders.queries--;
+		if (j->query[i].ask)
+			dns_leave(j->query[i].ask);
+		j->query[i].ask = NULL;
 	}
 	j->open = 0;
 }
@@ -74,7 +70,7 @@ static void answer(struct question *q, enum sender_domain what)
 
 static void end(struct dns *d, struct sender_job *j, enum sender_domain what)
 {
-	cancel_all(d, j);
+	leave_all(j);
 	answer(&j->question, what);
 	take_out(d, j);
 	free(j);
@@ -82,19 +78,15 @@ static void end(struct dns *d, struct sender_job *j, enum sender_domain what)
 
 /* ---- asking ---- */
 
-static void answered(void *arg, int error, struct ub_result *r);
+static void answered(struct dns *d, void *arg, const struct ub_result *r);
 
 static void ask_dns(struct dns *d, struct sender_job *j, unsigned i)
 {
 	struct sender_query *q = &j->query[i];
 	*q = (struct sender_query){.job = j, .type = types[i]};
-	if (!d->resolver.ctx || ub_resolve_async(d->resolver.ctx, j->domain, q->type, CLASS_IN, q, answered, &q->id)) {
-		j->failed = true;
-		return;
-	}
-	q->open = true;
-	j->open++;
-	d->senders.queries++;
+	q->ask = dns_ask(d, &d->senders.asks, j->domain, q->type, answered, q);
+	j->failed |= !q->ask;
+	j->open += q->ask != NULL;
 }
 
 /* ---- answers ---- */
@@ -135,20 +127,16 @@ static void address_answered(struct dns *d, struct sender_job *j, const struct u
 		end(d, j, j->failed ? SENDER_UNKNOWN : SENDER_MISSING);
 }
 
-static void answered(void *arg, int error, struct ub_result *r)
+static void answered(struct dns *d, void *arg, const struct ub_result *r)
 {
-	struct dns *d = the_dns;
 	struct sender_query *q = arg;
 	struct sender_job *j = q->job;
-	q->open = false;
+	q->ask = NULL;
 	j->open--;
-	d->senders.queries--;
 	if (q->type == TYPE_MX)
-		mx_answered(d, j, error ? NULL : r);
+		mx_answered(d, j, r);
 	else
-		address_answered(d, j, error ? NULL : r);
-	if (r)
-		ub_resolve_free(r);
+		address_answered(d, j, r);
 }
 
 /* ---- from the loop ---- */
@@ -170,7 +158,6 @@ static int ascii_domain(char out[DNSBL_NAME_MAX], struct slice domain)
 void dns_sender_begin(struct dns *d, struct question *q, struct slice domain)
 {
 	struct sender_job *j = d->senders.jobs < DNS_SENDERS_MAX ? calloc(1, sizeof *j) : NULL;
-	the_dns = d;
 	if (!j || ascii_domain(j->domain, domain) < 0) {
 		answer(q, j ? SENDER_EXISTS : SENDER_UNKNOWN);
 		free(j);
@@ -181,15 +168,21 @@ void dns_sender_begin(struct dns *d, struct question *q, struct slice domain)
 	append(d, j);
 }
 
+static bool may_ask(const struct dns_asks *a)
+{
+	return a->open < DNS_SENDER_QUERIES_MAX && a->left < DNS_SENDER_LEFT_MAX;
+}
+
 void dns_senders_tick(struct dns *d, int64_t now)
 {
 	struct dns_senders *s = &d->senders;
 	while (s->first && s->first->deadline <= now)
 		end(d, s->first, SENDER_UNKNOWN);
-	while (s->unstarted && s->queries < DNS_SENDER_QUERIES_MAX) {
+	while (s->unstarted && may_ask(&s->asks)) {
 		struct sender_job *j = s->unstarted;
 		s->unstarted = j->next;
-		ask_dns(d, j, 0);
+		if (j->deadline - now >= DNS_SENDER_LEAST_MSEC) /* else hardly anybody will wait for the answer, and others wait for their turn */
+			ask_dns(d, j, 0);
 		if (!j->open)
 			end(d, j, SENDER_UNKNOWN);
 	}
@@ -198,7 +191,7 @@ void dns_senders_tick(struct dns *d, int64_t now)
 int64_t dns_senders_next(const struct dns *d)
 {
 	const struct dns_senders *s = &d->senders;
-	if (s->unstarted && s->queries < DNS_SENDER_QUERIES_MAX)
+	if (s->unstarted && may_ask(&s->asks))
 		return 0; /* after a reload: nothing else wakes the loop */
 	return s->first ? s->first->deadline : DEADLINE_NEVER;
 }
@@ -207,7 +200,7 @@ void dns_senders_again(struct dns *d)
 {
 	struct dns_senders *s = &d->senders;
 	for (struct sender_job *j = s->first; j; j = j->next) {
-		cancel_all(d, j);
+		leave_all(j);
 		j->failed = false;
 	}
 	s->unstarted = s->first;
