@@ -39,6 +39,15 @@ static int small(struct ub_ctx *ctx)
 	return 0;
 }
 
+/* A server that is silent is asked less and less often, up to every two minutes, and then not at all for 15: after a long failure of the campus's name server
+ * nothing would be known until then.  So one question tries it every 13 seconds (12 is the least that libunbound probes with), and none waits longer for it.
+ * Versions that do not know these options have them as they are. */
+static void keep_trying(struct ub_ctx *ctx)
+{
+	(void)!ub_ctx_set_option(ctx, "infra-cache-max-rtt:", "12000");
+	(void)!ub_ctx_set_option(ctx, "infra-keep-probing:", "yes");
+}
+
 void resolver_prepare(struct resolver *r, const struct control *c)
 {
 	r->control = c;
@@ -59,6 +68,7 @@ int resolver_open(struct resolver *r, const struct control *c, struct err *e)
 		r->ctx = NULL;
 		return err_set(e, E_SYS, "the servers of control/resolver or /etc/resolv.conf cannot be used");
 	}
+	keep_trying(r->ctx);
 	(void)!ub_ctx_hosts(r->ctx, NULL); /* a host without /etc/hosts is fine */
 	return 0;
 }

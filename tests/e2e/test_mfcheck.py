@@ -422,3 +422,19 @@ def test_very_many_slow_domains(dns):
     door.send(joined(99, "192.0.2.99", 1))
     assert int(netstrings(door.recv(1000))[0]) == 99
     door.close()
+
+
+def test_name_server_was_down(dns):
+    """A silent name server is tried every 13 s, however long it has been silent; libunbound alone would wait twice as long each time, and in the end 15 minutes."""
+    assert domain_is(dns, "a.good.test", 5) == [b"N"]
+    dns.fake.silent = True
+    waiting = []
+    for i in range(55):
+        waiting.append(question(dns, joined("sender", f"b{i}.good.test")))
+        time.sleep(1)
+    dns.fake.silent = False
+    begin = time.monotonic()
+    wait_for(lambda: domain_is(dns, f"c{time.monotonic()}.good.test", 20) == [b"N"], 17, "the name server is not asked again")
+    assert time.monotonic() - begin < 17
+    for w in waiting:
+        w.close()
