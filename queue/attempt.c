@@ -7,16 +7,18 @@
 
 #include "lib/log.h"
 #include "queue/comeback.h"
+#include "queue/dispatch.h"
 #include "queue/pause.h"
 #include "queue/priority.h"
 #include "queue/report.h"
 #include "queue/schedule.h"
 #include "skim/feed.h"
 
-#define SOON_SEC 2         /* after an unknown outcome */
 #define SOON_ATTEMPTS 10   /* so often; then the curve */
 #define LOADS_A_ROUND 32
 #define UNREADABLE_SEC 3600
+#define AGAIN_MSEC 1000    /* until the end of an attempt is tried again, doubled each time … */
+#define AGAIN_MOST_MSEC 60000 /* … up to this */
 
 void attempt_start(struct queue *q, struct work *w)
 {
@@ -180,38 +182,35 @@ static void log_ending(const struct work *w, int64_t next)
 	}
 }
 
-/* REPORT, or NULL where nobody is to be told, goes with it.  Without memory for a STATE nothing is recorded: as after a crash all that was done is in doubt,
- * and is done again where nothing tells that it was. */
-static void commit_ending(struct queue *q, struct work *w, bool finished, int64_t next, struct report *report, bool told)
+/* The record that ends it, and the report where there is one to send.  False: neither was added, and W is all that knows how the attempt went. */
+static bool add_ending(struct queue *q, struct work *w, bool finished, int64_t next, struct report *report, bool told)
 {
-	struct err e;
 	struct buf state = BUF_INIT(STORE_NOTE_MAX);
-	struct store_record group[2] = {{.kind = finished ? RECORD_FINISH : RECORD_STATE, .id = w->job.id, .target = w->m->at.seq}};
+	struct store_record group[2] = {{.kind = finished ? RECORD_FINISH : RECORD_STATE, .id = w->job.id}};
+	bool sends = report_sends(report), added = finished || work_state(&state, w, next, told) == 0;
 	if (!finished) {
-		if (!work_state(&state, w, next, told)) {
-			w->m->flags |= MESSAGE_DOUBT;
-			buf_free(&state);
-			return;
-		}
 		group[0].piece[0] = (struct store_piece){.p = state.p, .n = state.n};
 		group[0].pieces = 1;
 	}
-	if (report)
+	if (sends)
 		report_record(&group[1], report);
-	if (store_add(q->store, group, report ? 2 : 1, false, &e) < 0)
-		LOG(EV_fault, w->job.id, F_ERR(&e));
-	w->m->flags |= finished ? 0 : MESSAGE_UNPLACED;
-	queue_added(q, false);
+	added = added && queue_add(q, w->m, group, sends ? 2 : 1, false);
 	buf_free(&state);
+	if (added)
+		report_added(q, w, report);
+	return added;
 }
 
-static void end_finished(struct queue *q, struct work *w, struct report *report)
+static bool end_finished(struct queue *q, struct work *w, struct report *report)
 {
 	struct message *m = w->m;
+	if (!add_ending(q, w, true, 0, report, true))
+		return false;
+	log_ending(w, 0);
 	LOG(EV_queue_done, w->job.id, F_NUM("attempts", m->attempts), F_NUM("msec", (clock_wall_usec() - w->job.env.wall_usec) / 1000));
-	commit_ending(q, w, true, 0, report, true);
 	m->work = NULL;
 	queue_forget(q, m);
+	return true;
 }
 
 /* When there is to be another attempt at W.  0: all of it waits for the end of a pause. */
@@ -227,18 +226,21 @@ static int64_t wait_for(struct work *w, const struct ending *n, int64_t now)
 	return wholly ? 0 : next_time(w, n, now);
 }
 
-static void end_waiting(struct queue *q, struct work *w, const struct ending *n, int64_t now, struct report *report, bool told)
+static bool end_waiting(struct queue *q, struct work *w, const struct ending *n, int64_t now, struct report *report, bool told)
 {
 	struct message *m = w->m;
+	const unsigned short attempts = m->attempts;
 	m->open = n->deferred + n->unknown + n->open;
 	int64_t next = wait_for(w, n, now);
-	q->counts.deferred += n->deferred + n->unknown - n->paused;
-	m->flags &= (unsigned char)~MESSAGE_DOUBT;
-	m->flags = (unsigned char)((m->flags & ~MESSAGE_HELD) | (w->state.held ? MESSAGE_HELD : 0));
-	m->next_sec = next ? (uint32_t)next : w->state.paused;
 	w->state.unrouted = m->open && n->unrouted == m->open && !w->state.held && m->attempts < COMEBACK_ATTEMPTS;
-	m->flags = (unsigned char)((m->flags & ~(MESSAGE_UNROUTED | MESSAGE_PAUSED)) | (w->state.unrouted ? MESSAGE_UNROUTED : 0) | (w->state.paused ? MESSAGE_PAUSED : 0));
-	commit_ending(q, w, false, next, report, told);
+	if (!add_ending(q, w, false, next, report, told)) {
+		m->attempts = attempts;
+		return false;
+	}
+	q->counts.deferred += n->deferred + n->unknown - n->paused;
+	m->next_sec = next ? (uint32_t)next : w->state.paused;
+	m->flags = (unsigned char)((m->flags & ~(MESSAGE_DOUBT | MESSAGE_HELD | MESSAGE_UNROUTED | MESSAGE_PAUSED)) | (w->state.held ? MESSAGE_HELD : 0) |
+		(w->state.unrouted ? MESSAGE_UNROUTED : 0) | (w->state.paused ? MESSAGE_PAUSED : 0));
 	m->work = NULL;
 	if (w->state.held)
 		next = w->state.hold_until_sec > now || !w->state.hold_until_sec ? w->state.hold_until_sec : now + SOON_SEC;
@@ -247,6 +249,7 @@ static void end_waiting(struct queue *q, struct work *w, const struct ending *n,
 	if (w->state.unrouted)
 		comeback_waits(q);
 	log_ending(w, next);
+	return true;
 }
 
 /* Those who failed are as before the attempt: nobody could be told of them, and they must not be forgotten.  What was given up is not delivered after all. */
@@ -259,9 +262,11 @@ static void take_back_failures(struct work *w)
 			w->rcpt[i].state = RCPT_UNKNOWN;
 }
 
-static void end_decided(struct queue *q, struct work *w)
+/* False: W is to be ended again later. */
+static bool end_decided(struct queue *q, struct work *w)
 {
 	int64_t now = queue_now_sec();
+	const bool told = w->state.told;
 	struct report report;
 	if (w->bounce_then)
 		hold_fail_open(w);
@@ -272,29 +277,55 @@ static void end_decided(struct queue *q, struct work *w)
 		take_back_failures(w);
 		n = count_up(w);
 	}
-	if (n.deferred || n.unknown || n.open || rc < 0) {
-		end_waiting(q, w, &n, now, rc == 1 ? &report : NULL, rc >= 0);
-	} else {
-		log_ending(w, 0);
-		end_finished(q, w, rc == 1 ? &report : NULL);
+	bool waits = n.deferred || n.unknown || n.open || rc < 0;
+	bool ended = waits ? end_waiting(q, w, &n, now, &report, rc >= 0) : end_finished(q, w, &report);
+	if (!ended) {
+		report_undo(q, &report);
+		w->state.told = told;
 	}
-	if (rc == 1)
-		report_free(&report);
+	report_free(&report);
+	return ended;
 }
 
-static void end_one(struct queue *q, struct work *w)
+static bool end_one(struct queue *q, struct work *w)
 {
-	if (!w->deleted)
-		end_decided(q, w);
+	if (!w->deleted && !end_decided(q, w)) {
+		if (!w->again) /* so that a crash meanwhile leaves no doubt of them */
+			results_keep(q, w);
+		w->again = true;
+		work_push(&q->again, w);
+		return false;
+	}
 	q->works--;
 	work_free(q, w);
+	return true;
+}
+
+static void again_in(struct queue *q, int64_t msec)
+{
+	q->again_msec = msec < AGAIN_MOST_MSEC ? msec : AGAIN_MOST_MSEC;
+	q->again_at = clock_msec() + q->again_msec;
+}
+
+/* Each once, until one still cannot be: memory, or the disk, is not back. */
+static void end_again(struct queue *q)
+{
+	struct work *w, *last = NULL;
+	for (w = q->again.first; w; w = w->next)
+		last = w;
+	for (bool ended = true; last && ended && (w = work_pop(&q->again)); last = w == last ? NULL : last)
+		if (!(ended = end_one(q, w)))
+			again_in(q, q->again_msec * 2);
 }
 
 void attempt_end_all(struct queue *q)
 {
 	struct work *w;
+	if (q->again.first && clock_msec() >= q->again_at)
+		end_again(q);
 	while ((w = work_pop(&q->ended)))
-		end_one(q, w);
+		if (!end_one(q, w) && q->again.first == w)
+			again_in(q, AGAIN_MSEC);
 }
 
 /* The program ends: whatever was not answered is in doubt, whatever was not begun is as it was. */
@@ -305,8 +336,8 @@ void attempt_stop_all(struct queue *q)
 		if (!m || !m->work || !m->attempts)
 			continue;
 		struct buf b = BUF_INIT(STORE_NOTE_MAX);
-		if (work_state(&b, m->work, queue_now_sec(), false))
-			queue_note(q, m, RECORD_STATE, buf_slice(&b), true);
+		if (work_state(&b, m->work, queue_now_sec(), false) < 0 || !queue_note(q, m, RECORD_STATE, buf_slice(&b), true))
+			m->flags |= MESSAGE_DOUBT; /* so the log is not said to be clean */
 		buf_free(&b);
 	}
 }

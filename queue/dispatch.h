@@ -26,6 +26,8 @@ bool results_all_in(const struct unit *u);
 enum reached results_reached(const struct unit *u, enum delivery_mark mark, const char **why);
 /* The delivery is over: who has no result gets UNKNOWN as his text, who is done is noted.  Frees U; its work goes on. */
 void results_end(struct queue *q, struct unit *u, const char *unknown);
+/* The end of W's attempt cannot be written: RESULTs say at least who of it is done. */
+void results_keep(struct queue *q, struct work *w);
 /* Send what may go out by C. */
 void delivering_go_on(struct queue *q, struct channel *c);
 void delivering_overdue(void);

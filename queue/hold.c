@@ -6,13 +6,13 @@
 
 #define HOLD_GIVEN_UP 1 /* as deadline: bounce it, with .hold_reason as what the sender is told */
 
-void hold_write(struct queue *q, struct work *w)
+bool hold_write(struct queue *q, struct work *w)
 {
 	struct buf b = BUF_INIT(STORE_NOTE_MAX);
 	w->state.paused = 0;
-	if (work_state(&b, w, queue_now_sec(), false))
-		queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
+	bool written = work_state(&b, w, queue_now_sec(), false) == 0 && queue_note(q, w->m, RECORD_STATE, buf_slice(&b), false);
 	buf_free(&b);
+	return written;
 }
 
 static void begin(struct queue *q, struct work *w)
@@ -37,28 +37,41 @@ void hold_keep_given_up(struct work *w)
 	w->state.hold_then = 'b';
 }
 
-void hold_give_up(struct queue *q, struct work *w, struct slice reason)
+/* What is under way may take hours. */
+static bool note_given_up(struct queue *q, struct work *w)
 {
-	char *because = malloc(reason.n + 1);
+	struct note_state before = w->state;
+	hold_keep_given_up(w);
+	bool written = hold_write(q, w);
+	if (!written)
+		w->state = before;
+	return written;
+}
+
+bool hold_give_up(struct queue *q, struct work *w, struct slice reason)
+{
+	char *because = malloc(reason.n + 1), *before = w->because;
 	if (because) {
 		memcpy(because, reason.p, reason.n);
 		because[reason.n] = 0;
 	}
-	free(w->because);
 	w->because = because;
-	if (w->m->work) { /* what is under way may take hours */
-		hold_keep_given_up(w);
-		hold_write(q, w);
+	if (w->m->work && !note_given_up(q, w)) {
+		w->because = before;
+		free(because);
+		return false;
 	}
+	free(before);
 	/* Somebody decided that the sender is told: see backscatter(). */
 	w->state.held = false;
 	w->state.hold_reason = slice_make("", 0);
 	w->bounce_then = true;
 	w->cancelled = true;
-	if (w->m->work)
-		return;
-	index_stop_waiting(&q->index, w->m);
-	begin(q, w);
+	if (!w->m->work) {
+		index_stop_waiting(&q->index, w->m);
+		begin(q, w);
+	}
+	return true;
 }
 
 void hold_due(struct queue *q, struct message *m)
@@ -73,10 +86,12 @@ void hold_due(struct queue *q, struct message *m)
 	LOG(EV_queue_hold_over, w->job.id, F_SLICE("then", slice_make(&then, 1)));
 	if (then == 'd') {
 		work_free(q, w);
-		queue_finish(q, m, true);
+		if (!queue_finish(q, m, true))
+			index_wait(&q->index, m, (uint32_t)(queue_now_sec() + SOON_SEC));
 	} else if (then == 'b') {
 		bool given_up = w->state.hold_until_sec == HOLD_GIVEN_UP;
-		hold_give_up(q, w, given_up ? w->state.hold_reason : slice_str("the message was held and nobody released it in time"));
+		/* Nothing is under way, so it is begun. */
+		(void)!hold_give_up(q, w, given_up ? w->state.hold_reason : slice_str("the message was held and nobody released it in time"));
 	} else {
 		begin(q, w);
 	}

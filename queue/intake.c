@@ -141,7 +141,8 @@ static void answer(struct queue *q, struct work *w)
 	}
 	if (job_answer(&w->job, "250 2.0.0 ok %s", w->job.id) < 0) {
 		LOG(EV_queue_abandoned, w->job.id);
-		queue_finish(q, w->m, true);
+		if (!queue_finish(q, w->m, true)) /* as if it came too late before a crash: step 4' */
+			queue_forget(q, w->m);
 		work_free(q, w);
 		return;
 	}

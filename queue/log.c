@@ -176,6 +176,7 @@ static int note_pending(struct store *s, const struct store_record *group, size_
 		memcpy(p[i].id, r->id, ID_LEN);
 		if (!droppable && keep(s, r, &p[i].keep, e) < 0) {
 			s->keep.n = kept;
+			s->keep.overflow = false; /* what is shorter may find memory */
 			return E_SYS;
 		}
 	}

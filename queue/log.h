@@ -52,6 +52,7 @@ struct store {
 	bool moving;               /* what is added now are copies of what lies elsewhere too */
 	struct segment *victim;    /* its survivors are being moved */
 	uint64_t victim_at;
+	int64_t rest_until;        /* nothing is moved before; 0: at once */
 	unsigned char *window;
 };
 

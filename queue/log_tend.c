@@ -10,11 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "queue/crc32c.h"
 #include "queue/log.h"
 
 #define ZERO_SLICE (1u << 20)
 #define MOVE_SLICE (1u << 20)
+#define REST_MSEC 1000
 #define LOCK_TRIES 50 /* of 100 ms: the instance before may just be ending */
 
 /* A queue that starts meanwhile waits, and says so if it takes too long. */
@@ -280,12 +282,21 @@ static struct segment *find_victim(const struct store *s)
 	return best;
 }
 
+/* Nothing is moved for a while: what the owner of the store has no memory for stays where it is. */
+static int rest(struct store *s, const char *id, struct err *e)
+{
+	s->rest_until = deadline_in(REST_MSEC);
+	return err_set(e, E_SYS, "what is known of message %.13s could not be copied", id);
+}
+
 static int move_message(struct store *s, const struct record_header *h, uint64_t at, struct err *e)
 {
 	struct store_record group[2] = {
 		{.kind = RECORD_MESSAGE, .flags = h->flags & RECORD_LAST_BOUNCE, .id = h->id,
 		 .piece[0] = {.fd = s->victim->fd, .at = (off_t)(at + RECORD_HEADER), .n = h->octets}, .pieces = 1}};
-	bool note = s->o.on.moving(s->o.on.ctx, h->id, &group[1]);
+	int note = s->o.on.moving(s->o.on.ctx, h->id, &group[1]);
+	if (note < 0)
+		return rest(s, h->id, e);
 	s->victim->evacuate = s->victim->stale = true;
 	return store_add(s, group, note ? 2 : 1, true, e);
 }
@@ -326,7 +337,10 @@ static int move_record(struct store *s, struct scan *c, const struct record_head
 		return 0;
 	if (h->kind == RECORD_FINISH)
 		return move_finish(s, c, h, at, e);
-	return s->o.on.wanted(s->o.on.ctx, &f) && h->kind == RECORD_MESSAGE ? move_message(s, h, at, e) : 0;
+	int rc = s->o.on.wanted(s->o.on.ctx, &f);
+	if (rc < 0)
+		return rest(s, h->id, e);
+	return rc && h->kind == RECORD_MESSAGE ? move_message(s, h, at, e) : 0;
 }
 
 /* All that is wanted was copied and is durable.  What could not be read keeps the segment. */
@@ -380,6 +394,9 @@ bool store_tend(struct store *s, struct err *e)
 		if (rc != 0)
 			return rc == 1;
 	}
+	if (s->rest_until && clock_msec() < s->rest_until)
+		return false;
+	s->rest_until = 0;
 	if (!s->victim) {
 		s->victim = find_victim(s);
 		s->victim_at = LOG_BLOCK;

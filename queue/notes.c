@@ -14,30 +14,41 @@ static void pending_since(struct queue *q, bool urgent)
 	q->urgent |= urgent;
 }
 
-static void add(struct queue *q, const struct store_record *r, bool urgent)
+/* A commit gives back what is taken by all that waits for it. */
+bool queue_add(struct queue *q, struct message *m, struct store_record *group, size_t n, bool urgent)
 {
-	struct err e;
-	if (store_add(q->store, r, 1, false, &e) < 0)
-		LOG(EV_fault, r->id, F_ERR(&e));
+	struct err e, ignored;
+	group->target = m->at.seq;
+	int rc = store_add(q->store, group, n, false, &e);
+	if (rc < 0 && store_pending(q->store) && store_commit(q->store, &ignored) == 0) {
+		group->target = m->at.seq;
+		rc = store_add(q->store, group, n, false, &e);
+	}
 	pending_since(q, urgent);
+	if (rc < 0)
+		LOG(EV_fault, group->id, F_ERR(&e));
+	else if (group->kind == RECORD_STATE)
+		m->flags |= MESSAGE_UNPLACED;
+	return rc == 0;
 }
 
-void queue_note(struct queue *q, struct message *m, enum record_kind kind, struct slice payload, bool urgent)
+bool queue_note(struct queue *q, struct message *m, enum record_kind kind, struct slice payload, bool urgent)
 {
 	char id[ID_LEN + 1] = {0};
 	memcpy(id, m->id, ID_LEN);
 	if (m->work && m->work->deleted) { /* its FINISH was the last */
 		pending_since(q, urgent);
-		return;
+		return true;
 	}
-	add(q, &(struct store_record){.kind = kind, .id = id, .target = m->at.seq, .piece[0] = {.p = payload.p, .n = payload.n}, .pieces = 1}, urgent);
-	m->flags |= kind == RECORD_STATE ? MESSAGE_UNPLACED : 0;
+	return queue_add(q, m, &(struct store_record){.kind = kind, .id = id, .piece[0] = {.p = payload.p, .n = payload.n}, .pieces = 1}, 1, urgent);
 }
 
-void queue_finish(struct queue *q, struct message *m, bool urgent)
+bool queue_finish(struct queue *q, struct message *m, bool urgent)
 {
-	queue_note(q, m, RECORD_FINISH, slice_make("", 0), urgent);
+	if (!queue_note(q, m, RECORD_FINISH, slice_make("", 0), urgent))
+		return false;
 	queue_forget(q, m);
+	return true;
 }
 
 void queue_forget(struct queue *q, struct message *m)
@@ -51,7 +62,7 @@ void queue_added(struct queue *q, bool urgent)
 	pending_since(q, urgent);
 }
 
-void queue_commit(struct queue *q)
+bool queue_commit(struct queue *q)
 {
 	struct err e;
 	int rc = store_commit(q->store, &e);
@@ -65,6 +76,7 @@ void queue_commit(struct queue *q)
 	intake_answer(q);
 	if (rc == 0)
 		dispatch_expanded(q);
+	return rc == 0;
 }
 
 int64_t queue_now_sec(void)

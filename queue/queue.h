@@ -17,6 +17,7 @@
 #define ASKS_MOST 96              /* route questions waiting for their answers: fewer than a socket holds */
 #define CHANNELS 4                /* Maildirs, LMTP, SMTP, QMQP */
 #define RESULT_MSEC 50            /* notes that nobody waits for are made durable after this */
+#define SOON_SEC 2                /* after what says nothing of the message */
 
 /* One recipient in an attempt. */
 enum rcpt_state {
@@ -65,6 +66,7 @@ struct work {
 	bool expanded;          /* in the list of those that wait for a commit */
 	bool cancelled;         /* deleted or held meanwhile: ends with what is under way */
 	bool deleted, bounce_then;
+	bool again;             /* its end could not be written the first time */
 	char *because;          /* an operator's words, owned: hold_reason or, with .bounce_then, what the sender is told */
 	uint32_t done_here;     /* delivered in this attempt */
 	bool handed;            /* some agent had it in this attempt */
@@ -111,6 +113,8 @@ struct queue {
 	struct work_lists to_ask;    /* have recipients to be routed; take turns */
 	struct work_list expanded;   /* wait for a commit */
 	struct work_list ended;      /* all recipients decided */
+	struct work_list again;      /* the same, where the record that ends the attempt could not be made or added: tried again */
+	int64_t again_at, again_msec; /* when, and how long after the last try */
 	unsigned asks;
 	struct channel channel[CHANNELS];
 	struct watch in, lifeline, command;
@@ -156,18 +160,19 @@ MUST_CHECK int work_recipients(struct work *w, struct err *e);
 MUST_CHECK int work_apply_state(struct work *w, struct slice payload, struct err *e);
 MUST_CHECK int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e);
 /* The STATE that describes it now, into B, of at most STORE_NOTE_MAX; where that is not enough, without reasons and ways, which the next attempt finds out
- * anew.  TOLD: the report on its recipients that are done is in the same group.  False, which is logged: there is none (no memory); the one before must
- * count, never part of this one. */
-MUST_CHECK bool work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told);
+ * anew.  TOLD: the report on its recipients that are done is in the same group.
+ * 0; logged: E_SYS no memory, E_TOO_LONG; the one before must count, never part of this one. */
+MUST_CHECK int work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told);
 /* Neither done nor failed. */
 bool work_is_open(const struct work_rcpt *r);
+/* Recipient number RCPT becomes the targets of X.  As above; where it fails W is as it was. */
 MUST_CHECK int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struct note_expand *x, struct err *e);
 struct work_rcpt *work_find(struct work *w, long long number);
 void work_free(struct queue *q, struct work *w);
 struct slice work_address(const struct work *w, const struct work_rcpt *r);
 void rcpt_result(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, struct slice host, struct slice text);
 void rcpt_text(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, const char *text);
-/* attempt.c: starts what is due, ends what is decided. */
+/* attempt.c: starts what is due, ends what is decided.  What cannot be written of an end keeps its work, which knows it all, until it can. */
 void attempt_start(struct queue *q, struct work *w);
 /* M cannot be read: it stays, says so, and is looked at again, soon where descriptors or memory were short, else in an hour: the disk may answer better, and an
  * operator is called. */
@@ -193,25 +198,30 @@ void dispatch_open(struct queue *q);
 void dispatch_expanded(struct queue *q);
 /* The work has nothing under way: the next window of recipients, or its end. */
 void dispatch_next(struct queue *q, struct work *w);
-/* notes.c: records to the store. */
-void queue_note(struct queue *q, struct message *m, enum record_kind kind, struct slice payload, bool urgent);
-/* Forget M: FINISH; its space is dead. */
-void queue_finish(struct queue *q, struct message *m, bool urgent);
+/* notes.c: records to the store.  False, which is logged: nothing was added, for want of memory or because more waits for a disk than memory may hold, even
+ * after a commit of what waits. */
+/* A group of N that begins with a note on M, whose .target is filled in. */
+MUST_CHECK bool queue_add(struct queue *q, struct message *m, struct store_record *group, size_t n, bool urgent);
+MUST_CHECK bool queue_note(struct queue *q, struct message *m, enum record_kind kind, struct slice payload, bool urgent);
+/* Forget M: FINISH; its space is dead.  False: M is as it was. */
+MUST_CHECK bool queue_finish(struct queue *q, struct message *m, bool urgent);
 /* The same after its FINISH was added in a group. */
 void queue_forget(struct queue *q, struct message *m);
 /* Something was added to the store; urgent: somebody waits for the commit. */
 void queue_added(struct queue *q, bool urgent);
-void queue_commit(struct queue *q);
+/* False, which is logged: what was added is not on the disk yet. */
+bool queue_commit(struct queue *q);
 /* commands.c */
 void commands_ready(struct watch *watch);
 /* run.c: the whole program. */
 int queue_run(int argc, char **argv);
 /* hold.c */
 void hold_due(struct queue *q, struct message *m);
-/* A STATE with what W's hold is now. */
-void hold_write(struct queue *q, struct work *w);
-/* Bounce what is open of W, now or when what is under way has ended; REASON is what the sender reads.  W is taken over. */
-void hold_give_up(struct queue *q, struct work *w, struct slice reason);
+/* A STATE with what W's hold is now.  False: there is none. */
+MUST_CHECK bool hold_write(struct queue *q, struct work *w);
+/* Bounce what is open of W, now or when what is under way has ended; REASON is what the sender reads.  W is taken over.  False: W has something under way, the
+ * decision could not be noted, and nothing was done. */
+MUST_CHECK bool hold_give_up(struct queue *q, struct work *w, struct slice reason);
 /* W's next STATE has it as held and overdue, with what the sender is to be told: who begins it again, after a crash too, bounces it and delivers nothing. */
 void hold_keep_given_up(struct work *w);
 /* The end of an attempt at W, which was given up: what is not decided has failed. */

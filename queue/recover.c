@@ -1,5 +1,6 @@
 /* Start-up and the store's questions: see queue.h.  The index is built from the records in the order of the log; notes after a message's last STATE are
  * kept aside and become one STATE at the end, so that while the queue runs a STATE is all that is known. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -174,25 +175,30 @@ static void dropped(void *ctx, const char *id)
 		m->work->dropped = true;
 }
 
-/* What must be known of M beside the message itself, into B; false when nothing. */
-static bool snapshot(struct queue *q, struct message *m, struct buf *b)
+/* What must be known of M beside the message itself, into B: 1; 0: nothing; or what is known cannot be had (logged), and must not be lost for that. */
+static int snapshot(struct queue *q, struct message *m, struct buf *b)
 {
 	struct err e;
 	struct store_reader r;
-	if (m->work && !(m->work->in_hand && !m->state.seq && !m->attempts)) {
-		return work_state(b, m->work, m->next_sec, false);
-	}
+	char id[ID_LEN + 1] = {0};
+	if (m->work && !(m->work->in_hand && !m->state.seq && !m->attempts))
+		return work_state(b, m->work, m->next_sec, false) == 0 ? 1 : E_SYS;
 	if (!m->state.seq)
-		return false;
+		return 0;
 	int rc = store_read(&r, q->store, m->state, &e);
 	size_t n = rc == 0 ? (size_t)r.left : 0;
 	char *p = rc == 0 ? buf_room(b, n) : NULL;
-	if (!p || store_read_next(&r, p, n, &e) < 0 || store_read_end(&r, &e) < 0) {
-		LOG(EV_fault, r.h.id, F_ERR(&e));
-		return false;
-	}
-	b->n += n;
-	return true;
+	if (rc == 0 && !p)
+		rc = err_sys(&e, "state");
+	if (rc == 0)
+		rc = store_read_next(&r, p, n, &e);
+	if (rc == 0)
+		rc = store_read_end(&r, &e);
+	b->n += rc == 0 ? n : 0;
+	memcpy(id, m->id, ID_LEN);
+	if (rc < 0)
+		LOG(EV_fault, id, F_ERR(&e));
+	return rc < 0 ? rc : 1;
 }
 
 static struct buf *snapshot_space(void)
@@ -202,29 +208,30 @@ static struct buf *snapshot_space(void)
 	return &b;
 }
 
-static bool wanted(void *ctx, const struct store_found *f)
+static int wanted(void *ctx, const struct store_found *f)
 {
 	struct queue *q = ctx;
 	struct message *m = index_find(&q->index, f->id);
 	if (!m)
-		return false;
+		return 0;
 	if (f->kind == RECORD_MESSAGE)
 		return store_at_eq(m->at, f->at);
 	struct buf *b = snapshot_space();
-	if ((m->work || store_at_eq(m->state, f->at)) && snapshot(q, m, b))
-		queue_note(q, m, RECORD_STATE, buf_slice(b), false);
-	return false;
+	int rc = m->work || store_at_eq(m->state, f->at) ? snapshot(q, m, b) : 0;
+	if (rc == 1)
+		rc = queue_note(q, m, RECORD_STATE, buf_slice(b), false) ? 0 : E_SYS;
+	return rc;
 }
 
-static bool moving(void *ctx, const char *id, struct store_record *note)
+static int moving(void *ctx, const char *id, struct store_record *note)
 {
 	struct queue *q = ctx;
 	struct message *m = index_find(&q->index, id);
 	struct buf *b = snapshot_space();
-	if (!m || !snapshot(q, m, b))
-		return false;
-	*note = (struct store_record){.kind = RECORD_STATE, .id = id, .piece[0] = {.p = b->p, .n = b->n}, .pieces = 1};
-	return true;
+	int rc = m ? snapshot(q, m, b) : 0;
+	if (rc == 1)
+		*note = (struct store_record){.kind = RECORD_STATE, .id = id, .piece[0] = {.p = b->p, .n = b->n}, .pieces = 1};
+	return rc;
 }
 
 static void alarm_log(void *ctx, const struct err *e)
@@ -264,23 +271,38 @@ static int apply_notes(struct work *w, const struct replay *notes, struct err *e
 	return rc;
 }
 
-/* The notes after the last STATE become a STATE.  Where the message itself cannot be read, it waits and says so when its turn comes. */
+/* A STATE that is too long is not made: who has had the message is known no more, so somebody must look at it. */
+static int settle(struct queue *q, struct message *m, struct work *w, struct err *e)
+{
+	struct buf b = BUF_INIT(STORE_NOTE_MAX);
+	w->state.paused = 0;
+	int rc = work_state(&b, w, m->next_sec, false);
+	if (rc == E_TOO_LONG) {
+		m->flags = (unsigned char)((m->flags & ~MESSAGE_PAUSED) | MESSAGE_HELD);
+		m->next_sec = 0;
+	} else if (rc < 0 || !queue_note(q, m, RECORD_STATE, buf_slice(&b), false)) {
+		errno = ENOMEM;
+		rc = err_sys(e, "what is known of message %s", w->job.id);
+	}
+	buf_free(&b);
+	return rc == E_SYS ? rc : 0;
+}
+
+/* The notes after the last STATE become a STATE.  Where the message itself cannot be read, it waits and says so when its turn comes; without memory nothing
+ * starts, as to go on without the notes would deliver again what they say was delivered. */
 static void settle_notes(struct queue *q, struct message *m)
 {
 	struct err e;
 	struct replay *notes = m->replay;
 	m->replay = NULL;
 	struct work *w = work_load(q, m, false, &e);
-	int rc = w ? apply_notes(w, notes, &e) : E_SYS;
-	if (rc == 0) {
-		struct buf b = BUF_INIT(STORE_NOTE_MAX);
-		w->state.paused = 0;
-		if (work_state(&b, w, m->next_sec, false))
-			queue_note(q, m, RECORD_STATE, buf_slice(&b), false);
-		buf_free(&b);
-	} else {
+	int rc = w ? apply_notes(w, notes, &e) : e.code;
+	if (rc == 0)
+		rc = settle(q, m, w, &e);
+	if (rc == E_SYS && e.sys == ENOMEM)
+		program_fatal(&e);
+	if (rc < 0)
 		LOG(EV_fault, w ? w->job.id : NULL, F_ERR(&e));
-	}
 	m->replay = notes;
 	forget_replay(m);
 	if (w)

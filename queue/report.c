@@ -152,7 +152,7 @@ static uint32_t send_at(const struct queue *q, struct slice to)
 	return (uint32_t)(hours ? s->hour + HOUR_SEC * hours : now);
 }
 
-static bool place(struct queue *q, struct report *b, const struct work *w, struct slice to, size_t count)
+static bool place(struct queue *q, const struct report *b, const struct work *w)
 {
 	struct message *m = index_add(&q->index, b->id);
 	if (!m) {
@@ -161,9 +161,6 @@ static bool place(struct queue *q, struct report *b, const struct work *w, struc
 	}
 	m->flags = (unsigned char)(MESSAGE_PENDING | (b->last ? MESSAGE_LAST_BOUNCE : 0));
 	m->open = 1;
-	m->next_sec = send_at(q, to);
-	LOG(EV_queue_bounced, w->job.id, F_STR("bounce", b->id), F_SLICE("to", to), F_NUM("rcpts", count));
-	q->counts.bounced++;
 	return true;
 }
 
@@ -172,7 +169,7 @@ static bool make(struct report *b, struct queue *q, const struct work *w, const 
 	const struct envelope *env = &w->job.env;
 	struct slice to = told(q, env);
 	struct recipient rcpt = {.address = to};
-	*b = (struct report){.head = BUF_INIT(HEADER_MAX), .body = BUF_INIT(BOUNCE_MOST), .last = env->sender.n == 0};
+	*b = (struct report){.head = BUF_INIT(HEADER_MAX), .body = BUF_INIT(BOUNCE_MOST), .last = env->sender.n == 0, .count = count};
 	id_make(b->id);
 	bounce_make(&b->head, &b->body, &(struct bounce){
 		.id = b->id, .me = q->set.me, .from = q->set.bounce_from, .to = to, .wall_usec = clock_wall_usec(), .env = env, .header = w->job.header,
@@ -181,9 +178,10 @@ static bool make(struct report *b, struct queue *q, const struct work *w, const 
 	struct envelope own = {
 		.id = slice_make(b->id, ID_LEN), .class = CLASS_BOUNCE, .wall_usec = clock_wall_usec(), .sender = slice_make("", 0),
 		.eightbit = true, .smtputf8 = env->smtputf8, .rcpt = &rcpt, .rcpts = 1};
-	if (report_octets(b, &own) && place(q, b, w, to, count))
+	if (report_octets(b, &own) && place(q, b, w))
 		return true;
 	report_free(b);
+	*b = (struct report){0};
 	return false;
 }
 
@@ -192,6 +190,7 @@ int report_make(struct report *b, struct queue *q, struct work *w, bool finished
 	size_t count;
 	bool delays = tells_delay(q, w, finished);
 	int rc = 0;
+	*b = (struct report){0};
 	struct bounce_rcpt *list = reported(w, delays, &count);
 	const char *why_not = list && count ? backscatter(w) : NULL;
 	if (!list)
@@ -201,9 +200,10 @@ int report_make(struct report *b, struct queue *q, struct work *w, bool finished
 		return list ? 0 : E_SYS;
 	}
 	if (w->m->flags & MESSAGE_LAST_BOUNCE) {
-		LOG(EV_queue_bounce_lost, w->job.id, F_SLICE("rcpt", list[0].address));
+		b->lost = list[0].address;
 	} else if (why_not) {
-		LOG(EV_queue_not_bounced, w->job.id, F_SLICE("to", w->job.env.sender), F_NUM("rcpts", count), F_STR("why", why_not));
+		b->count = count;
+		b->why_not = why_not;
 	} else {
 		rc = make(b, q, w, list, count) ? 1 : E_SYS;
 		w->state.told |= rc == 1 && count_of(list, count, BOUNCE_DELAYED) > 0;
@@ -217,6 +217,31 @@ void report_record(struct store_record *r, const struct report *b)
 	*r = (struct store_record){
 		.kind = RECORD_MESSAGE, .flags = b->last ? RECORD_LAST_BOUNCE : 0, .id = b->id, .pieces = 3,
 		.piece = {{.p = b->prologue, .n = PROLOGUE}, {.p = b->head.p, .n = b->head.n}, {.p = b->body.p, .n = b->body.n}}};
+}
+
+bool report_sends(const struct report *b)
+{
+	return b->id[0];
+}
+
+void report_added(struct queue *q, const struct work *w, const struct report *b)
+{
+	struct slice to = told(q, &w->job.env);
+	if (b->lost.n)
+		LOG(EV_queue_bounce_lost, w->job.id, F_SLICE("rcpt", b->lost));
+	else if (b->why_not)
+		LOG(EV_queue_not_bounced, w->job.id, F_SLICE("to", w->job.env.sender), F_NUM("rcpts", b->count), F_STR("why", b->why_not));
+	if (!report_sends(b))
+		return;
+	index_find(&q->index, b->id)->next_sec = send_at(q, to);
+	LOG(EV_queue_bounced, w->job.id, F_STR("bounce", b->id), F_SLICE("to", to), F_NUM("rcpts", b->count));
+	q->counts.bounced++;
+}
+
+void report_undo(struct queue *q, const struct report *b)
+{
+	if (report_sends(b))
+		index_remove(&q->index, index_find(&q->index, b->id));
 }
 
 void report_free(struct report *b)

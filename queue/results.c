@@ -18,10 +18,31 @@ static void put_done(struct buf *b, const struct work *w, const struct work_rcpt
 	note_done_put(b, &d);
 }
 
+#define DONE_OCTETS (DELIVERY_RECIPIENTS_MAX * (2 * DELIVERY_TEXT_MAX + 64))
+
+void results_keep(struct queue *q, struct work *w)
+{
+	struct buf done = BUF_INIT(DONE_OCTETS);
+	size_t n = 0;
+	for (uint32_t i = 0; i < w->rcpts; i++) {
+		if (w->rcpt[i].state == RCPT_DONE) {
+			put_done(&done, w, &w->rcpt[i]);
+			n++;
+		}
+		if (n < DELIVERY_RECIPIENTS_MAX && (!n || i + 1 < w->rcpts))
+			continue;
+		if (done.n && !done.overflow)
+			(void)!queue_note(q, w->m, RECORD_RESULT, buf_slice(&done), false);
+		buf_reset(&done);
+		n = 0;
+	}
+	buf_free(&done);
+}
+
 void results_end(struct queue *q, struct unit *u, const char *unknown)
 {
 	struct work *w = u->w;
-	struct buf done = BUF_INIT(DELIVERY_RECIPIENTS_MAX * (2 * DELIVERY_TEXT_MAX + 64));
+	struct buf done = BUF_INIT(DONE_OCTETS);
 	for (size_t i = 0; i < u->n; i++) {
 		struct work_rcpt *r = &w->rcpt[u->rcpt[i]];
 		if (r->state == RCPT_SENT) {
@@ -38,9 +59,9 @@ void results_end(struct queue *q, struct unit *u, const char *unknown)
 	free(u);
 	w->sent--;
 	dispatch_next(q, w);
-	/* The last result goes into the record that ends the attempt. */
-	if (done.n && !(w->listed && w->cursor >= w->rcpts && !w->sent))
-		queue_note(q, w->m, RECORD_RESULT, buf_slice(&done), false);
+	/* The last result goes into the record that ends the attempt; so does what there is no memory for, and until then it is in doubt. */
+	if (done.n && !done.overflow && !(w->listed && w->cursor >= w->rcpts && !w->sent))
+		(void)!queue_note(q, w->m, RECORD_RESULT, buf_slice(&done), false);
 	buf_free(&done);
 }
 

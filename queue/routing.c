@@ -73,10 +73,10 @@ static void expand(struct queue *q, struct work *w, uint32_t at, struct slice ta
 	struct buf b = BUF_INIT(4 * QUESTION_MAX);
 	note_expand_put(&b, &x);
 	buf_add_slice(&b, targets);
-	if (b.overflow || w->next_number + n > NUMBERS_MAX || work_expand(w, at, targets, &x, &e) < 0) {
+	/* The note first: without it no member may be tried.  Without members the STATE that ends the attempt undoes it. */
+	if (b.overflow || w->next_number + n > NUMBERS_MAX || !queue_note(q, w->m, RECORD_EXPAND, buf_slice(&b), true) || work_expand(w, at, targets, &x, &e) < 0) {
 		rcpt_text(&w->rcpt[at], RCPT_DEFERRED, "4.3.0", "this address expands to more than the queue can hold");
 	} else {
-		queue_note(q, w->m, RECORD_EXPAND, buf_slice(&b), true);
 		priority_grown(q, w);
 		if (!w->expanded)
 			work_push(&q->expanded, w);

@@ -61,11 +61,12 @@ struct store_handlers {
 	void (*placed)(void *ctx, const struct store_found *r);
 	/* A droppable group that contained this message could not be stored (451). */
 	void (*dropped)(void *ctx, const char *id);
-	/* Cleaning: is this record still wanted?  A message: yes when its current copy is AT.  STATE, RESULT, EXPAND: add whatever note must replace
-	 * it (store_add()) and return false. */
-	bool (*wanted)(void *ctx, const struct store_found *r);
-	/* A message was copied; the note that goes with it into the same group, or false when it needs none.  Slices live until the next call. */
-	bool (*moving)(void *ctx, const char *id, struct store_record *note);
+	/* Cleaning: is this record still wanted?  A message: 1 when its current copy is AT.  STATE, RESULT, EXPAND: add whatever note must replace
+	 * it (store_add()) and return 0.  E_SYS: that could not be added, and the segment must stay. */
+	int (*wanted)(void *ctx, const struct store_found *r);
+	/* A message was copied; 1: NOTE goes with it into the same group; 0: it needs none; E_SYS: what it needs cannot be had, and the message must stay where it
+	 * is.  Slices live until the next call. */
+	int (*moving)(void *ctx, const char *id, struct store_record *note);
 	/* A segment was given up after a failed write or sync. */
 	void (*alarm)(void *ctx, const struct err *e);
 };

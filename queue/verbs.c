@@ -31,31 +31,43 @@ static bool release(struct caller *c, struct message *m)
 	struct work *w = work_load(c->q, m, false, &e);
 	if (!w)
 		return false;
-	LOG(EV_queue_released, w->job.id, F_SLICE("reason", w->state.hold_reason));
+	struct slice reason = w->state.hold_reason;
 	w->state.held = false;
 	w->state.hold_reason = slice_make("", 0); /* somebody looked at it: see backscatter() */
-	hold_write(c->q, w);
-	m->flags &= (unsigned char)~MESSAGE_HELD;
-	index_wait(&c->q->index, m, (uint32_t)queue_now_sec());
+	bool written = hold_write(c->q, w);
+	if (written) {
+		LOG(EV_queue_released, w->job.id, F_SLICE("reason", reason));
+		m->flags &= (unsigned char)~MESSAGE_HELD;
+		index_wait(&c->q->index, m, (uint32_t)queue_now_sec());
+	}
 	work_free(c->q, w);
-	return true;
+	return written;
 }
 
-/* The reason is kept with the work, which may outlive the command. */
+/* The reason is kept with the work, which may outlive the command.  Where no STATE can be written W is as it was. */
 static bool set_hold(struct caller *c, struct work *w)
 {
+	struct note_state before = w->state;
+	char *because = w->because;
 	struct slice reason = c->because.n ? c->because : slice_str("held by the operator");
 	char *kept = malloc(reason.n + 1);
 	if (!kept)
 		return false;
 	memcpy(kept, reason.p, reason.n);
-	free(w->because);
+	kept[reason.n] = 0;
 	w->because = kept;
 	w->state.held = true;
 	w->state.hold_reason = slice_make(kept, reason.n);
 	w->state.hold_owner = w->job.env.user;
 	w->state.hold_until_sec = c->until_sec;
 	w->state.hold_then = c->then;
+	if (!hold_write(c->q, w)) {
+		w->state = before;
+		w->because = because;
+		free(kept);
+		return false;
+	}
+	free(because);
 	LOG(EV_queue_held, w->job.id, F_SLICE("reason", reason), F_SLICE("owner", w->state.hold_owner));
 	return true;
 }
@@ -68,13 +80,11 @@ static bool hold(struct caller *c, struct message *m)
 		if (!set_hold(c, m->work))
 			return false;
 		m->work->cancelled = true;
-		hold_write(c->q, m->work);
 		return true;
 	}
 	struct work *w = work_load(c->q, m, false, &e);
 	bool ok = w && set_hold(c, w);
 	if (ok) {
-		hold_write(c->q, w);
 		m->flags = (unsigned char)((m->flags & ~MESSAGE_PAUSED) | MESSAGE_HELD);
 		index_stop_waiting(&c->q->index, m);
 		if (c->until_sec)
@@ -90,10 +100,11 @@ static bool delete(struct caller *c, struct message *m)
 	char id[ID_LEN + 1] = {0};
 	memcpy(id, m->id, ID_LEN);
 	struct work *w = m->work;
-	LOG(EV_queue_deleted, id);
 	if (w)
 		w->gone = *m;
-	queue_finish(c->q, m, false);
+	if (!queue_finish(c->q, m, false))
+		return false;
+	LOG(EV_queue_deleted, id);
 	if (w) { /* what is under way ends, and nothing comes of it */
 		w->m = &w->gone;
 		w->cancelled = w->deleted = true;
@@ -107,17 +118,18 @@ static bool bounce(struct caller *c, struct message *m)
 	struct work *w = m->work ? m->work : work_load(c->q, m, true, &e);
 	if (!w)
 		return false;
+	if (!hold_give_up(c->q, w, c->because.n ? c->because : slice_str("the postmaster has given up on this message")))
+		return false;
 	LOG(EV_queue_given_up, w->job.id, F_SLICE("reason", c->because));
-	hold_give_up(c->q, w, c->because.n ? c->because : slice_str("the postmaster has given up on this message"));
 	return true;
 }
 
 static const struct act acts[] = {
 	{"retry", "tried now", "be tried now", can_retry, retry, "it is held or being delivered right now"},
-	{"hold", "held", "be held", can_always, hold, "it could not be read"},
-	{"release", "released", "be released", can_release, release, "it is not held"},
-	{"bounce", "bounced", "be bounced", can_always, bounce, "it could not be read"},
-	{"delete", "deleted", "be deleted", can_always, delete, ""},
+	{"hold", "held", "be held", can_always, hold, "it could not be read, or that not be stored"},
+	{"release", "released", "be released", can_release, release, "it is not held, or that could not be stored"},
+	{"bounce", "bounced", "be bounced", can_always, bounce, "it could not be read, or that not be stored"},
+	{"delete", "deleted", "be deleted", can_always, delete, "that could not be stored"},
 };
 
 static void result(struct caller *c)
@@ -126,7 +138,9 @@ static void result(struct caller *c)
 	char text[200];
 	unsigned failed = c->unknown + (c->sel.ids.p ? c->matched - c->done : 0);
 	attempt_end_all(c->q); /* what was bounced and had nothing under way */
-	queue_commit(c->q);    /* what an operator was told is done survives a crash */
+	bool stored = queue_commit(c->q); /* what an operator is told is done survives a crash */
+	for (const struct work *w = c->q->again.first; w; w = w->next)
+		stored &= !w->bounce_then;
 	pair(&b, "kind", slice_str("result"));
 	pair_number(&b, "matched", c->matched);
 	pair_number(&b, "done", c->done);
@@ -138,9 +152,9 @@ static void result(struct caller *c)
 	if (failed)
 		snprintf(text, sizeof text, "%u of these: %s", failed, c->unknown ? "there is no such message in the queue" : c->act->not_now);
 	else
-		snprintf(text, sizeof text, "%u message%s %s %s", c->done, c->done == 1 ? "" : "s", c->dry_run ? "would" : c->done == 1 ? "is" : "are",
-			c->dry_run ? c->act->would : c->act->done);
-	caller_end(c, failed ? 1 : 0, text);
+		snprintf(text, sizeof text, "%u message%s %s %s%s", c->done, c->done == 1 ? "" : "s", c->dry_run ? "would" : c->done == 1 ? "is" : "are",
+			c->dry_run ? c->act->would : c->act->done, stored ? "" : ", but this is not on disk yet and would not survive a crash");
+	caller_end(c, failed || !stored ? 1 : 0, text);
 }
 
 /* Results of a slice go with the ordinary commits of the loop. */

@@ -8,6 +8,7 @@
 #include "queue/report.h"
 
 #define COPY (128u * 1024)
+#define RCPT_OCTETS (2u * QUESTION_MAX) /* more than a STATE says of one recipient */
 
 struct slice work_address(const struct work *w, const struct work_rcpt *r)
 {
@@ -81,12 +82,23 @@ struct work_rcpt *work_find(struct work *w, long long number)
 	return from < w->rcpts && w->rcpt[from].number == number ? &w->rcpt[from] : NULL;
 }
 
-static void set_target(struct work_rcpt *r, struct slice encoded, bool holds)
+/* R's address and way become copies of these; or, without memory, R is as it was: without them the mail would go to somebody else. */
+static int set_way(struct work_rcpt *r, struct slice address, struct slice encoded, bool holds, struct err *e)
 {
+	char *a = copy(address), *t = copy(encoded);
+	if ((address.n && !a) || (encoded.n && !t)) {
+		int rc = err_sys(e, "recipients");
+		free(a);
+		free(t);
+		return rc;
+	}
+	free(r->address);
 	free(r->target);
-	r->target = copy(encoded);
-	r->target_octets = r->target ? (uint32_t)encoded.n : 0;
-	r->target_holds = holds && r->target;
+	r->address = a;
+	r->target = t;
+	r->target_octets = (uint32_t)encoded.n;
+	r->target_holds = holds && t;
+	return 0;
 }
 
 static int apply_recipient(struct work *w, const struct note_recipient *n, struct err *e)
@@ -99,9 +111,9 @@ static int apply_recipient(struct work *w, const struct note_recipient *n, struc
 	r->number = (uint32_t)n->number;
 	r->origin = (uint32_t)n->origin;
 	r->doubt = n->doubt;
-	free(r->address);
-	r->address = copy(n->address);
-	set_target(r, n->target, n->kind == NOTE_HOLDS);
+	int rc = set_way(r, n->address, n->target, n->kind == NOTE_HOLDS, e);
+	if (rc < 0)
+		return rc;
 	r->owed = n->kind == NOTE_OPEN || n->kind == NOTE_HOLDS ? 0 : n->kind;
 	rcpt_result(r, r->owed ? RCPT_OWED : RCPT_OPEN, n->enhanced, n->host, n->text);
 	return 0;
@@ -133,40 +145,62 @@ int work_apply_state(struct work *w, struct slice payload, struct err *e)
 }
 
 /* A member of an expansion: where it goes holds for all attempts, unless it goes nowhere yet. */
-static void set_member(struct work_rcpt *r, const struct target *t, struct slice encoded)
+static int set_member(struct work_rcpt *r, const struct target *t, struct slice encoded, struct err *e)
 {
 	bool known = t->agent != AGENT_NONE;
-	free(r->address);
-	r->address = copy(t->address);
-	if (known)
-		set_target(r, encoded, true);
+	return set_way(r, t->address, known ? encoded : slice_make(r->target, r->target_octets), known || r->target_holds, e);
 }
 
-int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struct note_expand *x, struct err *e)
+/* A member beside recipient AT. */
+static int add_member(struct work *w, uint32_t at, uint32_t number, const struct target *t, struct slice encoded, struct err *e)
 {
-	uint32_t origin = w->rcpt[rcpt].origin, number = (uint32_t)x->first;
-	bool doubt = w->rcpt[rcpt].doubt;
-	if (x->kept < 0) {
-		w->rcpt[rcpt].state = RCPT_REPLACED;
-		w->rcpt[rcpt].group = true;
-	}
+	struct work_rcpt *r = add_rcpt(w, e);
+	if (!r)
+		return E_SYS;
+	r->number = number;
+	r->origin = w->rcpt[at].origin;
+	r->doubt = w->rcpt[at].doubt;
+	return set_member(r, t, encoded, e);
+}
+
+/* All or none of them: a group of which some are known would be asked for again, and those get a second copy. */
+static int add_members(struct work *w, uint32_t at, struct slice targets, const struct note_expand *x, uint32_t *number, struct err *e)
+{
+	struct target kept = {0};
+	struct slice kept_encoded = {0};
+	*number = (uint32_t)x->first;
 	for (long long i = 0; i < x->count; i++) {
 		struct target t;
 		struct slice before = targets;
 		if (target_decode(&t, &targets) < 0)
 			return err_set(e, E_PEER, "an expansion breaks its grammar");
 		struct slice encoded = slice_upto(before, before.n - targets.n);
+		int rc = i == x->kept ? 0 : add_member(w, at, (*number)++, &t, encoded, e);
+		if (rc < 0)
+			return rc;
 		if (i == x->kept) {
-			set_member(&w->rcpt[rcpt], &t, encoded);
-			continue;
+			kept = t;
+			kept_encoded = encoded;
 		}
-		struct work_rcpt *r = add_rcpt(w, e);
-		if (!r)
-			return E_SYS;
-		r->number = number++;
-		r->origin = origin;
-		r->doubt = doubt;
-		set_member(r, &t, encoded);
+	}
+	return x->kept < 0 ? 0 : set_member(&w->rcpt[at], &kept, kept_encoded, e);
+}
+
+int work_expand(struct work *w, uint32_t rcpt, struct slice targets, const struct note_expand *x, struct err *e)
+{
+	uint32_t number, before = w->rcpts;
+	int rc = add_members(w, rcpt, targets, x, &number, e);
+	if (rc < 0) {
+		while (w->rcpts > before) {
+			struct work_rcpt *r = &w->rcpt[--w->rcpts];
+			free(r->address);
+			free(r->target);
+		}
+		return rc;
+	}
+	if (x->kept < 0) {
+		w->rcpt[rcpt].state = RCPT_REPLACED;
+		w->rcpt[rcpt].group = true;
 	}
 	w->next_number = number > w->next_number ? number : w->next_number;
 	return 0;
@@ -219,7 +253,7 @@ static enum note_kind kind_of(const struct work *w, const struct work_rcpt *r, b
 /* BRIEF: without what the next attempt finds out anew. */
 static void put_recipient(struct buf *b, const struct work_rcpt *r, enum note_kind kind, bool brief)
 {
-	bool open = work_is_open(r), target = open && (!brief || r->target_holds);
+	bool open = kind == NOTE_OPEN || kind == NOTE_HOLDS, target = open && (!brief || r->target_holds);
 	struct note_recipient n = {
 		.number = r->number, .kind = kind, .origin = r->origin, .doubt = open && (r->doubt || r->state == RCPT_SENT || r->state == RCPT_UNKNOWN),
 		.address = slice_str(r->address), .target = target ? slice_make(r->target, r->target_octets) : slice_make(NULL, 0),
@@ -237,8 +271,9 @@ static bool put_state(struct buf *b, const struct work *w, int64_t next_sec, boo
 	s.next_number = w->next_number;
 	s.open = s.owed = 0;
 	for (uint32_t i = 0; i < w->rcpts; i++) {
-		s.open += work_is_open(&w->rcpt[i]);
-		s.owed += !work_is_open(&w->rcpt[i]) && kind_of(w, &w->rcpt[i], told);
+		bool open = work_is_open(&w->rcpt[i]);
+		s.open += open;
+		s.owed += !open && kind_of(w, &w->rcpt[i], told);
 	}
 	note_state_put(b, &s);
 	for (uint32_t i = 0; i < w->rcpts; i++) {
@@ -249,14 +284,16 @@ static bool put_state(struct buf *b, const struct work *w, int64_t next_sec, boo
 	return !b->overflow;
 }
 
-bool work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told)
+int work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told)
 {
 	struct err e;
 	if (put_state(b, w, next_sec, told, false) || put_state(b, w, next_sec, told, true))
-		return true;
-	err_set(&e, E_TOO_LONG, "no memory for a STATE of %u recipients, or over %zu octets: not stored, the one before counts", w->rcpts, b->max);
+		return 0;
+	bool full = b->n + RCPT_OCTETS > b->max;
+	err_set(&e, full ? E_TOO_LONG : E_SYS, full ? "the state of %u recipients does not fit into %zu octets: not stored, the one before counts" :
+		"no memory for the state of %u recipients (at most %zu octets): not stored, the one before counts", w->rcpts, b->max);
 	LOG(EV_fault, w->job.id, F_ERR(&e));
-	return false;
+	return e.code;
 }
 
 /* N octets of the record into a sealed memfd. */

@@ -30,13 +30,13 @@ static void placed(void *ctx, const struct store_found *f)
 	(void)f;
 }
 
-static bool wanted(void *ctx, const struct store_found *f)
+static int wanted(void *ctx, const struct store_found *f)
 {
 	(void)ctx;
 	return f->kind == RECORD_MESSAGE;
 }
 
-static bool moving(void *ctx, const char *id, struct store_record *note)
+static int moving(void *ctx, const char *id, struct store_record *note)
 {
 	(void)ctx;
 	(void)id;

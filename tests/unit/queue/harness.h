@@ -43,6 +43,7 @@ struct shared {
 	unsigned reports;
 	volatile int pread_error, pread_errors; /* what every read of the log fails with, or 0; how many did */
 	volatile int no_report, no_reports; /* where there is no memory for a report (report.c), or 0; how often that was so */
+	volatile int no_ending, no_endings; /* the same for what is noted of a message (ending.c) */
 };
 struct harness {
 	char spool[64], control[64];

@@ -112,7 +112,7 @@ static bool state_note(struct model *m, int n, struct store_record *note)
 	return true;
 }
 
-static bool on_wanted(void *ctx, const struct store_found *f)
+static int on_wanted(void *ctx, const struct store_found *f)
 {
 	struct model *m = ctx;
 	int n = number_of(f->id);
@@ -126,7 +126,7 @@ static bool on_wanted(void *ctx, const struct store_found *f)
 	return false;
 }
 
-static bool on_moving(void *ctx, const char *id, struct store_record *note)
+static int on_moving(void *ctx, const char *id, struct store_record *note)
 {
 	return state_note(ctx, number_of(id), note);
 }

@@ -86,11 +86,11 @@ START_TEST(state_that_is_too_long)
 	struct message m = {0};
 	struct work *w = long_work(&m);
 	struct buf full = BUF_INIT(STORE_NOTE_MAX), small = BUF_INIT(MANY * REASON_OCTETS), none = BUF_INIT(1000);
-	ck_assert(work_state(&full, w, 1, false));
+	ck_assert_int_eq(work_state(&full, w, 1, false), 0);
 	ck_assert_uint_eq(reasons_in(buf_slice(&full)), MANY * REASON_OCTETS);
-	ck_assert(work_state(&small, w, 1, false)); /* the reasons go before the recipients */
+	ck_assert_int_eq(work_state(&small, w, 1, false), 0); /* the reasons go before the recipients */
 	ck_assert_uint_eq(reasons_in(buf_slice(&small)), 0);
-	ck_assert(!work_state(&none, w, 1, false));
+	ck_assert_int_eq(work_state(&none, w, 1, false), E_TOO_LONG);
 	buf_free(&full);
 	buf_free(&small);
 	buf_free(&none);
