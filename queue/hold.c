@@ -29,12 +29,17 @@ void hold_fail_open(struct work *w)
 			rcpt_text(&w->rcpt[i], RCPT_FAILED, "5.7.1", w->because ? w->because : "given up");
 }
 
+void hold_as_given_up(struct note_state *s, const struct work *w)
+{
+	s->held = true;
+	s->hold_reason = slice_upto(slice_str(w->because ? w->because : "given up"), HOLD_REASON_MAX);
+	s->hold_until_sec = HOLD_GIVEN_UP;
+	s->hold_then = 'b';
+}
+
 void hold_keep_given_up(struct work *w)
 {
-	w->state.held = true;
-	w->state.hold_reason = slice_upto(slice_str(w->because ? w->because : "given up"), HOLD_REASON_MAX);
-	w->state.hold_until_sec = HOLD_GIVEN_UP;
-	w->state.hold_then = 'b';
+	hold_as_given_up(&w->state, w);
 }
 
 /* What is under way may take hours. */

@@ -160,7 +160,7 @@ MUST_CHECK int work_recipients(struct work *w, struct err *e);
 MUST_CHECK int work_apply_state(struct work *w, struct slice payload, struct err *e);
 MUST_CHECK int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e);
 /* The STATE that describes it now, into B, of at most STORE_NOTE_MAX; where that is not enough, without reasons and ways, which the next attempt finds out
- * anew.  TOLD: the report on its recipients that are done is in the same group.
+ * anew.  TOLD: the report on its recipients that are done or have failed is in the same group; else those who failed are open in it, as nobody was told of them.
  * 0; logged: E_SYS no memory, E_TOO_LONG; the one before must count, never part of this one. */
 MUST_CHECK int work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told);
 /* Neither done nor failed. */
@@ -224,6 +224,8 @@ MUST_CHECK bool hold_write(struct queue *q, struct work *w);
 MUST_CHECK bool hold_give_up(struct queue *q, struct work *w, struct slice reason);
 /* W's next STATE has it as held and overdue, with what the sender is to be told: who begins it again, after a crash too, bounces it and delivers nothing. */
 void hold_keep_given_up(struct work *w);
+/* The same in S alone. */
+void hold_as_given_up(struct note_state *s, const struct work *w);
 /* The end of an attempt at W, which was given up: what is not decided has failed. */
 void hold_fail_open(struct work *w);
 #endif

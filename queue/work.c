@@ -242,10 +242,16 @@ bool work_is_open(const struct work_rcpt *r)
 	return r->state != RCPT_DONE && r->state != RCPT_OWED && r->state != RCPT_REPLACED && r->state != RCPT_FAILED;
 }
 
+/* Still to be tried, by a STATE.  Who failed is tried again where his sender was not told: else nobody ever would be. */
+static bool stays_open(const struct work_rcpt *r, bool told)
+{
+	return work_is_open(r) || (!told && r->state == RCPT_FAILED);
+}
+
 /* What a STATE says of R, or 0: nothing. */
 static enum note_kind kind_of(const struct work *w, const struct work_rcpt *r, bool told)
 {
-	if (work_is_open(r))
+	if (stays_open(r, told))
 		return r->target_holds ? NOTE_HOLDS : NOTE_OPEN;
 	return told ? 0 : report_owed(w, r);
 }
@@ -266,12 +272,14 @@ static bool put_state(struct buf *b, const struct work *w, int64_t next_sec, boo
 {
 	buf_reset(b);
 	struct note_state s = w->state;
+	if (w->bounce_then) /* until its report is made */
+		hold_as_given_up(&s, w);
 	s.attempts = w->m->attempts;
 	s.next_sec = next_sec;
 	s.next_number = w->next_number;
 	s.open = s.owed = 0;
 	for (uint32_t i = 0; i < w->rcpts; i++) {
-		bool open = work_is_open(&w->rcpt[i]);
+		bool open = stays_open(&w->rcpt[i], told);
 		s.open += open;
 		s.owed += !open && kind_of(w, &w->rcpt[i], told);
 	}

@@ -418,6 +418,53 @@ START_TEST(stopped_under_way)
 }
 END_TEST
 
+/* One has failed and another is under way when the queue stops, or is killed after the state of both was written: the sender is told of the failure. */
+START_TEST(failed_before_stop)
+{
+	struct harness h;
+	char text[ANSWER_MAX + 1];
+	open_quiet(&h, NULL);
+	h.shared->stall_from = 1;
+	send_first(&h, (const char *[]){"unknown@here.test", "u1@here.test"}, 2, text);
+	ck_assert(until(stalls, &h));
+	if (_i)
+		ck_assert_int_eq(command(&h, rows, sizeof rows, "hold", text + 9, NULL), 0);
+	queue_end(&h, _i ? SIGKILL : SIGTERM);
+	h.shared->stall_from = 0;
+	queue_start(&h);
+	if (_i)
+		ck_assert_int_eq(command(&h, rows, sizeof rows, "release", text + 9, NULL), 0);
+	ck_assert(until(reported, &h));
+	ck_assert(until(empty, &h));
+	ck_assert_uint_eq(h.shared->told[2][1], 1);
+	ck_assert_uint_eq(h.shared->twice[1], 0);
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	close_quiet(&h);
+}
+END_TEST
+
+/* What an operator gave up while it was being delivered is not delivered after a stop. */
+START_TEST(given_up_before_stop)
+{
+	struct harness h;
+	char text[ANSWER_MAX + 1];
+	open_quiet(&h, NULL);
+	h.shared->stall_from = 1;
+	send_first(&h, (const char *[]){"u1@here.test"}, 1, text);
+	ck_assert(until(stalls, &h));
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "bounce", text + 9, NULL), 0);
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	h.shared->stall_from = 0;
+	queue_start(&h);
+	ck_assert(until(reported, &h));
+	ck_assert(until(empty, &h));
+	ck_assert_uint_eq(h.shared->deliveries, 2); /* the one before the stop, and the report */
+	ck_assert_uint_eq(h.shared->told[2][1], 1);
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	close_quiet(&h);
+}
+END_TEST
+
 /* ---- a start ---- */
 
 static bool second_stalls(struct harness *h) { return h->shared->deliveries == 1 && stalls(h) && lines_with(" queue-delivered ", "u1@here.test") == 1; }
@@ -636,5 +683,5 @@ END_TEST
 
 UNIT_MAIN("queue-ending", tcase_add_loop_test(t, attempt, 0, ENDS * MEANS); tcase_add_loop_test(t, operator, 0, ORDERS * 2);
 	tcase_add_loop_test(t, operator_while_delivered, 0, 4); tcase_add_loop_test(t, bounced, 0, 2); tcase_add_test(t, deadline); tcase_add_test(t, half_a_result);
-	tcase_add_loop_test(t, stopped_under_way, 0, 2);
+	tcase_add_loop_test(t, stopped_under_way, 0, 2); tcase_add_loop_test(t, failed_before_stop, 0, 2); tcase_add_test(t, given_up_before_stop);
 	tcase_add_loop_test(t, started, 0, 2); tcase_add_test(t, cleaned); tcase_add_test(t, cleaned_of_states); tcase_add_loop_test(t, group, 0, 2);)
