@@ -159,7 +159,7 @@ struct work *work_load(struct queue *q, struct message *m, bool body, struct err
 MUST_CHECK int work_recipients(struct work *w, struct err *e);
 MUST_CHECK int work_apply_state(struct work *w, struct slice payload, struct err *e);
 MUST_CHECK int work_apply_note(struct work *w, enum record_kind kind, struct slice payload, struct err *e);
-/* The STATE that describes it now, into B, of at most STORE_NOTE_MAX; where that is not enough, without reasons and ways, which the next attempt finds out
+/* state.c: the STATE that describes it now, into B, of at most STORE_NOTE_MAX; where that is not enough, without reasons and ways, which the next attempt finds out
  * anew.  TOLD: the report on its recipients that are done or have failed is in the same group; else those who failed are open in it, as nobody was told of them.
  * 0; logged: E_SYS no memory, E_TOO_LONG; the one before must count, never part of this one. */
 MUST_CHECK int work_state(struct buf *b, const struct work *w, int64_t next_sec, bool told);
@@ -172,7 +172,7 @@ void work_free(struct queue *q, struct work *w);
 struct slice work_address(const struct work *w, const struct work_rcpt *r);
 void rcpt_result(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, struct slice host, struct slice text);
 void rcpt_text(struct work_rcpt *r, enum rcpt_state state, const char *enhanced, const char *text);
-/* attempt.c: starts what is due, ends what is decided.  What cannot be written of an end keeps its work, which knows it all, until it can. */
+/* attempt.c, ending.c: starts what is due, ends what is decided.  What cannot be written of an end keeps its work, which knows it all, until it can. */
 void attempt_start(struct queue *q, struct work *w);
 /* M cannot be read: it stays, says so, and is looked at again, soon where descriptors or memory were short, else in an hour: the disk may answer better, and an
  * operator is called. */

@@ -1,4 +1,4 @@
-/* queue/attempt, notes, recover: what the queue has to write down of a message cannot be made or added: no memory, or more waits for the disk than memory may
+/* queue/ending, notes, recover: what the queue has to write down of a message cannot be made or added: no memory, or more waits for the disk than memory may
  * hold.  Nothing is lost, nothing is done twice, somebody is told, the rest of the mail goes on, and the operator is not told that it is done.
  *
  * The real program, with the real log; where it takes its memory is wrapped by the linker (Makefile). */
