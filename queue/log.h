@@ -53,6 +53,7 @@ struct store {
 	struct segment *victim;    /* its survivors are being moved */
 	uint64_t victim_at;
 	int64_t rest_until;        /* nothing is moved before; 0: at once */
+	unsigned rests;            /* for the same victim */
 	unsigned char *window;
 };
 

@@ -17,6 +17,7 @@
 #define ZERO_SLICE (1u << 20)
 #define MOVE_SLICE (1u << 20)
 #define REST_MSEC 1000
+#define RESTS_MOST 10
 #define LOCK_TRIES 50 /* of 100 ms: the instance before may just be ending */
 
 /* A queue that starts meanwhile waits, and says so if it takes too long. */
@@ -252,7 +253,7 @@ static struct segment *find_dead(const struct store *s)
 		struct segment *g = s->seg.of[i];
 		if (g->evacuate && g != s->cur)
 			return NULL;
-		if (g != s->cur && g != s->victim && !g->live && !g->pin_count && !dead)
+		if (g != s->cur && g != s->victim && !g->live && !g->pin_count && !g->kept && !dead)
 			dead = g;
 	}
 	return dead;
@@ -276,17 +277,20 @@ static struct segment *find_victim(const struct store *s)
 		return best;
 	for (size_t i = 0; i < s->seg.count; i++) {
 		struct segment *g = s->seg.of[i];
-		if (g != s->cur && g->live * 4 < g->size && (!best || g->live < best->live))
+		if (g != s->cur && !g->kept && g->live * 4 < g->size && (!best || g->live < best->live))
 			best = g;
 	}
 	return best;
 }
 
-/* Nothing is moved for a while: what the owner of the store has no memory for stays where it is. */
+/* What the owner of the store has no memory for, or what cannot be read, stays where it is: nothing is moved for a while, and then others are. */
 static int rest(struct store *s, const char *id, struct err *e)
 {
-	s->rest_until = deadline_in(REST_MSEC);
-	return err_set(e, E_SYS, "what is known of message %.13s could not be copied", id);
+	bool enough = ++s->rests > RESTS_MOST;
+	s->victim->kept |= enough;
+	s->rest_until = enough ? 0 : deadline_in(REST_MSEC);
+	int rc = err_set(e, E_SYS, "what is known of message %.13s could not be copied%s", id, enough ? "; its segment is kept until the next start" : "");
+	return enough ? 0 : rc;
 }
 
 static int move_message(struct store *s, const struct record_header *h, uint64_t at, struct err *e)
@@ -348,7 +352,9 @@ static int end_victim(struct store *s, struct err *e)
 {
 	struct segment *g = s->victim;
 	s->victim = NULL;
-	if (g->live) {
+	s->rests = 0;
+	g->kept |= g->live > 0;
+	if (g->kept) {
 		g->evacuate = false; /* and stays stale, for the pins */
 		return 0;
 	}

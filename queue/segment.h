@@ -16,6 +16,7 @@ struct segment {
 	uint32_t *pins;    /* older segments that its notes speak of, ascending */
 	size_t pin_count, pin_room;
 	bool evacuate;     /* move all out of it before anything else is emptied */
+	bool kept;         /* something in it could not be read and must not be lost: it stays until the next start */
 	bool stale;        /* it may hold copies of messages that live elsewhere: what ends a message must outlive it */
 	bool failed;       /* a write failed or its octets are not what they were: its file is not used again */
 	bool damaged;      /* rot: its file is kept aside, not used again */

@@ -616,6 +616,30 @@ START_TEST(cleaned)
 }
 END_TEST
 
+static bool is_kept(struct harness *h) { (void)h; return lines_with(" fault ", "its segment is kept until the next start") > 0; }
+
+/* And where it does not come back, the others are cleaned. */
+START_TEST(kept)
+{
+	struct harness h;
+	open_quiet(&h, small);
+	h.shared->no_ending = NO_COPY;
+	for (int i = 1; i <= SEGMENTS; i++)
+		fill(&h, i);
+	ck_assert(until(is_kept, &h));
+	unsigned before = segments(&h);
+	h.shared->no_ending = 0;
+	ck_assert(until(was_cleaned, &h));
+	ck_assert_uint_lt(segments(&h), before);
+	queue_end(&h, SIGKILL);
+	queue_start(&h);
+	try_again(&h);
+	twice_never(&h);
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	close_quiet(&h);
+}
+END_TEST
+
 static bool all_held(struct harness *h) { return command(h, rows, sizeof rows, "status", NULL, NULL) == 0 && strstr(rows, "held=7;"); }
 
 /* The same where the state lies in another segment than its message: that of a hold, without which it would be delivered. */
@@ -684,4 +708,4 @@ END_TEST
 UNIT_MAIN("queue-ending", tcase_add_loop_test(t, attempt, 0, ENDS * MEANS); tcase_add_loop_test(t, operator, 0, ORDERS * 2);
 	tcase_add_loop_test(t, operator_while_delivered, 0, 4); tcase_add_loop_test(t, bounced, 0, 2); tcase_add_test(t, deadline); tcase_add_test(t, half_a_result);
 	tcase_add_loop_test(t, stopped_under_way, 0, 2); tcase_add_loop_test(t, failed_before_stop, 0, 2); tcase_add_test(t, given_up_before_stop);
-	tcase_add_loop_test(t, started, 0, 2); tcase_add_test(t, cleaned); tcase_add_test(t, cleaned_of_states); tcase_add_loop_test(t, group, 0, 2);)
+	tcase_add_loop_test(t, started, 0, 2); tcase_add_test(t, cleaned); tcase_add_test(t, kept); tcase_add_test(t, cleaned_of_states); tcase_add_loop_test(t, group, 0, 2);)
