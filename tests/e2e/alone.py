@@ -21,6 +21,8 @@ import subprocess
 import threading
 import time
 
+import processes
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin"))
 SEALS = 0xf  # SEAL, SHRINK, GROW, WRITE
@@ -53,6 +55,23 @@ def sealed(data):
         view = view[os.write(fd, view):]
     fcntl.fcntl(fd, 1033, SEALS)  # F_ADD_SEALS
     return fd
+
+
+def content(fd):
+    """All of a memfd."""
+    return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def split_head(head):
+    """(records, header) of a job's first memfd."""
+    records, at = [], 0
+    while True:
+        colon = head.index(b":", at)
+        n = int(head[at:colon])
+        at = colon + 2 + n
+        if n == 0:
+            return records, head[at:]
+        records.append(head[colon + 1:colon + 1 + n])
 
 
 def settings(files, folder="/control"):
@@ -145,18 +164,13 @@ class Alone:
         os.close(fd)
 
     def memory_kib(self, key="Pss"):
-        for name in ("smaps_rollup", "status"):
-            for line in pathlib.Path(f"/proc/{self.process.pid}/{name}").read_text().splitlines():
-                if line.startswith(key + ":"):
-                    return int(line.split()[1])
-        raise AssertionError("no " + key)
+        return processes.memory_kib(self.process.pid, key)
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(processes.descriptors(self.process.pid))
 
     def cpu_seconds(self):
-        f = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
+        return processes.cpu_seconds(self.process.pid)
 
     def stop(self, sig=signal.SIGTERM, seconds=10):
         """SIGTERM is repeated, as the supervisor does."""

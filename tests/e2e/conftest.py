@@ -8,6 +8,7 @@
 
 Everything below /tmp is searchable by all users, as the programs run as users of their own."""
 import atexit
+import contextlib
 import json
 import os
 import pathlib
@@ -22,6 +23,8 @@ import tempfile
 import time
 
 import pytest
+
+from processes import kill
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin")).resolve()
@@ -144,11 +147,7 @@ class Suite:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for pid in self.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill(self.pids())
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
@@ -225,21 +224,59 @@ class Suite:
                         lambda: f"{count} message(s) for {user}; there are {len(self.mails(user))}")
 
 
+@contextlib.contextmanager
+def temporary_folder():
+    """One that every user may search."""
+    d = tempfile.mkdtemp(prefix="postern-")
+    try:
+        os.chmod(d, 0o755)
+        yield pathlib.Path(d)
+    finally:
+        shutil.rmtree(d, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def ended(suite):
+    """SUITE, which is stopped at the end; that it does not stop is a fault."""
+    try:
+        yield suite
+        try:
+            suite.stop()
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the suite did not stop:\n" + suite.stderr()[-4000:]) from None
+    finally:
+        suite.kill()
+
+
+@contextlib.contextmanager
+def whole_suite():
+    """A Suite in a folder of its own, for fixtures that serve a whole module."""
+    with temporary_folder() as d, ended(Suite(d)) as s:
+        yield s
+
+
+@contextlib.contextmanager
+def many(make, end):
+    """A function that makes as many as a test wants; END ends each of them."""
+    made = []
+
+    def one(*args, **kw):
+        made.append(make(*args, **kw))
+        return made[-1]
+    try:
+        yield one
+    finally:
+        for m in made:
+            end(m)
+
+
 @pytest.fixture
 def folder():
-    d = tempfile.mkdtemp(prefix="postern-")
-    os.chmod(d, 0o755)
-    yield pathlib.Path(d)
-    shutil.rmtree(d, ignore_errors=True)
+    with temporary_folder() as d:
+        yield d
 
 
 @pytest.fixture
 def suite(folder):
-    s = Suite(folder)
-    yield s
-    try:
-        s.stop()
-    except subprocess.TimeoutExpired:
-        raise AssertionError("the suite did not stop:\n" + s.stderr()[-4000:]) from None
-    finally:
-        s.kill()
+    with ended(Suite(folder)) as s:
+        yield s

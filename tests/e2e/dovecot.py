@@ -1,5 +1,7 @@
 """A real Dovecot on the Maildirs of a suite, by IMAP, POP3 and LMTP: every user has the password "pw"."""
+import grp
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -16,12 +18,10 @@ mail_location = maildir:~/Maildir
 disable_plaintext_auth = no
 ssl = no
 passdb {{
-  driver = static
-  args = password=pw
+{passdb}
 }}
 userdb {{
-  driver = static
-  args = uid={user} gid={user} home={mail}/%n allow_all_users=yes
+{userdb}
 }}
 service imap-login {{
   inet_listener imap {{
@@ -34,6 +34,9 @@ service pop3-login {{
   }}
 }}
 service lmtp {{
+  inet_listener lmtp {{
+    port = {lmtp_port}
+  }}
   unix_listener {d}/lmtp.sock {{
     mode = 0666
   }}
@@ -50,16 +53,23 @@ namespace inbox {{
   }}
 }}
 """
+# driver and arguments of passdb and userdb: everybody, or those of a file alone
+EVERYBODY = "  driver = static\n  args = password=pw", "  driver = static\n  args = {owner} allow_all_users=yes"
+SOME = "  driver = passwd-file\n  args = scheme=PLAIN username_format=%n {d}/passwd", "  driver = passwd-file\n  args = username_format=%n {d}/passwd\n  default_fields = {owner}"
 PROGRAM = shutil.which("dovecot", path="/usr/sbin:/usr/bin")
 WHY_NOT = "Dovecot runs as root" if os.geteuid() != 0 else None if PROGRAM else "Dovecot is not installed"
 
 
 class Dovecot:
-    def __init__(self, folder, mail, user="postern-mail"):
+    """MAIL belongs to the system user USER; USERS: those whom it knows, else it knows everybody."""
+    def __init__(self, folder, mail, user="postern-mail", users=()):
         folder.mkdir()
-        self.imap, self.pop3, self.lmtp = free_port(), free_port(), folder / "lmtp.sock"
+        self.imap, self.pop3, self.lmtp, self.lmtp_port = free_port(), free_port(), folder / "lmtp.sock", free_port()
         self.conf, self.log = folder / "dovecot.conf", folder / "dovecot.log"
-        self.conf.write_text(CONF.format(d=folder, mail=mail, user=user, imap=self.imap, pop3=self.pop3))
+        (folder / "passwd").write_text("".join(f"{u}:pw::::::\n" for u in users))
+        owner = f"uid={user} gid={grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name} home={mail}/%n"
+        passdb, userdb = (text.format(d=folder, owner=owner) for text in (SOME if users else EVERYBODY))
+        self.conf.write_text(CONF.format(d=folder, passdb=passdb, userdb=userdb, imap=self.imap, pop3=self.pop3, lmtp_port=self.lmtp_port))
 
     def start(self):
         self.process = subprocess.Popen([PROGRAM, "-F", "-c", str(self.conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -68,7 +78,7 @@ class Dovecot:
 
     def listens(self):
         try:
-            for port in (self.imap, self.pop3):
+            for port in (self.imap, self.pop3, self.lmtp_port):
                 socket.create_connection(("127.0.0.1", port), 5).close()
             return True
         except OSError:

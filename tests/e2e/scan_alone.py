@@ -1,7 +1,6 @@
 """postern-scan and postern-scanworker alone: the real programs between socket pairs on which the test plays the session before them and the queue
 behind them; and real or hostile scanners for them."""
 import base64
-import fcntl
 import os
 import pathlib
 import pwd
@@ -16,7 +15,8 @@ import time
 import zipfile
 import io
 
-from alone import Alone, make_user, netstring, netstrings
+from alone import Alone, content, make_user, netstring, sealed, split_head
+from processes import children
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
@@ -41,6 +41,15 @@ def multipart(*parts, boundary=b"bb"):
         b"--" + boundary + b"--\n"
 
 
+HEAD = b"From: a@far.test\nTo: u1@campus.test\nSubject: hello\nDate: Sun, 22 Nov 2026 10:00:00 +0000\nMessage-ID: <1@far.test>\n"
+PLAIN = HEAD + b"\nhello\n"
+BAD = HEAD + b"MIME-Version: 1.0\n" + multipart(b"\ntext\n", multipart(b64(EICAR), boundary=b"inner"))
+
+
+def crlf(message):
+    return message.replace(b"\n", b"\r\n")
+
+
 def zipped(data):
     f = io.BytesIO()
     with zipfile.ZipFile(f, "w", zipfile.ZIP_DEFLATED) as z:
@@ -48,32 +57,11 @@ def zipped(data):
     return f.getvalue()
 
 
-def sealed(content):
-    fd = os.memfd_create("part", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    with os.fdopen(os.dup(fd), "wb") as f:
-        f.write(content)
-    fcntl.fcntl(fd, 1033, 0xf)
-    return fd
-
-
-def read_all(fd):
-    size = os.fstat(fd).st_size
-    return os.pread(fd, size, 0) if size else b""
-
-
 class Message:
     """What came out of the stage to the queue."""
     def __init__(self, data, fds):
         self.id = data.decode()
-        head = read_all(fds[0])
-        at = 0
-        while True:  # records, up to the empty one
-            colon = head.index(b":", at)
-            n = int(head[at:colon])
-            at = colon + 2 + n
-            if n == 0:
-                break
-        self.header, self.body = head[at:], read_all(fds[1])
+        self.header, self.body = split_head(content(fds[0]))[1], content(fds[1])
         self.whole = self.header + self.body
         self.reply = socket.socket(fileno=fds[2])
         os.close(fds[0])
@@ -163,11 +151,10 @@ class ScanLine:
 
     def workers(self):
         """The processes forked from the scan worker's parent."""
-        p = pathlib.Path(f"/proc/{self.worker.process.pid}/task/{self.worker.process.pid}/children")
         end = time.monotonic() + 5
-        while not (found := p.read_text().split()) and time.monotonic() < end:
+        while not (found := children(self.worker.process.pid)) and time.monotonic() < end:
             time.sleep(0.01)
-        return [int(c) for c in found]
+        return found
 
     def logs(self, word, seconds=5, count=1):
         end = time.monotonic() + seconds

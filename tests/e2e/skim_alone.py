@@ -1,5 +1,4 @@
 """postern-skim alone: the test submits jobs to it, takes what it passes on, and asks it as an operator does."""
-import fcntl
 import json
 import os
 import pathlib
@@ -12,9 +11,8 @@ import time
 
 import pytest
 
-from alone import BIN, Alone, make_user, netstring, netstrings, readable
+from alone import BIN, ROOT, Alone, content, make_user, netstring, netstrings, readable, sealed
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLACES = """10.1.0.0/16\tDE\t680\t52.4\t13.1\t20\tPotsdam
 10.2.0.0/16\tNG\t29465\t6.5\t3.4\t50\tLagos
 10.3.0.0/16\tUS\t7922\t41.8\t-87.6\t50\tChicago
@@ -68,17 +66,6 @@ def mmdb(tmp_path_factory):
     path = tmp_path_factory.mktemp("geo") / "geoip.mmdb"
     subprocess.run([ROOT / "tests/skim/mmdb.pl", path], input=PLACES.encode(), check=True)
     return path.read_bytes()
-
-
-def sealed(data):
-    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    os.write(fd, data)
-    fcntl.fcntl(fd, 1033, 0xf)
-    return fd
-
-
-def content(fd):
-    return os.pread(fd, 1 << 24, 0)
 
 
 class Skim:

@@ -45,6 +45,29 @@ access to * by * read
 """
 
 
+def with_tree(ldif):
+    """LDIF of accounts as control/directory.ldif has it, for a server that has nothing yet."""
+    return TREE + ldif.replace("version: 1\n\n", "", 1)
+
+
+def person(uid, *lines, mail=True, classes=()):
+    """LDIF of an account with the address UID@campus.test, unless its LINES have another one."""
+    head = [f"dn: uid={uid},ou=people,{BASE}", "objectClass: inetOrgPerson", "objectClass: qmailUser", *classes, f"cn: {uid}", "sn: x", f"uid: {uid}"]
+    return "\n".join(head + ([f"mail: {uid}@campus.test"] if mail else []) + list(lines)) + "\n\n"
+
+
+def group(cn, *lines, classes=(), mail=None):
+    """LDIF of a group with the address MAIL, or CN@campus.test."""
+    return "\n".join([f"dn: cn={cn},ou=people,{BASE}", "objectClass: inetOrgPerson", "objectClass: qmailGroup", *classes, f"cn: {cn}", "sn: x",
+                      f"mail: {mail or cn + '@campus.test'}", *lines]) + "\n\n"
+
+
+def asked_by(suite, server, **files):
+    """The control files with which SUITE asks SERVER instead of its directory.ldif, and more FILES."""
+    for name, text in {"directory.ldif": None, "ldapserver": f"{server.address}:{server.port}", "ldapbasedn": BASE, **files}.items():
+        suite.control(name, text)
+
+
 class Slapd:
     def __init__(self, folder, ldif, tls="", host=None):
         """HOST: a netns.Host that it runs on, with port 389."""

@@ -129,12 +129,3 @@ class Scripted:
 
     def close(self):
         self.listener.close()
-
-
-def certificate(folder, name="far.test"):
-    import subprocess
-    pem = folder / "far.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-                    "-keyout", folder / "k.pem", "-out", folder / "c.pem"], check=True, capture_output=True)
-    pem.write_bytes((folder / "k.pem").read_bytes() + (folder / "c.pem").read_bytes())
-    return pem

@@ -1,22 +1,20 @@
 """postern-smtpd alone: the real program between socket pairs on which the test plays door, directory, tls and the next stage, so that
 each of them can die, hang, refuse or lie when the test wants it."""
 import array
+import contextlib
 import os
 import pathlib
 import resource
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 
-from alone import Alone, netstring, netstrings
+from alone import Alone, content, joined, netstring, netstrings, split_head
+from processes import children
+from smtp_client import Client
 
 ME = "mx1.campus.test"
-
-
-def read_all(fd):
-    return os.pread(fd, os.fstat(fd).st_size, 0)
 
 
 class Job:
@@ -24,17 +22,8 @@ class Job:
     def __init__(self, text, fds):
         self.id = text.decode()
         head, body, self.reply_fd = fds
-        data = read_all(head)
-        self.records, at = [], 0
-        while True:
-            colon = data.index(b":", at)
-            n = int(data[at:colon])
-            record = data[colon + 1:colon + 1 + n]
-            at = colon + 2 + n
-            if not record:
-                break
-            self.records.append((record[:1].decode(), record[1:]))
-        self.header, self.body = data[at:], read_all(body)
+        records, self.header = split_head(content(head))
+        self.records, self.body = [(r[:1].decode(), r[1:]) for r in records], content(body)
         os.close(head)
         os.close(body)
 
@@ -56,10 +45,8 @@ class Job:
 
     def answer(self, text):
         s = socket.socket(fileno=os.dup(self.reply_fd))
-        try:
+        with contextlib.suppress(OSError):
             s.send(text.encode())
-        except OSError:
-            pass
         s.close()
         self.close()
 
@@ -123,22 +110,26 @@ class Smtpd(Alone):
                 return
             yield data, list(fds)
 
+    def directory_says(self, question):
+        """The answer's octets; None: the question is closed without one, False: it stays open."""
+        if not self.directory_answers:
+            return self.directory_answers
+        verdict = self.USERS.get(question[1], "N")
+        return joined(verdict, {"T": "the server is down", "D": "disabled"}.get(verdict, ""))
+
     def _directory(self):
         for data, fds in self._receive("directory"):
-            question = [x.decode() for x in netstrings(data)]
+            question = [x.decode(errors="surrogateescape") for x in netstrings(data)]
             self.questions.append(question)
             reply = socket.socket(fileno=fds[0])
-            if self.directory_answers:
-                verdict = self.USERS.get(question[1], "N")
-                text = {"T": "the server is down", "D": "disabled"}.get(verdict, "")
-                try:
-                    reply.send(netstring(verdict) + netstring(text))
-                except OSError:
-                    pass
-            if self.directory_answers is False:
+            answer = self.directory_says(question)
+            if answer is False:
                 self.kept.append(reply)
-            else:
-                reply.close()
+                continue
+            if answer is not None:
+                with contextlib.suppress(OSError):
+                    reply.send(answer)
+            reply.close()
 
     def _queue(self):
         for data, fds in self._receive("next"):
@@ -165,7 +156,7 @@ class Smtpd(Alone):
     def hand(self, sock, variables=None, ip="192.0.2.7", local="192.0.2.1", listener="smtp"):
         """Hand SOCK over as the door does; returns the door's end of the token."""
         mine, token = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        text = b"".join(netstring(x) for x in (listener, ip, 40000, local, 25))
+        text = joined(listener, ip, 40000, local, 25)
         for k, v in (variables or {}).items():
             text += netstring(k) + netstring(v)
         socket.send_fds(self.pairs["in"][0], [text], [sock.fileno(), token.fileno()])
@@ -189,74 +180,15 @@ class Smtpd(Alone):
         return client
 
     def children(self):
-        out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True).stdout
-        return [int(x) for x in out.split()]
+        return children(self.process.pid)
 
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         for a, b in self.pairs.values():
-            try:
+            with contextlib.suppress(OSError):
                 a.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             a.close()
             b.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class Client:
-    def __init__(self, sock):
-        self.sock, self.buffer = sock, b""
-        sock.settimeout(15)
-
-    def send(self, data):
-        self.sock.sendall(data if isinstance(data, bytes) else data.encode())
-
-    def line(self):
-        while b"\n" not in self.buffer:
-            got = self.sock.recv(65536)
-            if not got:
-                raise EOFError(self.buffer)
-            self.buffer += got
-        line, self.buffer = self.buffer.split(b"\n", 1)
-        assert line.endswith(b"\r"), line
-        return line[:-1].decode("latin-1")
-
-    def reply(self):
-        """(code, text of all lines)"""
-        lines = [self.line()]
-        while lines[-1][3:4] == "-":
-            lines.append(self.line())
-        assert len({x[:3] for x in lines}) == 1, lines
-        return int(lines[0][:3]), "\n".join(x[4:] for x in lines)
-
-    def do(self, command):
-        self.send(command if isinstance(command, bytes) else command.encode() + b"\r\n")
-        return self.reply()
-
-    def ehlo(self):
-        code, text = self.do("EHLO client.test")
-        assert code == 250, text
-        return text.split("\n")[1:]
-
-    def start(self, sender="a@far.test", rcpts=("u1@campus.test",)):
-        self.ehlo()
-        return self.envelope(sender, rcpts)
-
-    def envelope(self, sender="a@far.test", rcpts=("u1@campus.test",)):
-        for command, expected in [(f"MAIL FROM:<{sender}>", 250), *[(f"RCPT TO:<{r}>", 250) for r in rcpts], ("DATA", 354)]:
-            code, text = self.do(command)
-            assert code == expected, (command, code, text)
-        return self
-
-    def closed(self):
-        """Nothing more comes, and the connection is closed."""
-        try:
-            return self.buffer == b"" and self.sock.recv(100) == b""
-        except ConnectionResetError:
-            return True
-
-    def close(self):
-        self.sock.close()

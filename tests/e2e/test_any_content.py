@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from processes import descriptors
 from smtpd_alone import Smtpd
-from test_submission import Alone
+from submission_alone import Submission
 
 POUR = 9 << 29  # octets: 4.5 GiB
 M, R = b"MAIL FROM:<a@far.test>\r\n", b"RCPT TO:<u1@campus.test>\r\n"
@@ -112,19 +113,12 @@ def shared():
 
 @pytest.fixture(scope="module")
 def submission():
-    d = Alone(timeoutsmtpd="60")
+    d = Submission(timeoutsmtpd="60")
     yield d
     d.close()
 
 
-def inside(d):
-    return d.inside()
-
-
-def logged_in(d):
-    return d.logged_in()
-
-
+inside, logged_in = Submission.inside, Submission.logged_in
 ENDLESS = b"x" * (1 << 20)
 NULS = bytes(1 << 20)
 # what is poured: spec, commands before, block, the last replies, and at most how many octets are taken
@@ -210,7 +204,7 @@ MESSAGES = [
 def test_a_message_of(shared, spec, data, code):
     jobs = len(shared.jobs)
     c, watch = started(shared)
-    held = len(os.listdir(f"/proc/{watch.pid}/fd"))
+    held = len(descriptors(watch.pid))
     assert c.do("DATA")[0] == 354
     thread = threading.Thread(target=c.send, args=(data,), daemon=True)
     thread.start()
@@ -220,7 +214,7 @@ def test_a_message_of(shared, spec, data, code):
         want = b"\n".join(line[1:] if line[:1] == b"." else line for line in data[:-3].split(b"\r\n"))
         assert shared.wait_jobs(jobs + 1)[jobs].message == want
     assert c.do("NOOP")[0] == 250
-    assert len(os.listdir(f"/proc/{watch.pid}/fd")) == held, "nothing of the message is open"
+    assert len(descriptors(watch.pid)) == held, "nothing of the message is open"
     c.close()
     watch.done()
 

@@ -2,24 +2,22 @@
 The parts have tests of their own; here they meet."""
 import poplib
 import smtplib
-import ssl
 import subprocess
 
 import pytest
 
 import dovecot as dovecot_module
+from certificates import NO_CHECK, certificate
 from conftest import Suite, free_port, wait_for
 from scan_alone import EICAR, GTUBE, Clamd, Spamd, b64, multipart
-from slapd import BASE, TREE, Slapd
+from slapd import BASE, TREE, Slapd, person
+from submission import SECRET, ssha
 from test_directory_scale import GROUP_MEMBERS, HOSTS, USERS, account, group
 from test_dovecot import fetch_all, imap
-from test_submission import SECRET, ssha
-from test_supervise import certificate
 
 pytestmark = pytest.mark.skipif(dovecot_module.WHY_NOT is not None, reason=dovecot_module.WHY_NOT or "")
 
-BOX = (f"dn: uid=box,ou=people,{BASE}\nobjectClass: inetOrgPerson\nobjectClass: qmailUser\ncn: box\nsn: box\nuid: box\nmail: box@box.test\n"
-       f"mailHost: {HOSTS[0]}\n\n")
+BOX = person("box", "mail: box@box.test", f"mailHost: {HOSTS[0]}", mail=False)
 
 
 class Campus:
@@ -79,7 +77,6 @@ def text(subject, body=b"hello\r\n", to=b"x@campus.test"):
 
 def test_a_day_on_the_campus(campus):
     one, two = campus.hosts
-    tls = ssl._create_unverified_context()
 
     # submitted at the other host than the mailboxes', in the old domain, under the long name
     subprocess.run(["swaks", "--server", f"127.0.0.1:{two.submission}", "-tls", "--auth", "PLAIN", "--auth-user", "u00001", "--auth-password", SECRET,
@@ -92,7 +89,7 @@ def test_a_day_on_the_campus(campus):
     assert b" with QMQP id " not in mail and b"Subject: from swaks" in mail
 
     # port 465, to a group over both hosts and to Dovecot by LMTP
-    with smtplib.SMTP_SSL("127.0.0.1", one.submissions, context=tls, timeout=60) as s:
+    with smtplib.SMTP_SSL("127.0.0.1", one.submissions, context=NO_CHECK, timeout=60) as s:
         with pytest.raises(smtplib.SMTPAuthenticationError):
             s.login("u00001", "wrong")
         s.login("u00001", SECRET)

@@ -28,12 +28,8 @@ def moments(suite, event):
 def test_directory_that_comes_back(suite, tmp_path):
     """While no LDAP server answers mail waits by the curve, one message being tried now and then; when it is back, what waits for it alone is delivered within seconds, a
     few first, whatever its next attempt was; what waits for another reason is left alone."""
-    people = "".join(f"dn: uid=w{i},ou=people,{slapd.BASE}\nobjectClass: inetOrgPerson\nobjectClass: qmailUser\nuid: w{i}\ncn: w\nsn: w\nmail: w{i}@campus.test\n\n"
-                     for i in range(COUNT + 1))
-    ldap = slapd.Slapd(tmp_path / "slapd", slapd.TREE + people).start()
-    suite.control("directory.ldif", None)
-    suite.control("ldapserver", f"127.0.0.1:{ldap.port}")
-    suite.control("ldapbasedn", slapd.BASE)
+    ldap = slapd.Slapd(tmp_path / "slapd", slapd.TREE + "".join(slapd.person(f"w{i}") for i in range(COUNT + 1))).start()
+    slapd.asked_by(suite, ldap)
     suite.control("smtproutes", f"far.test:127.0.0.1:{free_port()}")
     suite.start()
 

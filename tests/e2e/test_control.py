@@ -1,5 +1,4 @@
 """The operator's command on a running suite: check, queue, user, defaults, help; its exit codes and its JSON."""
-import json
 import os
 import pathlib
 import re
@@ -9,7 +8,7 @@ import time
 import pytest
 
 from conftest import BIN, wait_for
-from test_supervise import certificate
+from certificates import certificate
 
 ROOT = os.geteuid() == 0
 MESSAGE = b"From: a@far.test\r\nSubject: waits\r\n\r\nhello\r\n"

@@ -2,40 +2,26 @@
 connection, at once and never after a 250; the program lives on, loses none of its descriptors, and serves the next client when there are some again."""
 import os
 import pathlib
-import shutil
 import smtplib
 import socket
-import ssl
 import subprocess
-import tempfile
 import time
 
 import pytest
 
-from conftest import Suite, wait_for
-from test_door_scale import cpu_seconds
-from test_supervise import certificate
+from certificates import NO_CHECK, certificate
+from conftest import wait_for, whole_suite
+from processes import cpu_seconds, descriptors
 
 MESSAGE = b"From: a@far.test\r\nTo: u1@campus.test\r\nSubject: number %d\r\n\r\nx\r\n"
-NO_CHECK = ssl._create_unverified_context()
 
 
 @pytest.fixture(scope="module")
 def site():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="postern-"))
-    folder.chmod(0o755)
-    s = Suite(folder)
-    s.control("servercert.pem", certificate(s.folder))
-    s.number = 0
-    s.start()
-    yield s
-    s.stop()
-    s.kill()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def descriptors(pid):
-    return sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
+    with whole_suite() as s:
+        s.control("servercert.pem", certificate(s.folder))
+        s.number = 0
+        yield s.start()
 
 
 def at_rest(pid):
@@ -75,7 +61,7 @@ def attempt(site, s=None):
     site.number += 1
     try:
         if not s:
-            s = smtplib.SMTP("127.0.0.1", site.port, local_hostname="client.test", timeout=20)
+            s = site.smtp()
             s.starttls(context=NO_CHECK)
         s.ehlo()
         for step in (lambda: s.mail("a@far.test"), lambda: s.rcpt("u1@campus.test"), lambda: s.data(MESSAGE % site.number)):
@@ -139,7 +125,7 @@ def test_a_client_that_cannot_be_handed_over_waits(site):
 @pytest.mark.parametrize("spare", [0, 1, 2])
 def test_none_left_for_a_session(site, spare):
     before = mails(site)
-    s = smtplib.SMTP("127.0.0.1", site.port, local_hostname="client.test", timeout=20)
+    s = site.smtp()
     s.ehlo()
     pid = site.pids("smtpd")[1]
     held = descriptors(pid)

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from alone import Program
-from slapd import ADMIN, BASE, SECRET, TREE, Slapd
+from conftest import many
+from slapd import ADMIN, BASE, SECRET, TREE, Slapd, group, person
 
 PASSWORD = "right one"
 UMLAUT = base64.b64encode("gr\u00fc\u00dfe\n".encode()).decode()
@@ -18,11 +19,6 @@ UMLAUT = base64.b64encode("gr\u00fc\u00dfe\n".encode()).decode()
 
 def hashed(scheme, digest, salt=b""):
     return "{%s}%s" % (scheme, base64.b64encode(digest(PASSWORD.encode() + salt).digest() + salt).decode())
-
-
-def person(uid, *lines, mail=True, classes=()):
-    head = [f"dn: uid={uid},ou=people,{BASE}", "objectClass: inetOrgPerson", "objectClass: qmailUser", *classes, f"cn: {uid}", "sn: x", f"uid: {uid}"]
-    return "\n".join(head + ([f"mail: {uid}@campus.test"] if mail else []) + list(lines)) + "\n\n"
 
 
 ENTRIES = TREE + "".join([
@@ -47,46 +43,12 @@ ENTRIES = TREE + "".join([
     person("star", "mailAlternateAddress: *@campus.test", "mailAlternateAddress: \"a b\"@campus.test"),
     person("nologin", mail=True),
     person("login", mail=False).replace("\nuid: login\n", "\nuid: login\nuid: Other Login\n").rstrip("\n") + "\nuserPassword: " + hashed("SSHA", hashlib.sha1, b"1234") + "\n\n",
-    f"""dn: cn=list,ou=people,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailGroup
-cn: list
-sn: list
-mail: list@campus.test
-mailAlternateAddress: list-catchall@campus.test
-mailMessageStore: /var/lists/list
-rfc822member: out@far.test
-dnmember: uid=anna,ou=people,{BASE}
-dnmember: uid=ANNA, ou=People, {BASE}X
-dnmember: uid=login,ou=people,{BASE}
-dnmember: uid=away,  ou=people,{BASE}
-
-dn: cn=moderated,ou=people,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailGroup
-cn: moderated
-sn: x
-mail: moderated@campus.test
-rfc822member: out@far.test
-membersonly: TRUE
-
-dn: cn=open,ou=people,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailGroup
-cn: open
-sn: x
-mail: open@campus.test
-rfc822member: out@far.test
-membersonly: FALSE
-
-dn: cn=empty,ou=people,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailGroup
-cn: empty
-sn: x
-mail: empty@campus.test
-
-"""]).replace("dnmember: uid=ANNA, ou=People, dc=campus,dc=testX\n", "dnmember: uid=nobody,ou=people,dc=campus,dc=test\n")
+    group("list", "mailAlternateAddress: list-catchall@campus.test", "mailMessageStore: /var/lists/list", "rfc822member: out@far.test",
+          f"dnmember: uid=anna,ou=people,{BASE}", "dnmember: uid=nobody,ou=people,dc=campus,dc=test", f"dnmember: uid=login,ou=people,{BASE}",
+          f"dnmember: uid=away,  ou=people,{BASE}"),
+    group("moderated", "rfc822member: out@far.test", "membersonly: TRUE"),
+    group("open", "rfc822member: out@far.test", "membersonly: FALSE"),
+    group("empty")])
 
 CONTROL = {"me": "mx1.campus.test", "locals": "campus.test\ncs.campus.test\n.sub.test\ncatch.test\n", "ldapmessagestore": "/srv/mail",
            "postmaster": "anna", "defaultquotacount": "77"}
@@ -243,16 +205,14 @@ def wait_answer(p, question, verdict, seconds=15):
 
 @pytest.fixture
 def program(tmp_path_factory):
-    made = []
-
-    def make(servers, **more):
-        made.append(ldap_program(tmp_path_factory, servers, **more))
-        made[-1].start()
-        assert made[-1].said == "ready", made[-1].said + made[-1].log()
-        return made[-1]
-    yield make
-    for p in made:
+    def end(p):
         assert p.stop() == 0, p.log()
+    with many(ldap_program, end) as new:
+        def make(servers, **more):
+            p = new(tmp_path_factory, servers, **more).start()
+            assert p.said == "ready", p.said + p.log()
+            return p
+        yield make
 
 
 USERS = 20000

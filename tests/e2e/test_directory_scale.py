@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from conftest import Suite, free_port, wait_for
-from slapd import BASE, TREE, Slapd
+import slapd
+from conftest import Suite, ended, free_port, wait_for
+from slapd import BASE, TREE, Slapd, asked_by, person
 
 USERS, HOSTS = 20000, ("mx1.campus.test", "mx2.campus.test")
 KINDS = {50: "accountStatus: disabled", 51: "accountStatus: noaccess", 52: "accountStatus: deleted",
@@ -21,14 +22,11 @@ GROUP_MEMBERS = range(80, 95)  # of each hundred
 
 def account(i):
     more = KINDS.get(i % 100, "").format(next=i + 1)
-    return (f"dn: uid=u{i:05d},ou=people,{BASE}\nobjectClass: inetOrgPerson\nobjectClass: qmailUser\ncn: User {i}\nsn: {i}\nuid: u{i:05d}\n"
-            f"mail: u{i:05d}@campus.test\nmailAlternateAddress: given.name{i}@campus.test\nmailHost: {HOSTS[i % 2]}\n" + (more + "\n" if more else "") + "\n")
+    return person(f"u{i:05d}", f"mailAlternateAddress: given.name{i}@campus.test", f"mailHost: {HOSTS[i % 2]}", *([more] if more else []))
 
 
 def group(h):
-    members = "".join(f"dnmember: uid=u{100 * h + k:05d},ou=people,{BASE}\n" for k in GROUP_MEMBERS)
-    return (f"dn: cn=g{h},ou=people,{BASE}\nobjectClass: inetOrgPerson\nobjectClass: qmailGroup\ncn: g{h}\nsn: x\n"
-            f"mail: group{h}@campus.test\n{members}\n")
+    return slapd.group(f"g{h}", *(f"dnmember: uid=u{100 * h + k:05d},ou=people,{BASE}" for k in GROUP_MEMBERS), mail=f"group{h}@campus.test")
 
 
 def model(hundred, what):
@@ -52,25 +50,21 @@ def ldif():
 def cluster(suite, ldif):
     folder = suite.folder / "second"
     folder.mkdir(mode=0o755)
-    suites, ports = [suite, Suite(folder)], [free_port(), free_port()]
-    slapd = Slapd(suite.folder / "slapd", ldif).start()
-    for s, name, port in zip(suites, HOSTS, ports):
-        s.control("me", name)
-        s.control("directory.ldif", None)
-        s.control("ldapserver", f"127.0.0.1:{slapd.port}")
-        s.control("ldapbasedn", BASE)
-        s.control("ldaptimeout", "2")
-        s.control("postmaster", "u00001@campus.test")
-        s.control("listen", f"smtp 127.0.0.1:{s.port}\nqmqp 127.0.0.1:{port}")
-        s.control("tcp.qmqp", "127.:allow\n:deny")
-        s.control("qmqproutes", "\n".join(f"{n}:127.0.0.1:{p}" for n, p in zip(HOSTS, ports)))
-        s.start()
-    yield suites, slapd
+    ports = [free_port(), free_port()]
+    server = Slapd(suite.folder / "slapd", ldif).start()
     try:
-        suites[1].stop()
+        with ended(Suite(folder)) as second:
+            for s, name, port in zip([suite, second], HOSTS, ports):
+                asked_by(s, server, ldaptimeout="2")
+                s.control("me", name)
+                s.control("postmaster", "u00001@campus.test")
+                s.control("listen", f"smtp 127.0.0.1:{s.port}\nqmqp 127.0.0.1:{port}")
+                s.control("tcp.qmqp", "127.:allow\n:deny")
+                s.control("qmqproutes", "\n".join(f"{n}:127.0.0.1:{p}" for n, p in zip(HOSTS, ports)))
+                s.start()
+            yield [suite, second], server
     finally:
-        suites[1].kill()
-        slapd.kill()
+        server.kill()
 
 
 class Sender(threading.Thread):

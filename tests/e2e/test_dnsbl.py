@@ -11,6 +11,7 @@ import time
 import pytest
 
 from conftest import free_port, wait_for
+from knot import Knot, dig
 from scan_alone import Spamd
 
 BL = """$SOA 60 ns.bl.test hostmaster.bl.test 0 60 60 60 60
@@ -40,8 +41,7 @@ def lists(folder):
         (folder / name.split(":")[0]).write_text(text)
     p = subprocess.Popen(["/usr/sbin/rbldnsd", "-n", "-q", *(["-u", "nobody"] if os.geteuid() == 0 else []), "-r", str(folder), "-b", f"127.0.0.1/{port}",
                           *[f"{name}:{name.split(':')[0]}" for name in zones]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "+retry=0", "@127.0.0.1", "-p", str(port), "2.2.0.192.bl.test"],
-                                    capture_output=True).stdout.strip() == b"127.0.0.2", 20, "rbldnsd does not answer")
+    wait_for(lambda: dig(port, "2.2.0.192.bl.test") == "127.0.0.2", 20, "rbldnsd does not answer")
     yield port, p
     p.send_signal(signal.SIGCONT)
     p.terminate()
@@ -196,18 +196,9 @@ ZONES = {
 
 @pytest.fixture
 def names(folder):
-    port = free_port()
-    for zone, text in ZONES.items():
-        (folder / f"{zone}.zone").write_text(f"$ORIGIN {zone}.\n$TTL 60\n@ SOA ns.names.test. h.names.test. 1 60 60 60 60\n@ NS ns.names.test.\n{text}")
-    (folder / "knot.conf").write_text(f"server:\n    listen: 127.0.0.1@{port}\n    rundir: {folder}\n    udp-workers: 1\n    tcp-workers: 1\n"
-                                      f"    background-workers: 1\ndatabase:\n    storage: {folder}/db\ntemplate:\n  - id: default\n    storage: {folder}\n"
-                                      "    file: \"%s.zone\"\nzone:\n" + "".join(f"  - domain: {z}\n" for z in ZONES))
-    p = subprocess.Popen(["/usr/sbin/knotd", "-c", str(folder / "knot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "@127.0.0.1", "-p", str(port), "names.test", "SOA"],
-                                    capture_output=True).stdout, 20, "knotd does not answer")
-    yield port
-    p.terminate()
-    p.wait(10)
+    server = Knot(folder, ZONES)
+    yield server.port
+    server.stop()
 
 
 def test_rules_by_name(suite, names):

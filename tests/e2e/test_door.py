@@ -4,15 +4,14 @@ import resource
 import signal
 import smtplib
 import socket
-import ssl
 import struct
 import time
 
 import pytest
 
 from alone import Alone, netstring, netstrings, readable
-from conftest import free_port, wait_for
-from test_tls import make_cert
+from certificates import NO_CHECK, certificate
+from conftest import free_port, many, wait_for
 
 BASE = {"me": "mx.test", "maxperip": "5000", "maxpernet": "5000"}
 
@@ -89,17 +88,8 @@ class Door(Alone):
 
 @pytest.fixture
 def door(tmp_path):
-    made = []
-
-    def make(files=None, **kw):
-        if files:
-            files = {k.replace("_", "."): v for k, v in files.items()}
-        d = Door(tmp_path, files, **kw)
-        made.append(d)
-        return d.start()
-    yield make
-    for d in made:
-        d.stop()
+    with many(Door, Door.stop) as new:
+        yield lambda files=None, **kw: new(tmp_path, files and {k.replace("_", "."): v for k, v in files.items()}, **kw).start()
 
 
 def rest(s, seconds=5):
@@ -505,7 +495,7 @@ class Proxied(smtplib.SMTP):
 
 def test_in_the_suite(suite):
     """Rules and PROXY headers through to the message's trace; reload; a door that was killed."""
-    suite.control("servercert.pem", make_cert(suite.folder, "one.test"))
+    suite.control("servercert.pem", certificate(suite.folder, "one.test"))
     proxied = free_port()
     suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsmtp 127.0.0.1:{proxied} proxy")
     suite.control("tcp.smtp", '203.0.113.9:allow,DATABYTES="2000"\n127.0.0.2:deny\n:allow')
@@ -518,18 +508,18 @@ def test_in_the_suite(suite):
     with socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.2", 0)) as s:
         assert rest(s) == b""
 
-    def certificate():
+    def presented():
         with suite.smtp() as c:
-            c.starttls(context=ssl._create_unverified_context())
+            c.starttls(context=NO_CHECK)
             return c.sock.getpeercert(True)
-    first = certificate()
-    suite.control("servercert.pem", make_cert(suite.folder, "two.test"))
+    first = presented()
+    suite.control("servercert.pem", certificate(suite.folder, "two.test"))
     suite.control("tcp.smtp", "127.0.0.3:deny\n:allow")
     suite.reload()
 
     def replaced():
         try:
-            return certificate() != first
+            return presented() != first
         except smtplib.SMTPException:  # a session of the program that is being replaced: 421
             return False
     wait_for(replaced, why="the new certificate is not used")
@@ -734,7 +724,7 @@ def test_reload_leaves_sessions_and_waiting_clients_alone(suite):
 
 def test_rules_about_tls(suite):
     """DENY_TLS, FORCE_TLS and their aliases; both together serve nobody."""
-    suite.control("servercert.pem", make_cert(suite.folder, "one.test"))
+    suite.control("servercert.pem", certificate(suite.folder, "one.test"))
     suite.control("tcp.smtp", '127.0.0.2:allow,DENY_TLS="1"\n127.0.0.3:allow,DISABLETLS="1"\n127.0.0.4:allow,FORCE_TLS="1"\n127.0.0.5:allow,FORCETLS="1"\n'
                   '127.0.0.6:allow,FORCE_TLS="1",DENY_TLS="1"\n:allow')
     suite.start()
@@ -747,7 +737,7 @@ def test_rules_about_tls(suite):
             assert c.has_extn("starttls") == offered and c.mail("a@far.test")[0] == code, n
             if offered:
                 c.rset()
-                c.starttls(context=ssl._create_unverified_context())
+                c.starttls(context=NO_CHECK)
                 c.ehlo("x.test")
                 assert c.mail("a@far.test")[0] == 250, n
     with pytest.raises(smtplib.SMTPConnectError) as e:

@@ -11,14 +11,14 @@ import time
 import pytest
 
 from conftest import wait_for
+from processes import cpu_seconds, descriptors, memory_kib
 from test_dnsbl import Client, lists, start  # noqa: F401 (a fixture)
 
 WAITING = int(os.environ.get("POSTERN_WAITING", "1500"))
 
 
 def pss_kib(suite, *names):
-    return sum(int(line.split()[1]) for name in names for pid in suite.pids(name)
-               for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+    return sum(memory_kib(pid) for name in names for pid in suite.pids(name))
 
 
 def slab_kib():
@@ -36,15 +36,6 @@ def greetings(suite, first, count):
     return sorted(out)
 
 
-def cpu_seconds(pid):
-    f = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < WAITING + 500, reason="too few descriptors may be open here")
 def test_many_wait(suite, lists):
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -59,7 +50,7 @@ def test_many_wait(suite, lists):
         s = socket.create_connection(("127.0.0.1", suite.port), 20)
         s.sendall(f"PROXY TCP4 10.{i >> 16}.{i >> 8 & 255}.{i & 255} 192.0.2.1 4000 25\r\n".encode())
         waiting.append(s)
-    wait_for(lambda: descriptors(door) >= WAITING, 60)
+    wait_for(lambda: len(descriptors(door)) >= WAITING, 60)
     took, used = time.monotonic() - begin, cpu_seconds(door) - used
     after = greetings(suite, 2000, 200)
     own, kernel = pss_kib(suite, "door") - memory, slab_kib() - slab
@@ -77,4 +68,4 @@ def test_many_wait(suite, lists):
     assert idle < 0.3, "the loop spins"
     for s in waiting:
         s.close()
-    wait_for(lambda: descriptors(door) < 100, 60)
+    wait_for(lambda: len(descriptors(door)) < 100, 60)

@@ -1,13 +1,10 @@
 """Dovecot reads by IMAP and POP3 what postern-local writes, while it writes."""
 import collections
-import contextlib
 import imaplib
 import itertools
-import os
 import poplib
 import random
 import re
-import signal
 import threading
 import time
 
@@ -15,6 +12,7 @@ import pytest
 
 import dovecot as dovecot_module
 from conftest import wait_for
+from processes import killed_meanwhile
 
 pytestmark = pytest.mark.skipif(dovecot_module.WHY_NOT is not None, reason=dovecot_module.WHY_NOT or "")
 
@@ -180,28 +178,20 @@ def test_killed_while_a_reader_moves_files(suite, dovecot):
     """Deliveries in doubt find what the reader has already moved to cur/ and flagged."""
     reader = Reader(flags, dovecot, "u1")
     reader.start()
-    stop = threading.Event()
 
-    def kill():
-        while not stop.wait(0.2):
-            for name in ("local", random.choice(["queue", "local", "local"])):
-                for pid in suite.pids(name)[:2]:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
+    def victims():
+        return [pid for name in ("local", random.choice(["queue", "local", "local"])) for pid in suite.pids(name)[:2]]
     acknowledged = []
     end = time.monotonic() + 60
-    for i in itertools.count():
-        if i >= 80 and len(suite.events("died")) > 5 or time.monotonic() > end:
-            break
-        try:
-            if suite.send("a@far.test", "u1@campus.test", f"Subject: mark-{i}-end\r\n\r\nx\r\n".encode())[0] == 250:
-                acknowledged.append(f"mark-{i}-end")
-        except OSError:
-            pass
-    stop.set()
-    killer.join()
+    with killed_meanwhile(victims, lambda: 0.2):
+        for i in itertools.count():
+            if i >= 80 and len(suite.events("died")) > 5 or time.monotonic() > end:
+                break
+            try:
+                if suite.send("a@far.test", "u1@campus.test", f"Subject: mark-{i}-end\r\n\r\nx\r\n".encode())[0] == 250:
+                    acknowledged.append(f"mark-{i}-end")
+            except OSError:
+                pass
     wait_for(lambda: suite.postern("queue", "retry", "all") and suite.json("queue", "list") == [], 60)
     reader.stopping.set()
     reader.join(60)

@@ -3,39 +3,21 @@ double bounces, VERP.  One suite serves the table; those that change control fil
 import email
 import email.policy
 import email.utils
-import pathlib
-import smtplib
 import subprocess
-import tempfile
 import time
 
 import pytest
 
-from conftest import BIN, LDIF, Suite, free_port, wait_for
+from conftest import BIN, LDIF, Suite, ended, free_port, temporary_folder, wait_for
+from slapd import group, person
 from smtp_server import Scripted
 
-BASE = "ou=people,dc=campus,dc=test"
-EXTRA = "".join(f"""
-dn: uid={uid},{BASE}
-objectClass: qmailUser
-uid: {uid}
-mail: {uid}@campus.test
-{more}
-""" for uid, more in (("small", "mailSizeMax: 2000"), ("away", "mailHost: store2.campus.test"), ("keeps", "mailForwardingAddress: u3@campus.test\ndeliveryMode: normal"))) + f"""
-dn: cn=list,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailGroup
-cn: list
-sn: list
-mail: list@campus.test
-rfc822member: u4@campus.test
-rfc822member: u5@campus.test
-"""
+EXTRA = "\n" + person("small", "mailSizeMax: 2000") + person("away", "mailHost: store2.campus.test") + person("keeps", "mailForwardingAddress: u3@campus.test", "deliveryMode: normal") + \
+    group("list", "rfc822member: u4@campus.test", "rfc822member: u5@campus.test")
 BODY = b"\r\n".join([b"y" * 70] * 60) + b"\r\n"
 
 
-def start(folder, far, **control):
-    s = Suite(folder)
+def start(s, far, **control):
     s.control("directory.ldif", LDIF + EXTRA)
     s.control("doublebouncehost", "campus.test")
     s.control("rcpthosts", "far.test")
@@ -57,25 +39,14 @@ def far():
 
 @pytest.fixture(scope="module")
 def shared(far):
-    with tempfile.TemporaryDirectory(prefix="postern-") as d:
-        pathlib.Path(d).chmod(0o755)
-        s = start(d, far)
-        yield s
-        s.stop()
-        s.kill()
+    with temporary_folder() as d, ended(Suite(d)) as s:
+        yield start(s, far)
 
 
 @pytest.fixture
 def own(folder, far):
-    made = []
-
-    def make(**control):
-        made.append(start(folder, far, **control))
-        return made[-1]
-    yield make
-    for s in made:
-        s.stop()
-        s.kill()
+    with ended(Suite(folder)) as s:
+        yield lambda **control: start(s, far, **control)
 
 
 def send(suite, sender, rcpts, header="", body=BODY, options=()):

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from alone import Program, SEALS, joined as netstrings, netstrings as split_netstrings
+from alone import Program, SEALS, content, joined as netstrings, sealed, split_head
 from conftest import BIN, wait_for
 
 ID = b"0123456789abc"
@@ -22,31 +22,8 @@ RULES = {
 }
 
 
-def sealed(data):
-    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(os.dup(fd), "wb") as f:
-        f.write(data)
-    fcntl.fcntl(fd, 1033, SEALS)  # F_ADD_SEALS
-    return fd
-
-
-def content(fd):
-    return os.pread(fd, 1 << 26, 0)
-
-
 def records(sender=b"s@far.test", rcpts=(b"u@campus.test",), cls=b"o"):
     return netstrings(b"V1", b"I" + ID, b"C" + cls, b"T1795343760000000", b"S" + sender, *[b"R" + r for r in rcpts], b"")
-
-
-def split_head(head):
-    """(records, header)"""
-    out = []
-    while True:
-        n, _, rest = head.partition(b":")
-        item, head = rest[:int(n)], rest[int(n) + 1:]
-        if not item:
-            return out, head
-        out.append(item)
 
 
 class Fixup:

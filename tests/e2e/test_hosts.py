@@ -1,11 +1,9 @@
 """A cluster: two hosts and an LDAP server, each in a network namespace of its own; mail goes to the host that the directory's mailHost names.
 Cut off, killed and started again under load: no acknowledged message is lost, none is there twice.  POSTERN_CUTS sets how often (default 6)."""
 import collections
-import contextlib
 import os
 import random
 import re
-import signal
 import smtplib
 import threading
 import time
@@ -14,7 +12,8 @@ import pytest
 
 import netns
 from conftest import Suite, wait_for
-from slapd import BASE, TREE, Slapd
+from processes import at_once, kill
+from slapd import TREE, Slapd, asked_by, person
 
 WHY_NOT = netns.why_not()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
@@ -24,17 +23,7 @@ USERS = 40
 
 
 def account(i):
-    return f"""dn: uid=u{i},ou=people,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailUser
-cn: User {i}
-sn: {i}
-uid: u{i}
-mail: u{i}@campus.test
-mailAlternateAddress: alias{i}@campus.test
-mailHost: mx{1 + i % 2}.campus.test
-
-"""
+    return person(f"u{i}", f"mailAlternateAddress: alias{i}@campus.test", f"mailHost: mx{1 + i % 2}.campus.test")
 
 
 class Mx(Suite):
@@ -44,10 +33,7 @@ class Mx(Suite):
         super().__init__(folder)
         self.host, self.port = host, 25
         self.control("me", name)
-        self.control("directory.ldif", None)
-        self.control("ldapserver", ldap.address)
-        self.control("ldapbasedn", BASE)
-        self.control("ldaptimeout", "2")
+        asked_by(self, ldap, ldapserver=ldap.address, ldaptimeout="2")
         self.control("listen", f"smtp 127.0.0.1:25\nqmqp {host.address}:628")
         self.control("tcp.qmqp", "10.99.0.:allow\n:deny")
         self.control("qmqproutes", "\n".join(f"{n}:{h.address}" for n, h in hosts.items()))
@@ -176,9 +162,7 @@ def crash(m):
 
 def kill_one(m):
     for name in ("qmqpc", "qmqpd", "queue", "local", "smtpd"):
-        for pid in m.pids(name)[:1]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill(m.pids(name)[:1])
         time.sleep(random.uniform(0, 0.2))
 
 
@@ -217,11 +201,7 @@ def test_cut_off_and_killed_under_load(cluster):
     for i in range(ROUNDS):
         time.sleep(0.5)
         fault = FAULTS[i % len(FAULTS)]
-        both = [threading.Thread(target=fault, args=(m,)) for m in (cluster.mx if i % 3 == 2 else [random.choice(cluster.mx)])]
-        for t in both:
-            t.start()
-        for t in both:
-            t.join()
+        at_once(fault, cluster.mx if i % 3 == 2 else [random.choice(cluster.mx)])
     time.sleep(0.5)
     stop.set()
     for c in clients:

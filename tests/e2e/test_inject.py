@@ -13,6 +13,7 @@ import time
 import pytest
 
 from conftest import BIN, free_port, wait_for
+from processes import kill, standing_still
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 AS_NOBODY = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"] if os.geteuid() == 0 else []
@@ -166,17 +167,14 @@ def test_unreadable(line):
 @pytest.mark.skipif(os.geteuid() != 0, reason="stops programs of other users")
 def test_queue_dies(line):
     """The queue hangs with the message in hand, postern-inject dies meanwhile: 74, and nothing is kept."""
-    (pid,) = line.pids("queue")
-    os.kill(pid, signal.SIGSTOP)
     (line.folder / "message").write_bytes(b"\nx\n")
     (line.folder / "envelope").write_bytes(GOOD)
-    p = subprocess.Popen([str(BIN / "qmail-queue")], stdin=open(line.folder / "message"), stdout=open(line.folder / "envelope"),
-                         env={"POSTERN_STATE": str(line.state)})
-    line.wait_event("inject-handed")
-    for worker in line.pids("inject"):
-        os.kill(worker, signal.SIGKILL)
-    assert p.wait(30) == 74
-    os.kill(pid, signal.SIGCONT)
+    with standing_still(line.pids("queue")):
+        p = subprocess.Popen([str(BIN / "qmail-queue")], stdin=open(line.folder / "message"), stdout=open(line.folder / "envelope"),
+                             env={"POSTERN_STATE": str(line.state)})
+        line.wait_event("inject-handed")
+        kill(line.pids("inject"))
+        assert p.wait(30) == 74
     line.wait_event("queue-abandoned")
     assert wait_for(lambda: queue(line, b"\nx\n", GOOD) == 0)
     assert len(line.wait_mail("u1")) == 1
@@ -239,15 +237,9 @@ def test_qstat_and_qread(suite):
     assert out("qmail-qread").replace(before, b"", 1).decode() == want
     assert out("qmail-qstat").startswith(b"messages in queue: %d\n" % (len(held) + 1))
     line.postern("queue", "delete", id, check=0)
-    routes = line.pids("route")
-    for pid in routes:  # nobody says where it goes
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(line.pids("route")):  # nobody says where it goes
         code, text = line.send("far@far.test", ["u2@campus.test", "waits@far.test"], b"Subject: x\r\n\r\nhello\r\n")
         assert out("qmail-qread").endswith(b"\n\tlocal\tu2@campus.test\n\tremote\twaits@far.test\n")
-    finally:
-        for pid in routes:
-            os.kill(pid, signal.SIGCONT)
     line.postern("queue", "delete", text.split()[-1], check=0)
     if AS_NOBODY:  # the queue is not everybody's to read
         assert run(line, "qmail-qread").returncode == 111

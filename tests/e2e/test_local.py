@@ -11,38 +11,15 @@ import subprocess
 
 import pytest
 
+from alone import joined, make_user, netstrings, sealed
 from conftest import BIN, wait_for
+from processes import children, standing_still
 
 ROOT = os.geteuid() == 0
 ID = "0123456789abc"
-SEALS = 1024 + 9, 0xF  # F_ADD_SEALS; seal, shrink, grow, write
 HARMLESS = "syscall=getpid"  # instead of call -1, for which the seccomp filter ends the program
 HEADER, BODY = b"Subject: x\n\n", b"hello\n"
 FILE = b"Return-Path: <from@a.test>\nDelivered-To: to@b.test\n" + HEADER + BODY
-
-
-def net(*parts):
-    out = b""
-    for p in parts:
-        p = p if isinstance(p, bytes) else str(p).encode()
-        out += b"%d:%s," % (len(p), p)
-    return out
-
-
-def unnet(text):
-    out = []
-    while text:
-        n, _, text = text.partition(b":")
-        out.append(text[:int(n)])
-        text = text[int(n) + 1:]
-    return out
-
-
-def memfd(content):
-    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
-    os.write(fd, content)
-    fcntl.fcntl(fd, *SEALS)
-    return fd
 
 
 class Worker:
@@ -54,11 +31,8 @@ class Worker:
         self.mail = self.state / "mail"
         self.mail.mkdir(mode=0o711)
         if ROOT:
-            try:
-                user = pwd.getpwnam("postern-mail")
-            except KeyError:
-                subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "postern-mail"], check=True)
-                user = pwd.getpwnam("postern-mail")
+            make_user("postern-mail")
+            user = pwd.getpwnam("postern-mail")
             os.chown(self.mail, user.pw_uid, user.pw_gid)
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.log = self.state / "log"
@@ -67,7 +41,7 @@ class Worker:
 
     def start(self, *strace, control=()):
         life, lifeline = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        settings = memfd(net(self.state, "me", "mx1.campus.test\n", *control))
+        settings = sealed(joined(self.state, "me", "mx1.campus.test\n", *control))
 
         def descriptors():
             high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in (lifeline.fileno(), settings, self.theirs.fileno())]
@@ -91,9 +65,9 @@ class Worker:
 
     def post(self, maildir, number=0, doubt=False, uid=-1, body=BODY, address="to@b.test", count=1):
         rcpts = b"".join(self.recipient(number + i, maildir, uid, address) for i in range(count))
-        text = net(ID, "from@a.test", 1, int(doubt), len(HEADER + body), 0, 0, "-", "", count) + rcpts
+        text = joined(ID, "from@a.test", 1, int(doubt), len(HEADER + body), 0, 0, "-", "", count) + rcpts
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        fds = [memfd(net("i" + ID, "") + HEADER), memfd(body), theirs.fileno()]
+        fds = [sealed(joined("i" + ID, "") + HEADER), sealed(body), theirs.fileno()]
         socket.send_fds(self.ours, [text], fds)
         os.close(fds[0])
         os.close(fds[1])
@@ -103,8 +77,8 @@ class Worker:
 
     @staticmethod
     def recipient(number, maildir, uid, address):
-        target = net("l", address, "u", maildir, uid, -1, 0, 0, 0, "-", "", "")
-        return net(number, target, "original@b.test", "", "")
+        target = joined("l", address, "u", maildir, uid, -1, 0, 0, 0, "-", "", "")
+        return joined(number, target, "original@b.test", "", "")
 
     def deliver(self, *args, **kw):
         return self.answer(self.post(*args, **kw))
@@ -116,7 +90,7 @@ class Worker:
         reply.close()
         if not text:
             return None
-        one = unnet(unnet(text)[0])
+        one = netstrings(netstrings(text)[0])
         return one[1].decode(), one[2].decode(), one[4].decode()
 
 
@@ -209,11 +183,9 @@ def test_sync_comes_before_every_answer(worker):
     worker.start("-e", "trace=renameat2,syncfs,sendmsg,recvmsg")
     box = worker.mail / "u1" / "Maildir"
     worker.deliver(box, number=1000)
-    pid = int(pathlib.Path(f"/proc/{worker.process.pid}/task/{worker.process.pid}/children").read_text().split()[0])
-    os.kill(pid, signal.SIGSTOP)
-    replies = [worker.post(box, number=i) for i in range(50)]
-    before = len(worker.trace.read_text().splitlines())
-    os.kill(pid, signal.SIGCONT)
+    with standing_still(children(worker.process.pid)[:1]):
+        replies = [worker.post(box, number=i) for i in range(50)]
+        before = len(worker.trace.read_text().splitlines())
     assert all(worker.answer(r)[0] == "K" for r in replies)
     lines = [re.match(r"\d+ +(\w+)\(", x) for x in worker.trace.read_text().splitlines()[before:]]
     calls = [m[1] for m in lines if m and m[1] != "recvmsg"]

@@ -1,12 +1,11 @@
 """The whole suite with each optional part left out: it starts, is ready, runs no program of that part, and mail passes."""
 import smtplib
-import ssl
 
 import pytest
 
+from certificates import NO_CHECK, certificate
 from conftest import free_port
-from test_submission import SECRET, people, ssha
-from test_supervise import certificate
+from submission import SECRET, people, ssha
 
 EVERYTHING = {"door", "smtpd", "tls", "directory", "fixup", "scan", "scanworker", "quarantine", "skim", "queue", "route", "local", "lmtp", "remote",
               "qmqpc", "qmqpd", "inject"}
@@ -60,7 +59,7 @@ def test_without(suite, certificate_file, name):
     assert (code, "Test-Signature" in text) == ((550, True) if scans else (250, False)), text
     if "submission" in ports:
         with smtplib.SMTP("127.0.0.1", ports["submission"], timeout=30) as s:
-            s.starttls(context=ssl._create_unverified_context())
+            s.starttls(context=NO_CHECK)
             s.login("u1", SECRET)
             s.sendmail("u1@campus.test", "u3@campus.test", b"Subject: mine\r\n\r\nx\r\n")
         assert b"\nMessage-ID: " in suite.wait_mail("u3")[0], "what is submitted is completed, rewriting or not"

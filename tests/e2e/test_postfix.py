@@ -7,8 +7,8 @@ import threading
 import pytest
 
 import postfix
+from certificates import key_first
 from conftest import LDIF, free_port, wait_for
-from smtp_server import certificate
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("dpkg") or not postfix.unpack(), reason="Postfix as root, from Debian's package")
 
@@ -18,7 +18,7 @@ MESSAGE = b"From: u1@campus.test\r\nTo: x@far.test\r\nSubject: far\r\nMessage-ID
 
 @pytest.fixture
 def far(folder, suite):
-    f = postfix.FarPostfix(folder, certificate(folder), suite.port)
+    f = postfix.FarPostfix(folder, key_first(folder), suite.port)
     yield f
     f.stop()
 
@@ -51,7 +51,7 @@ DOMAINS = [f"d{i}.test" for i in range(40)]
 
 @pytest.fixture
 def smarthost(folder, suite):
-    f = postfix.FarPostfix(folder, certificate(folder), suite.port, DOMAINS)
+    f = postfix.FarPostfix(folder, key_first(folder), suite.port, DOMAINS)
     yield f
     f.stop()
 

@@ -1,21 +1,21 @@
 """postern-qmqpd alone: each call that can fail on the way of a message fails once, and the queue dies or is deaf.  The client is never told K, and the next message
 comes through."""
-import pathlib
 import shutil
 import socket
-import subprocess
 import threading
 import time
 
 import pytest
 
-from alone import Program, netstring
+import qmqp_client
+from alone import Program, joined
+from processes import failing
 
 MESSAGE = b"Subject: x\n\n" + b"hello\n" * 100
 
 
 def framed(message=MESSAGE, sender=b"a@far.test", *rcpts):
-    return netstring(netstring(message) + netstring(sender) + b"".join(netstring(r) for r in rcpts or (b"u1@campus.test",)))
+    return qmqp_client.framed(message, sender, *(rcpts or [b"u1@campus.test"]))
 
 
 class Qmqpd(Program):
@@ -43,7 +43,7 @@ class Qmqpd(Program):
     def connect(self):
         mine, theirs = socket.socketpair()
         door, token = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        text = b"".join(netstring(x) for x in ("qmqp", "192.0.2.7", 40000, "192.0.2.1", 628))
+        text = joined("qmqp", "192.0.2.7", 40000, "192.0.2.1", 628)
         socket.send_fds(self.ask_socket, [text], [theirs.fileno(), token.fileno()])
         theirs.close()
         token.close()
@@ -53,17 +53,7 @@ class Qmqpd(Program):
     def talk(self, data):
         """The answer's letter and text; "" without one."""
         with self.connect() as s:
-            try:
-                s.sendall(data)
-            except BrokenPipeError:
-                pass
-            out = b""
-            try:
-                while part := s.recv(4096):
-                    out += part
-            except ConnectionResetError:  # it answered and left before the last octet
-                pass
-        return out.partition(b":")[2].rstrip(b",").decode()
+            return qmqp_client.said(s, data).partition(b":")[2].rstrip(b",").decode()
 
 
 @pytest.fixture
@@ -98,18 +88,7 @@ FAULTS = ["memfd_create:error=ENFILE:when=1", "memfd_create:error=EMFILE:when=2"
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_of_the_system(qmqpd, fault):
-    pid = qmqpd.process.pid
-    # syscall=getpid: a harmless call in its place; the usual number -1 would meet the program's seccomp filter
-    trace = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-e", f"trace={fault.split(':')[0]}", "-e", f"inject={fault}:syscall=getpid", "-p", str(pid)])
-    try:
-        status, end = pathlib.Path(f"/proc/{pid}/status"), time.monotonic() + 5
-        while "TracerPid:\t0\n" in status.read_text():
-            assert time.monotonic() < end
-            time.sleep(0.005)
-        time.sleep(0.05)
+    with failing(qmqpd.process.pid, fault):
         assert qmqpd.talk(framed())[:1] in ("Z", ""), fault
         assert qmqpd.jobs == [], "nothing was handed on"
         assert qmqpd.talk(framed())[:1] == "K" and len(qmqpd.jobs) == 1
-    finally:
-        trace.terminate()
-        trace.wait()

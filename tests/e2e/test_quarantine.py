@@ -1,15 +1,12 @@
 """Quarantine in the whole suite: kept, listed, shown, released into the Maildir, deleted; kills between the steps."""
-import os
 import random
-import signal
-import threading
 import time
 
 import pytest
 
 from conftest import wait_for
-from scan_alone import EICAR, GTUBE, Spamd, b64, multipart, signatures
-from test_scan_line import HEAD, crlf
+from processes import killed_meanwhile, standing_still
+from scan_alone import EICAR, GTUBE, HEAD, Spamd, b64, crlf, multipart, signatures
 
 PROGRAM = HEAD + b64(b"MZ", "application/x; name=setup.EXE")
 
@@ -126,31 +123,18 @@ def test_full_is_a_temporary_failure(suite):
 
 def test_killed_at_any_moment(held):
     """Quarantine killed over and over, while mail comes and is released: what was acknowledged is there; what is released was delivered, once."""
-    done, random_ = threading.Event(), random.Random(7)
-
-    def killer():
-        while not done.is_set():
-            for pid in held.pids("quarantine"):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            time.sleep(random_.uniform(0.1, 0.5))
-    thread = threading.Thread(target=killer)
-    thread.start()
-    acked = []
-    for n in range(60):
-        try:
-            code, text = held.send("a@far.test", "u4@campus.test", crlf(b"X-Number: %d\n" % n + PROGRAM))
-        except OSError:
-            continue
-        assert code in (250, 451), (code, text)
-        if code == 250:
-            acked.append(text.split()[-1])
-            if n % 2:
-                held.postern("quarantine", "release", acked[-1])
-    done.set()
-    thread.join()
+    random_, acked = random.Random(7), []
+    with killed_meanwhile(lambda: held.pids("quarantine"), lambda: random_.uniform(0.1, 0.5)):
+        for n in range(60):
+            try:
+                code, text = held.send("a@far.test", "u4@campus.test", crlf(b"X-Number: %d\n" % n + PROGRAM))
+            except OSError:
+                continue
+            assert code in (250, 451), (code, text)
+            if code == 250:
+                acked.append(text.split()[-1])
+                if n % 2:
+                    held.postern("quarantine", "release", acked[-1])
     assert len(acked) > 5
     wait_for(lambda: held.postern("quarantine", "list").returncode == 0, 30)
     state = {r["id"]: r["state"] for r in rows(held)}
@@ -171,16 +155,10 @@ def test_killed_at_any_moment(held):
 def test_queue_ends_before_it_answers(held):
     """The queue stopped: the release waits, and the message stays kept."""
     id = send(held)
-    pids = held.pids("queue")
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(held.pids("queue")):
         p = held.postern("quarantine", "release", id, check=111)
         assert "did not answer in time" in p.stderr
         assert rows(held)[0]["state"] == "kept"
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
     time.sleep(1)
     assert not held.mails("u1")
     held.postern("quarantine", "release", id, check=0)

@@ -1,31 +1,24 @@
 """postern-remote and postern-lmtp: alone against servers that do what servers do, in the suite against Dovecot, a DNS server and a second suite."""
 import array
 import os
-import pathlib
 import random
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 
 import pytest
 
-from alone import SEALS, Program, joined as netstrings, netstrings as split_netstrings
-from conftest import Suite, free_port, wait_for
-from smtp_server import Scripted, certificate
-
-import fcntl
+import dovecot
+from alone import Program, joined as netstrings, netstrings as split_netstrings, sealed
+from certificates import key_first
+from conftest import Suite, ended, free_port, many, wait_for
+from knot import Knot
+from processes import children, kill, killed_meanwhile
+from slapd import person
+from smtp_server import Scripted
 
 HEADER = b"Subject: x\nFrom: a@near.test\n\n"
-
-
-def memfd(content):
-    fd = os.memfd_create("m", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.write(fd, content)
-    fcntl.fcntl(fd, 1033, SEALS)
-    return fd
 
 
 def results(mine, count):
@@ -59,7 +52,7 @@ class Agent(Program):
         for i, r in enumerate(rcpts):
             to = destination if isinstance(destination, str) else destination[i]
             fields += [i, netstrings(self.letter, r, to, "", -1, -1, 0, 0, 0, "-", "", ""), r, notify, orcpt]
-        both = [memfd(b"0:," + header), memfd(body)]
+        both = [sealed(b"0:," + header), sealed(body)]
         sock.sendmsg([netstrings(*fields)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [*both, *fds]))])
         for fd in both:
             os.close(fd)
@@ -73,15 +66,11 @@ class Agent(Program):
 
 @pytest.fixture
 def remote(folder):
-    made = []
-
-    def start(server=None, **files):
-        routes = {"smtproutes": f":127.0.0.1:{server.port}"} if server else {}
-        made.append(Agent("remote", folder, {**routes, **files}).start())
-        return made[-1]
-    yield start
-    for p in made:
-        p.stop()
+    with many(Agent, Agent.stop) as new:
+        def start(server=None, **files):
+            routes = {"smtproutes": f":127.0.0.1:{server.port}"} if server else {}
+            return new("remote", folder, {**routes, **files}).start()
+        yield start
 
 
 def slowly(text, pause):
@@ -222,7 +211,7 @@ def test_many_recipients(remote):
 @pytest.mark.parametrize("tls_bad", [False, True])
 def test_starttls(remote, folder, tls_bad):
     """Taken where it is offered; where it fails, once more in clear."""
-    server = Scripted({"EHLO": "250-x\r\n250-PIPELINING\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n"}, cert=certificate(folder), tls_bad=tls_bad)
+    server = Scripted({"EHLO": "250-x\r\n250-PIPELINING\r\n250 STARTTLS\r\n", "STARTTLS": "220 go\r\n"}, cert=key_first(folder), tls_bad=tls_bad)
     agent = remote(server)
     assert agent.deliver(["x@far.test"], "far.test")[0][0] == "K"
     assert len(server.sessions) == (2 if tls_bad else 1)
@@ -536,8 +525,7 @@ def test_told_to_stop_with_a_delivery_before_it(remote):
     with agent.send(["x@far.test"], "far.test") as mine:
         mine.settimeout(20)
         assert results(mine, 1)[1] == "R"
-        with open(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children") as f:
-            workers = [int(p) for p in f.read().split()]
+        workers = children(agent.process.pid)
         for sig in (signal.SIGSTOP, signal.SIGTERM):
             for pid in workers:
                 os.kill(pid, sig)
@@ -549,10 +537,7 @@ def test_told_to_stop_with_a_delivery_before_it(remote):
         assert gone(mine) and len(server.messages) == 2
 
 
-ZONE = """$TTL 60
-@ SOA ns.far.test. hostmaster.far.test. 1 60 60 60 60
-@ NS ns.far.test.
-ns A 127.0.0.1
+ZONE = """ns A 127.0.0.1
 @ MX 20 b.far.test.
 @ MX 10 a.far.test.
 a A 127.0.0.61
@@ -571,29 +556,9 @@ six AAAA ::1
 
 @pytest.fixture
 def dns(folder):
-    port = free_port()
-    (folder / "far.test.zone").write_text(ZONE)
-    (folder / "knot.conf").write_text(f"""server:
-    listen: 127.0.0.1@{port}
-    rundir: {folder}
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-database:
-    storage: {folder}/db
-template:
-  - id: default
-    storage: {folder}
-    file: %s.zone
-zone:
-  - domain: far.test
-""")
-    p = subprocess.Popen(["/usr/sbin/knotd", "-c", str(folder / "knot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "@127.0.0.1", "-p", str(port), "far.test", "SOA"],
-                                    capture_output=True).stdout, 20, "knotd does not answer")
-    yield f"127.0.0.1:{port}"
-    p.terminate()
-    p.wait(10)
+    server = Knot(folder, {"far.test": ZONE})
+    yield f"127.0.0.1:{server.port}"
+    server.stop()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="port 25 is root's")
@@ -626,14 +591,6 @@ def test_mx(remote, dns):
         b.close()
 
 
-def kill_all(pids):
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
-
 def allow_relay(suite):
     suite.control("tcp.smtp", '127.:allow,RELAYCLIENT=""\n:allow')
 
@@ -645,15 +602,13 @@ MESSAGE = b"From: u1@campus.test\r\nTo: x@far.test\r\nSubject: far\r\nMessage-ID
 def other(folder):
     """A second Postern, far.test, with TLS."""
     (folder / "b").mkdir()
-    b = Suite(folder / "b")
-    b.control("me", "mx.far.test")
-    b.control("locals", "far.test")
-    b.control("directory.ldif", (b.ctl / "directory.ldif").read_text().replace("campus.test", "far.test"))
-    b.control("postmaster", "u1@far.test")
-    b.control("servercert.pem", certificate(folder).read_bytes())
-    yield b
-    b.stop()
-    b.kill()
+    with ended(Suite(folder / "b")) as b:
+        b.control("me", "mx.far.test")
+        b.control("locals", "far.test")
+        b.control("directory.ldif", (b.ctl / "directory.ldif").read_text().replace("campus.test", "far.test"))
+        b.control("postmaster", "u1@far.test")
+        b.control("servercert.pem", key_first(folder).read_bytes())
+        yield b
 
 
 def test_from_suite_to_suite(suite, other):
@@ -694,41 +649,30 @@ def test_dead_destination_takes_no_workers(suite, other):
     other.wait_mail("u2", seconds=10)
     assert time.monotonic() - began < 10
     dead.close()
-    kill_all(suite.pids("remote"))
+    kill(suite.pids("remote"))
+
+
+def thinks(seconds):
+    def reply(talk):
+        time.sleep(seconds)
+        return "250 2.0.0 taken\r\n"
+    return reply
 
 
 def test_killed_under_load(suite):
     """Workers killed while they deliver: nothing that was acknowledged is lost; what came twice was cut off between dot and answer."""
-    def think(talk):
-        time.sleep(0.02)
-        return "250 2.0.0 taken\r\n"
-    server = Scripted({".": think})
+    server = Scripted({".": thinks(0.02)})
     allow_relay(suite)
     suite.control("smtproutes", f":127.0.0.1:{server.port}")
     suite.start()
-    stop, killed = threading.Event(), []
+    rng = random.Random(3)
 
-    def killer():
-        rng = random.Random(3)
-        while not stop.wait(0.05):
-            pids = suite.pids("remote")
-            if pids:
-                try:
-                    os.kill(pid := rng.choice(pids), signal.SIGKILL)
-                    killed.append(pid)
-                except ProcessLookupError:
-                    pass
-    t = threading.Thread(target=killer)
-    t.start()
-    sent = []
-    with suite.smtp() as s:
-        for i in range(150):
-            s.sendmail("u1@campus.test", ["x@far.test"], MESSAGE.replace(b"<r1@", b"<k%d@" % i))
-            sent.append(b"<k%d@campus.test>" % i)
-    stop.set()
-    t.join()
-    wait_for(lambda: all(any(m in x for x in server.messages) for m in sent), 60,
-             lambda: f"{sum(not any(m in x for x in server.messages) for m in sent)} of {len(sent)} are missing")
+    def victim():
+        pids = suite.pids("remote")
+        return rng.sample(pids, min(1, len(pids)))
+    with killed_meanwhile(victim, lambda: 0.05) as killed:
+        sent = burst(suite, 150)
+    all_there(server, sent)
     wait_for(lambda: suite.json("queue", "list") == [], 60)
     assert killed and len(server.messages) - len(sent) <= len(killed)
 
@@ -815,10 +759,7 @@ def test_far_side_that_takes_three_at_once(suite):
                 with lock:
                     now[0] -= 1
 
-    def think(talk):
-        time.sleep(0.01)
-        return "250 2.0.0 taken\r\n"
-    server = Three({".": think})
+    server = Three({".": thinks(0.01)})
     allow_relay(suite)
     suite.control("smtproutes", f":127.0.0.1:{server.port}")
     suite.start()
@@ -853,69 +794,30 @@ def test_two_hundred_dead_destinations(suite, proven):
     took = time.monotonic() - began
     assert took < (2 if proven else 10), took
     dead.close()
-    kill_all(suite.pids("remote"))
+    kill(suite.pids("remote"))
 
 
-DOVECOT = """base_dir = {d}/run
-state_dir = {d}/state
-log_path = {d}/dovecot.log
-protocols = lmtp
-listen = 127.0.0.1
-first_valid_uid = 1
-mail_location = maildir:~/Maildir
-disable_plaintext_auth = no
-ssl = no
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%n {d}/passwd
-}}
-userdb {{
-  driver = passwd-file
-  args = username_format=%n {d}/passwd
-  default_fields = uid=nobody gid=nogroup home={d}/mail/%n
-}}
-service lmtp {{
-  inet_listener lmtp {{
-    port = {port}
-  }}
-  unix_listener {d}/lmtp.sock {{
-    mode = 0666
-  }}
-}}
-service anvil {{
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-"""
-
-
-@pytest.mark.skipif(not shutil.which("dovecot", path="/usr/sbin:/usr/bin") or os.geteuid() != 0, reason="Dovecot as root")
+@pytest.mark.skipif(dovecot.WHY_NOT is not None, reason=dovecot.WHY_NOT or "")
 @pytest.mark.parametrize("by", ["tcp", "unix"])
 def test_dovecot(suite, folder, by):
     """Into Dovecot by LMTP; a user that the directory knows and Dovecot does not: the sender gets a report."""
-    d, port = folder / "dovecot", free_port()
-    (d / "mail").mkdir(parents=True)
-    os.chmod(d / "mail", 0o777)
-    (d / "passwd").write_text("u2:pw::::::\nu3:pw::::::\n")
-    (d / "dovecot.conf").write_text(DOVECOT.format(d=d, port=port))
-    p = subprocess.Popen(["/usr/sbin/dovecot", "-F", "-c", str(d / "dovecot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    mail = folder / "dovecot-mail"
+    mail.mkdir()
+    os.chmod(mail, 0o777)
+    d = dovecot.Dovecot(folder / "dovecot", mail, "nobody", users=["u2", "u3"]).start()
     try:
-        wait_for(lambda: (d / "lmtp.sock").exists())
         suite.control("locals", "campus.test\nhome.test")
-        suite.control("lmtproutes", f"campus.test:127.0.0.1:{port}" if by == "tcp" else f"campus.test:unix:{d}/lmtp.sock")
-        suite.control("directory.ldif", (suite.ctl / "directory.ldif").read_text() + "\ndn: uid=h,ou=people,dc=campus,dc=test\nobjectClass: inetOrgPerson\n"
-                      "objectClass: qmailUser\ncn: h\nsn: h\nuid: h\nmail: h@home.test\n")
+        suite.control("lmtproutes", f"campus.test:127.0.0.1:{d.lmtp_port}" if by == "tcp" else f"campus.test:unix:{d.lmtp}")
+        suite.control("directory.ldif", (suite.ctl / "directory.ldif").read_text() + "\n" + person("h", "mail: h@home.test", mail=False))
         suite.start()
         assert suite.send("h@home.test", ["u2@campus.test", "u3@campus.test", "u4@campus.test"], MESSAGE)[0] == 250
 
         def there(user):
-            return [f.read_bytes() for f in (d / "mail" / user / "Maildir").glob("new/*")]
+            return [f.read_bytes() for f in (mail / user / "Maildir").glob("new/*")]
         for user in ("u2", "u3"):
             assert wait_for(lambda: there(user))[0].endswith(b"\n.dot\nhello\n") or b".dot\r\nhello\r\n" in there(user)[0]
         report = suite.wait_mail("h")[0]
         assert b"u4@campus.test" in report and b"5.1.1" in report
         assert not suite.mails("u2") and len(there("u2")) == 1
     finally:
-        p.terminate()
-        p.wait(10)
+        d.stop()

@@ -6,18 +6,17 @@ import pathlib
 import re
 import signal
 import smtplib
-import ssl
 import subprocess
 import time
 
 import pytest
 
 from alone import netstrings
-from conftest import free_port, wait_for
+from certificates import NO_CHECK, certificate
+from conftest import free_port, many, wait_for
 from respond_alone import BASE, GROUPS, PEOPLE, STEPS, Responder, dump, make_slapd
 from skim_alone import mmdb  # noqa: F401 (fixture)
 from slapd import ADMIN, SECRET
-from test_supervise import certificate
 
 ANNA = f"dn: uid=anna,{PEOPLE}"
 
@@ -31,14 +30,8 @@ def ldap(folder):
 
 @pytest.fixture
 def make(folder):
-    made = []
-
-    def go(ldap=None, **files):
-        made.append(Responder(folder, ldap, **files))
-        return made[-1].start()
-    yield go
-    for r in made:
-        r.stop()
+    with many(Responder, Responder.stop) as new:
+        yield lambda ldap=None, **files: new(folder, ldap, **files).start()
 
 
 def passwords(entries):
@@ -485,7 +478,7 @@ class From(smtplib.SMTP):
 
 def submit(port, address, rcpts, header="From: Anna <anna.miller@campus.test>", user="anna", secret="second secret"):
     with From(address, port) as s:
-        s.starttls(context=ssl._create_unverified_context())
+        s.starttls(context=NO_CHECK)
         s.login(user, secret)
         s.mail("anna.miller@campus.test")
         for r in rcpts:
@@ -573,7 +566,7 @@ mailMessageStore: helpdesk
     for p in (port, suite.port):
         From("10.4.0.1", p).quit()
     with From("10.1.0.1", port) as client:
-        client.starttls(context=ssl._create_unverified_context())
+        client.starttls(context=NO_CHECK)
         assert client.login("anna", "second secret")[0] == 235
     assert forgotten or [u["state"] for u in suite.json("skim", "list")] == ["recovering"]
     assert suite.stop() == 0

@@ -3,8 +3,8 @@ import pytest
 
 from alone import Program, netstrings as split_netstrings
 from conftest import wait_for
-from slapd import BASE, Slapd
-from test_directory import CONTROL, ENTRIES, person, state_folder
+from slapd import Slapd, asked_by, person
+from test_directory import CONTROL, ENTRIES, state_folder
 
 ID = "0123456789abc"
 KEYS = "agent address destination maildir uid gid quota count size status enhanced text".split()
@@ -71,10 +71,7 @@ def test_suite_with_slapd(suite, tmp_path):
     """Mail by LDAP; while the server is away clients are told to come back, and nobody is told "no"."""
     people = ENTRIES + person("host2", "mailHost: mx2.campus.test")
     s = Slapd(tmp_path / "slapd", people).start()
-    suite.control("directory.ldif", None)
-    suite.control("ldapserver", f"127.0.0.1:{s.port}")
-    suite.control("ldapbasedn", BASE)
-    suite.control("directorycache", "0")
+    asked_by(suite, s, directorycache="0")
     suite.control("postmaster", "anna@campus.test")
     suite.start()
     try:

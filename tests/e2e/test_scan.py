@@ -15,27 +15,23 @@ import time
 
 import pytest
 
-from conftest import wait_for
+from conftest import many, wait_for
+from processes import descriptors, standing_still
+import scan_alone
 from scan_alone import (EICAR, GTUBE, Clamd, Fake, ScanLine, Spamd, b64, exactly, instream, multipart, signatures, spamc, spamd_reply, zipped)
 
-HEAD = b"Received: from x\nFrom: a@far.test\nTo: u1@campus.test\nSubject: hello\nDate: Sun, 22 Nov 2026 10:00:00 +0000\nMessage-ID: <1@far.test>\n"
-PLAIN = HEAD + b"\nhello\n"
-BAD = HEAD + b"MIME-Version: 1.0\n" + multipart(b"\ntext\n", multipart(b64(EICAR), boundary=b"inner"))
+HEAD, PLAIN, BAD = (b"Received: from x\n" + m for m in (scan_alone.HEAD, scan_alone.PLAIN, scan_alone.BAD))  # as the session passes them on
 VIRUS = "550 5.7.1 message refused: virus Test.Eicar.UNOFFICIAL (ID)"
 LATER = "451 4.7.1 message could not be scanned now, try again later (ID)"
 
 
 @pytest.fixture
 def line():
-    lines = []
-
-    def make(scans=1, start=True, **control):
-        it = ScanLine(scans, **control)
-        lines.append(it)
-        return it.start() if start else it
-    yield make
-    for it in lines:
-        it.stop()
+    with many(ScanLine, ScanLine.stop) as new:
+        def make(scans=1, start=True, **control):
+            it = new(scans, **control)
+            return it.start() if start else it
+        yield make
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +57,8 @@ def spamd():
 
 @pytest.fixture
 def fake():
-    fakes = []
-
-    def make(script):
-        fakes.append(Fake(script))
-        return fakes[-1]
-    yield make
-    for f in fakes:
-        f.stop()
+    with many(Fake, Fake.stop) as make:
+        yield make
 
 
 def embedded(db):
@@ -310,9 +300,8 @@ def test_clamd_stops_and_comes_back(line):
     c = Clamd()
     s = line(scanners=f"clamav unix:{c.path}\n", scanseconds="2")
     assert s.send(BAD) == VIRUS
-    os.kill(c.process.pid, signal.SIGSTOP)
-    assert s.send(PLAIN) == LATER
-    os.kill(c.process.pid, signal.SIGCONT)
+    with standing_still([c.process.pid]):
+        assert s.send(PLAIN) == LATER
     assert s.send(BAD) == VIRUS
     c.stop()
     assert s.send(BAD) == LATER
@@ -555,7 +544,7 @@ def test_nothing_leaks(line, db, clamd):
     time.sleep(0.2)
     assert s.stages[0].descriptors() <= fds
     assert s.stages[0].memory_kib() < pss + 500
-    assert all(len(os.listdir(f"/proc/{w}/fd")) <= 12 for w in s.workers())
+    assert all(len(descriptors(w)) <= 12 for w in s.workers())
 
 
 AMBIGUOUS = pathlib.Path(__file__).parents[1] / "unit/scanner-bridge/ambiguous"

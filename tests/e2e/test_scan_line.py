@@ -1,26 +1,14 @@
 """Scanning in the whole line, over SMTP: what the client is told, what reaches the Maildir, what `postern check` says, kills and reloads under load."""
 import concurrent.futures
-import os
-import pathlib
 import random
-import signal
 import smtplib
 import threading
-import time
 
 import pytest
 
 from conftest import wait_for
-from scan_alone import EICAR, GTUBE, Clamd, Spamd, b64, multipart, signatures
-
-HEAD = b"From: a@far.test\nTo: u1@campus.test\nSubject: hello\nDate: Sun, 22 Nov 2026 10:00:00 +0000\nMessage-ID: <1@far.test>\n"
-PLAIN = HEAD + b"\nhello\n"
-BAD = HEAD + b"MIME-Version: 1.0\n" + multipart(b"\ntext\n", multipart(b64(EICAR), boundary=b"inner"))
-
-
-def crlf(message):
-    return message.replace(b"\n", b"\r\n")
-
+from processes import killed_meanwhile
+from scan_alone import BAD, GTUBE, HEAD, PLAIN, Clamd, Spamd, b64, crlf, signatures
 
 @pytest.fixture
 def scanned(suite, folder):
@@ -103,18 +91,11 @@ def test_reload_changes_policy_and_costs_no_message(scanned):
 
 def test_kills_under_load(scanned):
     """Scan stage, worker's parent and workers killed over and over: what was acknowledged is there, once."""
-    names, done = [], threading.Event()
     random.seed(5)
 
-    def killer():
-        while not done.is_set():
-            victims = scanned.pids("scan") + scanned.pids("scanworker")
-            if victims:
-                try:
-                    os.kill(random.choice(victims), signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            time.sleep(0.15)
+    def victim():
+        running = scanned.pids("scan") + scanned.pids("scanworker")
+        return random.sample(running, min(1, len(running)))
 
     def send(n):
         try:
@@ -122,12 +103,8 @@ def test_kills_under_load(scanned):
         except OSError:
             code = 0
         return n, code
-    thread = threading.Thread(target=killer)
-    thread.start()
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+    with killed_meanwhile(victim, lambda: 0.15), concurrent.futures.ThreadPoolExecutor(6) as pool:
         results = list(pool.map(send, range(150)))
-    done.set()
-    thread.join()
     accepted = {n for n, code in results if code == 250}
     assert {code for _, code in results} <= {250, 451, 421, 0}
     assert accepted

@@ -16,11 +16,12 @@ import pytest
 import scram
 import slapd as slapd_module
 from alone import Program, netstrings
-from conftest import LDIF, free_port, wait_for
+from certificates import certificate
+from conftest import free_port, wait_for
 from scram import b64, login, stored
-from test_directory import CONTROL, person, state_folder
-from test_submission import MESSAGE, SECRET, TLS, people, plain, ssha, submit
-from test_supervise import certificate
+from slapd import person
+from submission import MESSAGE, SECRET, msmtp, people, plain, ssha, submit
+from test_directory import CONTROL, state_folder
 
 KEY = "0123456789abcdef0123456789abcdef"
 OLD = "{POSTERN-LOCKED}"
@@ -59,13 +60,8 @@ def embedded(suite, ldif):
 @pytest.fixture
 def on_slapd(embedded, ldif):
     site = embedded
-    site.slapd = slapd_module.Slapd(site.folder / "slapd", slapd_module.TREE + ldif.replace("version: 1\n\n", "", 1)).start()
-    site.control("directory.ldif", None)
-    site.control("ldapserver", f"127.0.0.1:{site.slapd.port}")
-    site.control("ldapbasedn", slapd_module.BASE)
-    site.control("ldaplogin", slapd_module.ADMIN)
-    site.control("ldappassword", slapd_module.SECRET)
-    site.control("ldaptimeout", "3")
+    site.slapd = slapd_module.Slapd(site.folder / "slapd", slapd_module.with_tree(ldif)).start()
+    slapd_module.asked_by(site, site.slapd, ldaplogin=slapd_module.ADMIN, ldappassword=slapd_module.SECRET, ldaptimeout="3")
     yield site
     site.slapd.kill()
 
@@ -83,24 +79,16 @@ def try_login(site, user, password, **kw):
         s.close()
 
 
+def begun(s, password=SECRET):
+    """An exchange of u1, and what the server said to its first message."""
+    e = scram.Exchange("u1", password)
+    return e, base64.b64decode(s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[1]).decode()
+
+
 # ---- real clients ----
 
 def clients(site):
-    to, frm = "u4@campus.test", "u1@campus.test"
-    rc = site.folder / "msmtprc"
-    rc.write_text(textwrap.dedent(f"""\
-        account default
-        host 127.0.0.1
-        port {site.s587}
-        from {frm}
-        auth scram-sha-256
-        user u1
-        password {SECRET}
-        tls on
-        tls_starttls on
-        tls_certcheck off
-        """))
-    rc.chmod(0o600)
+    to = "u4@campus.test"
     muttrc = site.folder / "muttrc"
     muttrc.write_text(textwrap.dedent(f"""\
         set smtp_url="smtp://u2@127.0.0.1:{site.s587}/"
@@ -111,7 +99,7 @@ def clients(site):
         """))
     shutil.copy(site.ctl / "servercert.pem", site.folder / "mutt-certificates")
     return {
-        "msmtp": (["msmtp", "-C", str(rc), to], "u1", 1),
+        "msmtp": ([*msmtp(site, "scram-sha-256"), to], "u1", 1),
         "mutt": (["mutt", "-n", "-F", str(muttrc), "-s", "x", to], "u2", 1),
         "gsasl": (["gsasl", "--smtp", "--starttls", "--no-cb", "--x509-ca-file=", f"--connect=127.0.0.1:{site.s587}", "-m", "SCRAM-SHA-256", "-a", "u3@campus.test", "-p", SECRET,
                    "--quiet", "-d"], "u3", 0),
@@ -156,9 +144,7 @@ def test_bound_to_tls(embedded):
     assert "channel binding" in reasons[0] and "did not see" in reasons[1] and "channel binding" in reasons[2]
     old = ssl._create_unverified_context()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    with smtplib.SMTP("127.0.0.1", embedded.s587, local_hostname="client.test", timeout=30) as s:
-        s.starttls(context=old)
-        s.ehlo()
+    with submit(embedded, context=old) as s:
         assert s.esmtp_features["auth"].split() == ["PLAIN", "SCRAM-SHA-256"]
         assert s.docmd("AUTH SCRAM-SHA-256-PLUS")[0] == 504
         assert login(s, "u1", SECRET, header="y,,")[0] == 235
@@ -305,8 +291,7 @@ def test_first_messages(embedded):
 
 def final(embedded, spec, change, want):
     s = submit(embedded)
-    e = scram.Exchange("u1", SECRET)
-    said = base64.b64decode(s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[1]).decode()
+    e, said = begun(s)
     change = {k: v.format(r=said.split(",")[0][2:]) for k, v in change.items()}
     code, text = s.docmd(b64(e.final(said, **change)))
     assert f"{code} {text.decode()}".startswith(want), spec
@@ -330,13 +315,11 @@ def test_cancelled_and_broken_off(embedded):
     assert s.docmd("AUTH SCRAM-SHA-256")[0] == 334 and s.docmd("*")[0] == 501
     scram.salt(s, "u1")
     for last, code in (("*", 501), ("eA==", 501), ("=", 501), ("MAIL FROM:<u1@campus.test>", 501)):
-        e = scram.Exchange("u1", SECRET)
-        said = base64.b64decode(s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[1]).decode()
+        e, said = begun(s)
         assert s.docmd(b64(e.final(said)))[0] == 334
         assert s.docmd(last)[0] == code, last
         assert s.mail("u1@campus.test")[0] == 530
-    e = scram.Exchange("u1", SECRET)
-    said = base64.b64decode(s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[1]).decode()
+    e, said = begun(s)
     assert s.docmd(e.final(said))[0] == 501  # not in base64
     long = b64(e.final(said))
     assert s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[0] == 334
@@ -368,9 +351,7 @@ def test_failures_count_for_door_and_account(embedded):
     embedded.start()
 
     def at(source, password):
-        with smtplib.SMTP("127.0.0.1", embedded.s587, local_hostname="client.test", timeout=30, source_address=(source, 0)) as s:
-            s.starttls(context=TLS)
-            s.ehlo()
+        with submit(embedded, source=source) as s:
             return login(s, "u1", password)[0]
     assert [at("127.0.5.1", "same"), at("127.0.5.2", "same")] == [535, 535]  # proofs differ: the same password counts each time
     assert at("127.0.5.1", SECRET) == 454
@@ -390,8 +371,7 @@ def test_unknown_is_never_wrong(site):
     """A directory or a server that is away is 454, before and in the middle of an exchange."""
     site.start()
     s = submit(site)
-    e = scram.Exchange("u1", SECRET)
-    said = base64.b64decode(s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[1]).decode()
+    e, said = begun(s)
     if site.slapd:
         site.slapd.kill()
         assert s.docmd(b64(e.final(said)))[0] == 454
@@ -410,8 +390,7 @@ def test_exchange_over_a_start_without_a_key(embedded):
     embedded.control("scramkey", None)
     embedded.start()
     s = submit(embedded)
-    e = scram.Exchange("u1", SECRET)
-    said = base64.b64decode(s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[1]).decode()
+    e, said = begun(s)
     os.kill(embedded.pids("directory")[0], 9)
     wait_for(lambda: len(embedded.log().split("directory-loaded")) == 3)
     assert s.docmd(b64(e.final(said)))[0] == 454
@@ -447,8 +426,7 @@ def test_of_two_secrets_the_one_that_was_named(on_slapd):
     on_slapd.slapd.modify(change + f"userPassword: {old}\n")
     on_slapd.start()
     s = submit(on_slapd)
-    e = scram.Exchange("u1", "old")
-    said = base64.b64decode(s.docmd("AUTH SCRAM-SHA-256 " + b64(e.first))[1]).decode()
+    e, said = begun(s, "old")
     on_slapd.slapd.modify(change + f"userPassword: {stored('new')}\nuserPassword: {old}\n")
     assert s.docmd(b64(e.final(said)))[0] == 334 and s.docmd("")[0] == 235
     s.close()

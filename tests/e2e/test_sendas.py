@@ -1,18 +1,13 @@
 """Groups of the directory in control/sendas: members of %group may send from an address.  The whole suite with directory.ldif and with a real slapd; and
 postern-smtpd alone with a directory that the test plays, for what a directory does only when it is ill."""
-import socket
-
 import pytest
 
-from alone import netstring, netstrings
-from conftest import wait_for
-from slapd import BASE, Slapd, TREE
-from test_submission import SECRET, Alone, people, site, ssha, submit  # noqa: F401 (fixtures)
-
-
-def group(name, *lines):
-    return "\n".join([f"dn: cn={name},ou=people,{BASE}", "objectClass: inetOrgPerson", "objectClass: qmailGroup", f"cn: {name}", "sn: x",
-                      f"mail: {name}@campus.test", *lines]) + "\n\n"
+import submission
+from alone import joined, netstring
+from conftest import many, wait_for
+from slapd import BASE, Slapd, asked_by, group, person, with_tree
+from submission import SECRET, people, site, ssha, submit  # noqa: F401 (a fixture)
+from submission_alone import Submission
 
 
 def member(n):
@@ -23,27 +18,10 @@ GROUPS = "".join([
     group("staff", "rfc822member: Alias1@campus.test", member(2), "dnmember: uid=gone,ou=people," + BASE, "rfc822member: out@far.test"),
     group("old", "rfc822member: u2@old.campus.test"),
     group("moderated", member(2), "membersonly: TRUE"),
-    group("off", member(1), "accountStatus: disabled").replace("qmailGroup", "qmailGroup\nobjectClass: qmailUser").replace("sn: x", "sn: x\nuid: off"),
+    group("off", "uid: off", member(1), "accountStatus: disabled", classes=["objectClass: qmailUser"]),
     group("empty"),
-    f"""dn: uid=catch,ou=people,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailUser
-cn: c
-sn: c
-uid: catch
-mail: catchall@campus.test
-mailForwardingAddress: u1@campus.test
-
-dn: uid=plain,ou=people,{BASE}
-objectClass: inetOrgPerson
-objectClass: qmailUser
-cn: c
-sn: c
-uid: plain
-mail: plain@campus.test
-mailForwardingAddress: u1@campus.test
-
-"""])
+    person("catch", "mail: catchall@campus.test", "mailForwardingAddress: u1@campus.test", mail=False),
+    person("plain", "mailForwardingAddress: u1@campus.test")])
 SENDAS = """%staff@campus.test:registrar@campus.test
 %old@campus.test:registrar@campus.test
 %STAFF@campus.test:@lists.test
@@ -68,12 +46,8 @@ def prepare(site):
 
 @pytest.fixture
 def ldap(site):
-    site.slapd = Slapd(site.folder / "slapd", TREE + LDIF.replace("version: 1\n\n", "", 1)).start()
-    site.control("directory.ldif", None)
-    site.control("ldapserver", f"127.0.0.1:{site.slapd.port}")
-    site.control("ldapbasedn", BASE)
-    site.control("ldaptimeout", "5")
-    site.control("directorycache", "0")
+    site.slapd = Slapd(site.folder / "slapd", with_tree(LDIF)).start()
+    asked_by(site, site.slapd, ldaptimeout="5", directorycache="0")
     prepare(site)
     yield site
     site.slapd.kill()
@@ -90,20 +64,9 @@ def groups(site, request):
     return ldap
 
 
-def as_user(site, user):
-    s = submit(site)
-    s.login(user, SECRET)
-    return s
-
-
-def sent_as(s, envelope, header):
+def sent_as(*args):
     """To elsewhere, so that only the sender is looked up."""
-    code = s.mail(envelope)[0]
-    if code != 250:
-        s.rset()
-        return code
-    assert s.rcpt("x@far.test")[0] == 250
-    return s.data(f"From: {header}\r\nSubject: x\r\n\r\nhello\r\n".encode())[0]
+    return submission.sent_as(*args, to="x@far.test")
 
 
 def own(user):
@@ -126,7 +89,7 @@ WHO = [("u1", "registrar@campus.test", True),    # a member by an alias of the a
 def test_members_and_others(groups):
     groups.postern("check", check=0)
     groups.start()
-    sessions = {u: as_user(groups, u) for u in ("u1", "u2", "u3")}
+    sessions = {u: submit(groups, u) for u in ("u1", "u2", "u3")}
     for user, address, may in WHO:
         assert sent_as(sessions[user], address, own(user)) == (250 if may else 553), (user, address)
         assert sent_as(sessions[user], own(user), f"Office <{address}>") == (250 if may else 550), (user, address)
@@ -139,22 +102,22 @@ def test_membership_by_address_in_old_domain(groups):
     """old@ has u2 by an address in the domain's old name; without staff only that lets it."""
     groups.control("sendas", "%old@campus.test:registrar@campus.test")
     groups.start()
-    assert sent_as(as_user(groups, "u1"), "registrar@campus.test", own("u1")) == 553
-    assert sent_as(as_user(groups, "u2"), "registrar@campus.test", own("u2")) == 250
+    assert sent_as(submit(groups, "u1"), "registrar@campus.test", own("u1")) == 553
+    assert sent_as(submit(groups, "u2"), "registrar@campus.test", own("u2")) == 250
 
 
 def test_recorded_where_nothing_is_refused(groups):
     groups.control("sendasothers", "record")
     groups.start()
-    assert sent_as(as_user(groups, "u3"), "registrar@campus.test", own("u3")) == 250
+    assert sent_as(submit(groups, "u3"), "registrar@campus.test", own("u3")) == 250
     count = len(groups.wait_event("smtpd-foreign"))
-    assert sent_as(as_user(groups, "u1"), "registrar@campus.test", "registrar@campus.test") == 250
+    assert sent_as(submit(groups, "u1"), "registrar@campus.test", "registrar@campus.test") == 250
     assert len(groups.events("smtpd-foreign")) == count
 
 
 def test_server_that_is_away(ldap):
     ldap.start()
-    s = as_user(ldap, "u2")
+    s = submit(ldap, "u2")
     ldap.slapd.kill()
     for _ in range(2):
         assert sent_as(s, "registrar@campus.test", own("u2")) == 451
@@ -168,9 +131,9 @@ def test_server_that_is_away(ldap):
 
 def test_membership_ends(ldap):
     ldap.start()
-    assert sent_as(as_user(ldap, "u2"), "any@lists.test", own("u2")) == 250
+    assert sent_as(submit(ldap, "u2"), "any@lists.test", own("u2")) == 250
     ldap.slapd.modify(f"dn: cn=staff,ou=people,{BASE}\nchangetype: modify\ndelete: dnmember\n{member(2)}\n\n")
-    assert sent_as(as_user(ldap, "u2"), "any@lists.test", own("u2")) == 553
+    assert sent_as(submit(ldap, "u2"), "any@lists.test", own("u2")) == 553
 
 
 def test_faults_are_named(site):
@@ -186,25 +149,20 @@ def test_faults_are_named(site):
 
 # ---- a played directory ----
 
-class Played(Alone):
+class Played(Submission):
     """.groups: group to (verdict, members); None: no answer."""
     groups, wrong = {}, None
 
-    def _directory(self):
-        for data, fds in self._receive("directory"):
-            question = [x.decode("latin-1") for x in netstrings(data)]
-            self.questions.append(question)
-            with socket.socket(fileno=fds[0]) as reply:
-                if question[0] == "auth":
-                    reply.send(self._entry(question))
-                elif question[0] == "rcpt":
-                    reply.send(netstring("Y") + netstring(""))
-                elif self.wrong is not None:
-                    reply.send(self.wrong)
-                elif self.groups.get(question[1]):
-                    verdict, members = self.groups[question[1]]
-                    fields = ["", "g@campus.test", "", "", "", -1, -1, "", 0, 1, 0, "", 0, 0, 0, len(members), *members, 0]
-                    reply.send(netstring(verdict) + netstring("") + (b"".join(netstring(f) for f in fields) if verdict == "Y" else b""))
+    def directory_says(self, question):
+        if question[0] == "auth":
+            return self.entry(question[1])
+        if question[0] == "rcpt":
+            return joined("Y", "")
+        if self.wrong is None and self.groups.get(question[1]):
+            verdict, members = self.groups[question[1]]
+            fields = ["", "g@campus.test", "", "", "", -1, -1, "", 0, 1, 0, "", 0, 0, 0, len(members), *members, 0]
+            return joined(verdict, "", *(fields if verdict == "Y" else []))
+        return self.wrong
 
     def asked(self):
         return [q[1] for q in self.questions if q[0] == "group"]
@@ -212,14 +170,8 @@ class Played(Alone):
 
 @pytest.fixture
 def played():
-    made = []
-
-    def make(**kw):
-        made.append(Played(**{"sendasothers": "refuse", **kw}))
-        return made[-1]
-    yield make
-    for d in made:
-        d.close()
+    with many(lambda **kw: Played(**{"sendasothers": "refuse", **kw}), Played.close) as make:
+        yield make
 
 
 def mail(c, address):

@@ -3,24 +3,17 @@ filter in an existing qmail."""
 import os
 import re
 import signal
-import smtplib
-import threading
 import time
 
-from alone import BIN  # noqa: F401
 from conftest import wait_for
-from skim_alone import CONF, mmdb  # noqa: F401 (fixture)
-from test_skim_filter import qmail  # noqa: F401 (fixture)
-from test_submission import SECRET, TLS, people, site, ssha  # noqa: F401 (fixtures)
-
-MESSAGE = b"From: u1@campus.test\r\nTo: u2@campus.test\r\nSubject: hello\r\n\r\nhello\r\n"
-
+from processes import at_once, standing_still
+from skim_alone import mmdb  # noqa: F401 (a fixture)
+from submission import MESSAGE, SECRET, people, site, ssha, submit  # noqa: F401 (a fixture)
+from test_skim_filter import qmail  # noqa: F401 (a fixture)
 
 def send(suite, rcpts=("u2@campus.test",), message=MESSAGE, user="u1", source="127.0.0.1", password=SECRET, login=None):
     """(code, text) of the answer to DATA."""
-    s = smtplib.SMTP("127.0.0.1", suite.s587, local_hostname="client.test", timeout=60, source_address=(source, 0))
-    s.starttls(context=TLS)
-    s.login(login or user, password)
+    s = submit(suite, login or user, password, source)
     assert s.mail(f"{user}@campus.test")[0] == 250
     for r in rcpts:
         assert s.rcpt(r)[0] == 250
@@ -41,15 +34,7 @@ def settle(suite, want, user="u1"):
 def test_parallel_sessions_are_one_user(site):
     site.control("skim", "[sendlimit]\nmessages_hour=5\n")
     site.start()
-    answers = []
-
-    def one(i):
-        answers.append(send(site, source=f"127.0.{i}.1", login=("u1", "u1@campus.test", "alias1@campus.test", "U1")[i % 4]))
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(20)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    answers = at_once(lambda i: send(site, source=f"127.0.{i}.1", login=("u1", "u1@campus.test", "alias1@campus.test", "U1")[i % 4]), range(20))
     assert sorted(code for code, _ in answers) == [250] * 5 + [451] * 15
     for code, text in answers:
         if code == 451:
@@ -120,12 +105,8 @@ def test_what_is_refused_later_does_not_count(site):
         assert send(site, message=banned)[0] == 550
         settle(site, {"messages_hour": (0, 1)})
     # nobody answers: the client is told 451, the queue drops the message when it looks
-    pid, = site.pids("queue")
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(site.pids("queue")):
         assert send(site)[0] == 451
-    finally:
-        os.kill(pid, signal.SIGCONT)
     settle(site, {"messages_hour": (0, 1)})
     assert send(site)[0] == 250
     code, text = send(site)

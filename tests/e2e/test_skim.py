@@ -1,6 +1,5 @@
 """Stolen accounts: `postern skim replay` on events, and postern-skim alone between two sockets."""
 import json
-import os
 import pathlib
 import subprocess
 import sys

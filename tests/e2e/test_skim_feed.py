@@ -3,29 +3,25 @@ import json
 import os
 import pathlib
 import random
-import smtplib
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 
 import pytest
 
 from alone import BIN, netstring
 from conftest import wait_for
+from processes import at_once
 from smtp_server import Scripted
-from scan_alone import signatures
-from test_scan_line import BAD
+from scan_alone import BAD, signatures
 from skim_alone import Skim, held, mmdb, place, skim  # noqa: F401 (fixtures)
-from test_submission import SECRET, TLS, people, plain, site, ssha  # noqa: F401 (fixtures)
+from submission import SECRET, people, plain, site, ssha, submit  # noqa: F401 (a fixture)
 
 
 def login(suite, user, password, source, stay=False):
     """One AUTH from 127.A.B.C; True: it was right."""
-    s = smtplib.SMTP("127.0.0.1", suite.s587, local_hostname="client.test", timeout=60, source_address=(source, 0))
-    s.starttls(context=TLS)
-    s.ehlo()
+    s = submit(suite, source=source)
     if s.docmd("AUTH PLAIN " + plain(user, password))[0] != 235:
         return False
     if stay:
@@ -36,11 +32,7 @@ def login(suite, user, password, source, stay=False):
 
 def spray(suite, tries):
     """All at once: a wrong password is answered after a second."""
-    threads = [threading.Thread(target=lambda t=t: login(suite, t[0], "wrong", t[1])) for t in tries]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    at_once(lambda t: login(suite, t[0], "wrong", t[1]), tries)
 
 
 def rules(suite, user):
@@ -167,12 +159,12 @@ def test_hostile_datagrams(skim):
     fd = os.open("/dev/null", os.O_RDONLY)
     for n, x in enumerate(bad):
         socket.send_fds(skim.feed, [x], [fd] * 3 if n % 50 == 0 else [])
-    before = len(os.listdir(f"/proc/{skim.program.process.pid}/fd"))
+    before = skim.program.descriptors()
     skim.send("anna", ["a@b.test"])
     assert not held(skim.next()[0]), "mail goes on"
     assert skim.program.log("bad-question")
     skim.ask("list")
-    assert len(os.listdir(f"/proc/{skim.program.process.pid}/fd")) == before, "descriptors that came with datagrams are closed"
+    assert skim.program.descriptors() == before, "descriptors that came with datagrams are closed"
     assert skim.program.process.poll() is None
 
 

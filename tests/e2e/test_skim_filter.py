@@ -1,7 +1,6 @@
 """postern-skim as QMAILQUEUE in an existing qmail: descriptors, exit codes, the environment that qmail-smtpd gives, and a history that processes share."""
 import json
 import os
-import pathlib
 import random
 import stat
 import subprocess
@@ -10,6 +9,7 @@ import threading
 import pytest
 
 from alone import BIN
+from processes import at_once
 from skim_alone import CONF, mmdb  # noqa: F401 (fixture)
 
 QUEUE = """#!/bin/sh
@@ -122,11 +122,7 @@ def test_many_at_once_lose_no_count(qmail):
         subprocess.run([str(BIN / "qmail-skim")], input=MESSAGE, stdout=r, stderr=subprocess.DEVNULL,
                        env={**qmail.env, "SMTP_AUTH_USER": "anna", "TCPREMOTEIP": "10.3.0.1"}, timeout=60)
         os.close(r)
-    threads = [threading.Thread(target=one, args=(n,)) for n in range(20)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    at_once(one, range(20))
     one, = qmail.desk("list")
     assert "phishlimit" in one["why"] or one["state"] in ("held", "stopped"), one
     import sqlite3

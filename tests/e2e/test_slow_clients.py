@@ -16,9 +16,10 @@ import time
 
 import pytest
 
+from certificates import certificate
 from conftest import wait_for
+from processes import memory_kib
 from slow_clients import PHASES
-from test_supervise import certificate
 
 SLOW = int(os.environ.get("POSTERN_SLOW", "5000"))
 HONEST, SECONDS = SLOW // 10, 20
@@ -86,8 +87,7 @@ def p99(took):
 def kib_each(suite, name, most=200):
     """Mean PSS of the processes of postern-NAME, but for the first one; of MOST of them."""
     pids = suite.pids(name)[1:][:most]
-    lines = [line for p in pids for line in pathlib.Path(f"/proc/{p}/smaps_rollup").read_text().splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / len(pids)
+    return sum(map(memory_kib, pids)) / len(pids)
 
 
 def available():

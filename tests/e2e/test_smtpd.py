@@ -1,39 +1,33 @@
 """SMTP sessions of the whole suite, with clients that others wrote: smtplib, swaks, openssl."""
-import os
 import shutil
 import signal
 import smtplib
 import socket
 import ssl
 import subprocess
-import threading
 import time
 
 import pytest
 
+from certificates import certificate
 from conftest import wait_for
+from processes import at_once, killed_meanwhile
 
 HEADER = b"From: a@far.test\r\nTo: u1@campus.test\r\nSubject: s\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@far.test>\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
+def pem(tmp_path_factory):
+    """What the server has, and the file that a client trusts."""
     d = tmp_path_factory.mktemp("cert")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", d / "key", "-out",
-                    d / "cert", "-days", "3650", "-subj", "/CN=mx1.campus.test", "-addext", "subjectAltName=DNS:mx1.campus.test"],
-                   check=True, capture_output=True)
-    return (d / "cert").read_bytes() + (d / "key").read_bytes(), d / "cert"
+    return certificate(d), d / "mx1.campus.test.crt"
 
 
 @pytest.fixture
-def tls_suite(suite, certificate):
-    suite.control("servercert.pem", certificate[0])
+def tls_suite(suite, pem):
+    suite.control("servercert.pem", pem[0])
     (suite.ctl / "servercert.pem").chmod(0o600)
     return suite.start()
-
-
-def context(certificate):
-    return ssl.create_default_context(cafile=str(certificate[1]))
 
 
 def raw(suite):
@@ -43,12 +37,20 @@ def raw(suite):
     return s, f
 
 
-def test_starttls_by_smtplib(tls_suite, certificate):
+def into_data(s, f, to):
+    for command, code in ("EHLO x", b"250"), ("MAIL FROM:<a@far.test>", b"250"), (f"RCPT TO:<{to}>", b"250"), ("DATA", b"354"):
+        s.sendall(command.encode() + b"\r\n")
+        while (line := f.readline())[3:4] == b"-":
+            pass
+        assert line.startswith(code), line
+
+
+def test_starttls_by_smtplib(tls_suite, pem):
     s = tls_suite.smtp()
     s.ehlo()
     assert s.has_extn("starttls") and s.has_extn("pipelining") and s.esmtp_features["size"] == "67108864"
     s._host = "mx1.campus.test"
-    s.starttls(context=context(certificate))
+    s.starttls(context=ssl.create_default_context(cafile=str(pem[1])))
     assert s.docmd("MAIL FROM:<a@far.test>")[0] == 503, "EHLO is required again"
     s.ehlo()
     assert not s.has_extn("starttls")
@@ -65,8 +67,8 @@ def test_no_certificate_no_starttls(suite):
     assert not s.has_extn("starttls") and s.docmd("STARTTLS")[0] == 502
 
 
-def test_deny_tls(suite, certificate):
-    suite.control("servercert.pem", certificate[0])
+def test_deny_tls(suite, pem):
+    suite.control("servercert.pem", pem[0])
     suite.control("tcp.smtp", '127.:allow,DENY_TLS="1"')
     suite.start()
     s = suite.smtp()
@@ -130,10 +132,7 @@ def test_smuggling_never_reaches_a_mailbox(suite):
     suite.start()
     for end in (b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r\n", b"\r\n.\r", b"\r\n\0.\r\n", b"\r\n.\0\r\n"):
         s, f = raw(suite)
-        for c in (b"EHLO x", b"MAIL FROM:<a@far.test>", b"RCPT TO:<u3@campus.test>", b"DATA"):
-            s.sendall(c + b"\r\n")
-            while f.readline()[3:4] == b"-":
-                pass
+        into_data(s, f, "u3@campus.test")
         s.sendall(HEADER + b"one" + end + b"MAIL FROM:<evil@far.test>\r\nRCPT TO:<u3@campus.test>\r\nDATA\r\n" + HEADER + b"two\r\n.\r\n")
         assert f.readline().startswith(b"550 5.6.0 ") and f.read() == b"", end
         s.close()
@@ -168,9 +167,9 @@ def test_killed_sessions_lose_nothing(suite):
     """Sessions are killed all the time while clients send and retry: what got 250 lies there, and so does every message in the end."""
     suite.control("inflightbytes", "4194304")
     suite.start()
-    sent, kills, done = [[] for _ in range(4)], [], threading.Event()
+    sent = [[] for _ in range(4)]
 
-    def client(k):
+    def client(k, kills):
         for i in range(400):
             if i >= 15 and len(kills) >= 12:
                 return
@@ -182,24 +181,9 @@ def test_killed_sessions_lose_nothing(suite):
                     pass
             sent[k].append(i)
 
-    def killer():
-        while not done.is_set():
-            for p in suite.pids("smtpd")[1:2]:  # the parent has the lowest number here
-                try:
-                    os.kill(p, signal.SIGKILL)
-                    kills.append(p)
-                except ProcessLookupError:
-                    pass
-            time.sleep(0.005)
-    threads = [threading.Thread(target=client, args=(k,)) for k in range(4)]
-    k = threading.Thread(target=killer)
-    k.start()
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    done.set()
-    k.join()
+    # the parent has the lowest number here
+    with killed_meanwhile(lambda: suite.pids("smtpd")[1:2], lambda: 0.005) as kills:
+        at_once(lambda k: client(k, kills), range(4))
     for user in range(4):
         assert len(sent[user]) >= 15
         wait_for(lambda: all(any(f"number-{user}-{i}\n".encode() in m for m in suite.mails(f"u{user + 1}")) for i in sent[user]), 20)
@@ -211,10 +195,7 @@ def test_killed_sessions_lose_nothing(suite):
 def test_reload_lets_a_message_come_in(suite):
     suite.start()
     s, f = raw(suite)
-    for c in (b"EHLO x", b"MAIL FROM:<a@far.test>", b"RCPT TO:<u4@campus.test>", b"DATA"):
-        s.sendall(c + b"\r\n")
-        while f.readline()[3:4] == b"-":
-            pass
+    into_data(s, f, "u4@campus.test")
     idle = suite.smtp()
     idle.ehlo()
     suite.control("smtpgreeting", "the new one")
@@ -236,10 +217,7 @@ def greeting(suite):
 def test_stop_waits_for_a_message(suite):
     suite.start()
     s, f = raw(suite)
-    for c in (b"EHLO x", b"MAIL FROM:<a@far.test>", b"RCPT TO:<u5@campus.test>", b"DATA"):
-        s.sendall(c + b"\r\n")
-        while f.readline()[3:4] == b"-":
-            pass
+    into_data(s, f, "u5@campus.test")
     s.sendall(HEADER)
     suite.process.send_signal(signal.SIGTERM)
     time.sleep(0.5)

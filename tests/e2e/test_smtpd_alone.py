@@ -7,12 +7,13 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 
 import pytest
 
+from conftest import many
+from processes import failing
 from smtpd_alone import ME, Smtpd, netstring
 
 MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
@@ -43,14 +44,8 @@ def old_session():
 
 @pytest.fixture
 def start():
-    started = []
-
-    def make(**kw):
-        started.append(Smtpd(**kw))
-        return started[-1]
-    yield make
-    for d in started:
-        d.close()
+    with many(Smtpd, Smtpd.close) as make:
+        yield make
 
 
 LONG = "x" * 64
@@ -1269,17 +1264,8 @@ def test_faults_of_the_system(start, fault, where, expected):
     d = start()
     c = d.connect()
     c.ehlo()
-    pid = d.children()[0]
-    # syscall=getpid: a harmless call in its place; the usual number -1 would meet the program's seccomp filter
-    trace = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-e", f"trace={fault.split(':')[0]}", "-e", f"inject={fault}:syscall=getpid", "-p", str(pid)])
-    try:
-        status = pathlib.Path(f"/proc/{pid}/status")
-        deadline = time.monotonic() + 5
-        while "TracerPid:\t0\n" in status.read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        time.sleep(0.05)
-        got = {}
+    got = {}
+    with failing(d.children()[0], fault):
         assert c.do(M)[0] == 250
         got["RCPT"] = c.do(R)
         if got["RCPT"][0] != 250:
@@ -1294,9 +1280,6 @@ def test_faults_of_the_system(start, fault, where, expected):
         c.do("RSET")
         assert finish(c.envelope())[0] == 250
         assert len(d.jobs) == (2 if where == "RCPT" or fault.startswith("recvmsg") else 1)
-    finally:
-        trace.terminate()
-        trace.wait()
 
 
 def test_the_longest_session(old_session):

@@ -1,15 +1,13 @@
 """A full disk: the spool on a small file system of its own.  New mail is refused at MAIL with 452 before its body is sent, deliveries and deletions go on with nothing left at
 all, and mail is taken again by itself."""
 import os
-import pathlib
 import smtplib
 import subprocess
-import threading
-import time
 
 import pytest
 
-from conftest import LDIF, free_port, wait_for
+from conftest import free_port, wait_for
+from processes import at_once
 from smtp_server import Scripted
 
 MESSAGE = b"Subject: x\r\n\r\n" + b"y" * 70 + b"\r\n"
@@ -169,11 +167,7 @@ def test_large_messages_at_once_are_no_full_disk(suite):
     for s in clients:
         s.ehlo()
         assert s.mail("a@far.test")[0] == 250 and s.rcpt("u1@campus.test")[0] == 250 and s.docmd("DATA")[0] == 354
-    threads = [threading.Thread(target=s.send, args=(body,)) for s in clients]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    at_once(lambda s: s.send(body), clients)
     assert [s.getreply()[0] for s in clients] == [250] * 3
     for s in clients:
         s.close()

@@ -1,65 +1,21 @@
 """Ports 587 and 465: real clients against the whole suite, and postern-smtpd alone with a directory and a postern-tls that the test plays,
 for what only a hostile client or a broken neighbour does."""
-import base64
 import os
 import shutil
 import smtplib
 import socket
-import ssl
 import subprocess
-import textwrap
-import threading
 import time
 
 import pytest
 
-import slapd as slapd_module
-from conftest import LDIF, free_port, wait_for
-from smtpd_alone import Smtpd, netstring, netstrings
-from test_supervise import certificate
-
-MESSAGE = b"From: u1@campus.test\r\nTo: u2@campus.test\r\nSubject: hello\r\n\r\nhello\r\n"
-SECRET = "s3cret pass"
-TLS = ssl._create_unverified_context()
-
-
-def b64(text):
-    return base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
-
-
-def plain(user, password, whom=""):
-    return b64(f"{whom}\0{user}\0{password}")
-
-
-def people(*hashes):
-    """LDIF with the passwords of u1, u2, …"""
-    out = LDIF
-    for text in hashes:
-        out = out.replace("userPassword: {SSHA}unused", f"userPassword: {text}", 1)
-    return out
-
-
-def ssha(password):
-    import hashlib
-    return "{SSHA}" + b64(hashlib.sha1(password.encode() + b"salt").digest() + b"salt")
-
-
-@pytest.fixture
-def site(suite):
-    suite.s587, suite.s465 = free_port(), free_port()
-    suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{suite.s587}\nsubmissions 127.0.0.1:{suite.s465}")
-    suite.control("servercert.pem", certificate(suite.folder))
-    suite.control("directory.ldif", people(ssha(SECRET), ssha("other")).replace("uid: u3\n", f"uid: u3\naccountStatus: disabled\n")
-                  .replace("userPassword: {SSHA}unused", "userPassword: " + ssha(SECRET), 1))
-    return suite
-
-
-def submit(suite):
-    s = smtplib.SMTP("127.0.0.1", suite.s587, local_hostname="client.test", timeout=30)
-    s.starttls(context=TLS)
-    s.ehlo()
-    return s
-
+import slapd
+from certificates import NO_CHECK
+from conftest import many, wait_for
+from processes import memory
+from scram import b64
+from submission import MESSAGE, SECRET, msmtp, people, plain, sent_as, site, ssha, submit  # noqa: F401 (a fixture)
+from submission_alone import Submission
 
 # ---- real clients, whole suite ----
 
@@ -68,7 +24,7 @@ def test_smtplib_starttls(site):
     s = smtplib.SMTP("127.0.0.1", site.s587, local_hostname="client.test", timeout=30)
     s.ehlo()
     assert not s.has_extn("auth") and s.has_extn("starttls")
-    s.starttls(context=TLS)
+    s.starttls(context=NO_CHECK)
     s.ehlo()
     assert s.esmtp_features["auth"].split() == ["PLAIN", "LOGIN"]
     s.login("u1", SECRET)
@@ -95,7 +51,7 @@ def test_smtplib_starttls(site):
 def test_smtp_ssl_and_receiveduser(site):
     site.control("receiveduser", "1")
     site.start()
-    with smtplib.SMTP_SSL("127.0.0.1", site.s465, local_hostname="client.test", timeout=30, context=TLS) as s:
+    with smtplib.SMTP_SSL("127.0.0.1", site.s465, local_hostname="client.test", timeout=30, context=NO_CHECK) as s:
         s.ehlo()
         assert not s.has_extn("starttls")
         assert s.docmd("STARTTLS")[0] == 502
@@ -118,20 +74,6 @@ def test_smtp_ssl_and_receiveduser(site):
 
 def clients(site):
     to, frm = "u2@campus.test", "u1@campus.test"
-    rc = site.folder / "msmtprc"
-    rc.write_text(textwrap.dedent(f"""\
-        account default
-        host 127.0.0.1
-        port {site.s587}
-        from {frm}
-        auth on
-        user u1
-        password {SECRET}
-        tls on
-        tls_starttls on
-        tls_certcheck off
-        """))
-    rc.chmod(0o600)
     (site.folder / "mail.txt").write_bytes(MESSAGE)
     swaks = ["swaks", "--to", to, "--from", frm, "--auth-user", "u1", "--auth-password", SECRET, "--hide-all"]
     curl = ["curl", "-sSk", "--mail-from", frm, "--mail-rcpt", to, "--upload-file", str(site.folder / "mail.txt"), "-u", f"u1:{SECRET}"]
@@ -143,7 +85,7 @@ def clients(site):
         "curl-smtps": [*curl, f"smtps://127.0.0.1:{site.s465}/client.test"],
         "curl-starttls": [*curl, "--ssl-reqd", f"smtp://127.0.0.1:{site.s587}/client.test"],
         "curl-login": [*curl, "--ssl-reqd", "--login-options", "AUTH=LOGIN", f"smtp://127.0.0.1:{site.s587}/client.test"],
-        "msmtp": ["msmtp", "-C", str(rc), to],
+        "msmtp": [*msmtp(site), to],
         "s-nail": ["s-nail", "-:", "/", "-Sv15-compat", "-Stls-verify=ignore", "-Ssmtp-use-starttls", f"-Smta={url}", "-Ssmtp-auth=plain",
                    "-Sfrom=" + frm, "-Shostname=client.test", "-s", "x", to],
     }
@@ -193,19 +135,15 @@ def test_third_failure_ends_the_session(site):
 
 
 def test_slapd_by_bind(site):
-    d = slapd_module.Slapd(site.folder / "slapd", slapd_module.TREE + people(ssha(SECRET)).replace("version: 1\n\n", "", 1)).start()
+    d = slapd.Slapd(site.folder / "slapd", slapd.with_tree(people(ssha(SECRET)))).start()
     try:
-        site.control("directory.ldif", None)
-        site.control("ldapserver", f"127.0.0.1:{d.port}")
-        site.control("ldapbasedn", slapd_module.BASE)
-        site.control("ldaptimeout", "3")
+        slapd.asked_by(site, d, ldaptimeout="3")
         site.start()
         s = submit(site)
         assert s.docmd("AUTH PLAIN " + plain("u1", "wrong"))[0] == 535
         assert s.docmd("AUTH PLAIN " + plain("u1", ""))[0] == 535  # an LDAP server takes an empty password for nobody's
         s.close()
-        s = submit(site)
-        s.login("u1", SECRET)
+        s = submit(site, "u1")
         s.sendmail("u1@campus.test", ["u2@campus.test"], MESSAGE)
         site.wait_mail("u2")
         s.close()
@@ -243,8 +181,7 @@ def test_no_certificate_is_a_fault(site):
 def test_scan_has_workers_of_its_own(site):
     site.control("banned", "*.exe")
     site.start()
-    s = submit(site)
-    s.login("u1", SECRET)
+    s = submit(site, "u1")
     bad = (b"From: u1@campus.test\r\nContent-Type: application/octet-stream; name=x.exe\r\nContent-Disposition: attachment; filename=x.exe\r\n"
            b"MIME-Version: 1.0\r\n\r\nMZ\r\n")
     with pytest.raises(smtplib.SMTPDataError) as e:
@@ -259,83 +196,17 @@ def test_scan_has_workers_of_its_own(site):
 
 # ---- postern-smtpd alone ----
 
-def carry(source, target):
-    """Octets one way, and the end of file."""
-    try:
-        while got := source.recv(65536):
-            target.sendall(got)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
-
-
-class Alone(Smtpd):
-    """postern-tls is played: what the client sends after STARTTLS goes through as it is."""
-
-    def __init__(self, **kw):
-        self.auth_answer = True  # None: close without an answer
-        self.tls_answer = True
-        super().__init__(tls=True, **kw)
-        threading.Thread(target=self._tls, daemon=True).start()
-
-    def _tls(self):
-        for _, fds in self._receive("tls"):
-            client, clear = (socket.socket(fileno=fd) for fd in fds)
-            answer = ("ok", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "", "", 0) if self.tls_answer else ("failed", "no shared cipher")
-            clear.sendall(b"".join(netstring(x) for x in answer).ljust(512, b"\0"))
-            if not self.tls_answer:
-                client.close()
-                clear.close()
-                continue
-            threading.Thread(target=carry, args=(client, clear), daemon=True).start()
-            threading.Thread(target=carry, args=(clear, client), daemon=True).start()
-
-    def _directory(self):
-        for data, fds in self._receive("directory"):
-            question = [x.decode("latin-1") for x in netstrings(data)]
-            self.questions.append(question)
-            with socket.socket(fileno=fds[0]) as reply:
-                if question[0] == "rcpt":
-                    reply.send(netstring(self.USERS.get(question[1], "N")) + netstring(""))
-                elif self.auth_answer:
-                    reply.send(self._entry(question) if question[2] == SECRET else netstring("N") + netstring("wrong name or password"))
-
-    @staticmethod
-    def _entry(question):
-        fields = [question[1], "u1@campus.test", "", "", "", -1, -1, "", 1, 0, 0, "", 0, 0, 0, 0, 2, "alias1@campus.test", "First.Last@campus.test"]
-        return netstring("Y") + netstring("") + b"".join(netstring(f) for f in fields)
-
-    def inside(self, listener="submission", **kw):
-        c = self.connect(listener=listener, **kw)
-        if listener == "submission":
-            c.ehlo()
-            assert c.do("STARTTLS")[0] == 220
-        c.ehlo()
-        return c
-
-    def logged_in(self, **kw):
-        c = self.inside(**kw)
-        assert c.do("AUTH PLAIN " + plain("u1", SECRET)) == (235, "2.7.0 you are logged in")
-        return c
-
-
 @pytest.fixture(scope="module")
 def shared():
-    d = Alone()
+    d = Submission()
     yield d
     d.close()
 
 
 @pytest.fixture
 def alone():
-    made = []
-
-    def make(**kw):
-        made.append(Alone(**kw))
-        return made[-1]
-    yield make
-    for d in made:
-        d.close()
+    with many(Submission, Submission.close) as make:
+        yield make
 
 
 TABLE = [  # spec, commands before, command, start of the reply
@@ -489,27 +360,18 @@ def test_password_leaves_no_trace_in_memory(alone):
         assert code == 235
         pid = d.children()[-1]
         wanted = [SECRET.encode(), login[-1].split()[-1].encode()]
-        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
-            for line in maps:
-                where, mode = line.split()[:2]
-                if "w" not in mode or "[v" in line:
-                    continue
-                low, high = (int(x, 16) for x in where.split("-"))
-                mem.seek(low)
-                try:
-                    data = mem.read(high - low)
-                except OSError:
-                    continue
-                for w in wanted:
-                    assert w not in data, (line, w)
+        looked_at = 0
+        for line, data in memory(pid, "w"):
+            looked_at += len(data)
+            for w in wanted:
+                assert w not in data, (line, w)
+        assert looked_at > 100000
         c.close()
         wait_for(lambda: not d.children())
 
 
-def login(suite, source, password):
-    with smtplib.SMTP("127.0.0.1", suite.s587, local_hostname="client.test", timeout=30, source_address=(source, 0)) as s:
-        s.starttls(context=TLS)
-        s.ehlo()
+def auth(suite, source, password):
+    with submit(suite, source=source) as s:
         return s.docmd("AUTH PLAIN " + plain("u1", password))[0]
 
 
@@ -517,14 +379,14 @@ def test_credential_stuffing_stops_who_guesses_and_not_the_owner(site):
     """A limit for the account and the network together; a network that the owner has logged in from is not limited."""
     site.control("authfailsperaccount", "2/3600")
     site.start()
-    assert login(site, "127.0.7.1", SECRET) == 235
+    assert auth(site, "127.0.7.1", SECRET) == 235
     for guess in ("a", "b"):
-        assert login(site, "127.0.5.1", guess) == 535
-    assert login(site, "127.0.5.9", SECRET) == 454  # not tried, so a right guess tells nothing
-    assert login(site, "127.0.6.1", SECRET) == 235
+        assert auth(site, "127.0.5.1", guess) == 535
+    assert auth(site, "127.0.5.9", SECRET) == 454  # not tried, so a right guess tells nothing
+    assert auth(site, "127.0.6.1", SECRET) == 235
     for guess in ("c", "d", "e"):
-        assert login(site, "127.0.7.1", guess) == 535
-    assert login(site, "127.0.7.1", SECRET) == 235
+        assert auth(site, "127.0.7.1", guess) == 535
+    assert auth(site, "127.0.7.1", SECRET) == 235
     assert "directory-guesses" in site.log()
 
 
@@ -534,21 +396,11 @@ OTHERS = [("u2@campus.test", "u1@campus.test", 553), ("u1@campus.test", "u2@camp
           ("u1@campus.test", "u1@campus.test <u2@campus.test>", 550), ("any@lists.test.evil.test", "u1@campus.test", 553), ("u1@campus.test", "u1", 550)]
 
 
-def sent_as(s, envelope, header):
-    code = s.mail(envelope)[0]
-    if code != 250:
-        s.rset()
-        return code
-    assert s.rcpt("u2@campus.test")[0] == 250
-    return s.data(f"From: {header}\r\nSubject: x\r\n\r\nhello\r\n".encode())[0]
-
-
 def test_others_addresses_are_refused_where_the_site_wants_it(site):
     site.control("sendas", "u1:office@campus.test\n*:@lists.test")
     site.control("sendasothers", "refuse")
     site.start()
-    s = submit(site)
-    s.login("u1", SECRET)
+    s = submit(site, "u1")
     for envelope, header in OWN:
         assert sent_as(s, envelope, header) == 250, (envelope, header)
     for envelope, header, code in OTHERS:
@@ -558,8 +410,7 @@ def test_others_addresses_are_refused_where_the_site_wants_it(site):
 
 def test_others_addresses_are_recorded_by_default(site):
     site.start()
-    s = submit(site)
-    s.login("u1", SECRET)
+    s = submit(site, "u1")
     for envelope, header, _ in OTHERS:
         assert sent_as(s, envelope, header) == 250, (envelope, header)
     s.close()
@@ -572,8 +423,7 @@ def test_scanning_begins_with_a_reload(site):
            b"Content-Type: application/octet-stream; name=\"holiday.exe\"\r\n\r\nMZ\r\n--b--\r\n")
 
     def answer():
-        s = submit(site)
-        s.login("u1", SECRET)
+        s = submit(site, "u1")
         s.mail("u1@campus.test")
         s.rcpt("u2@campus.test")
         code = s.data(exe)[0]

@@ -7,7 +7,6 @@ import shutil
 import signal
 import smtplib
 import socket
-import ssl
 import subprocess
 import threading
 import time
@@ -15,6 +14,7 @@ import time
 import pytest
 
 import conftest
+from certificates import NO_CHECK, certificate
 from conftest import free_port, wait_for
 
 ALWAYS = ["door", "smtpd", "directory", "route", "local", "queue"]
@@ -347,7 +347,7 @@ def test_privileges_of_the_running_suite(suite):
     suite.control("tcp.qmqp", "127.0.0.1:allow")
     suite.start()
     with suite.smtp() as client:  # with a forked session and its TLS process
-        client.starttls(context=ssl._create_unverified_context())
+        client.starttls(context=NO_CHECK)
         client.ehlo()
         seen = suite.json("privileges", check=None)
         assert not [(row["program"], p) for row in seen["programs"] for p in row["processes"] if p["differences"]]
@@ -361,13 +361,6 @@ def test_privileges_of_the_running_suite(suite):
     assert "All processes are as the table says." in text
     assert suite.stop() == 0
     assert "does not run" in suite.postern("privileges", check=0).stdout
-
-
-def certificate(folder):
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-                    "/CN=mx1.campus.test", "-keyout", key, "-out", cert], check=True, capture_output=True)
-    return cert.read_text() + key.read_text()
 
 
 ROGUE = """#!/usr/bin/python3 -I

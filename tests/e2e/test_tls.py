@@ -11,18 +11,12 @@ import time
 
 import pytest
 
-from alone import Alone, netstring, netstrings, readable
+from alone import Alone, netstring, netstrings
+from certificates import NO_CHECK, certificate, no_check
+from processes import children, memory_kib, standing_still
 
 
 ANSWER_OCTETS = 512  # TLS_ANSWER_OCTETS
-
-
-def make_cert(folder, name="mx.test", kind="ec", days=30):
-    key, cert = folder / f"{name}.key", folder / f"{name}.crt"
-    algo = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else ["-newkey", "rsa:2048"]
-    subprocess.run(["openssl", "req", "-x509", "-nodes", "-subj", f"/CN={name}", "-days", str(days), "-addext", f"subjectAltName=DNS:{name}",
-                    "-keyout", key, "-out", cert, *algo], check=True, capture_output=True)
-    return cert.read_bytes() + key.read_bytes()
 
 
 class Tls(Alone):
@@ -58,29 +52,19 @@ class Tls(Alone):
     def connect(self, context=None, name="mx.test"):
         client, server = self.pair()
         reply = self.question(server)
-        if not context:
-            context = client_context()
-        tls = context.wrap_socket(client, server_hostname=name, suppress_ragged_eofs=False)
+        tls = (context or NO_CHECK).wrap_socket(client, server_hostname=name, suppress_ragged_eofs=False)
         facts, clear = self.answer(reply)
         assert facts[0] == "ok", facts
         return tls, clear, facts
 
     def children(self):
         """Its connections' processes; those that have ended and wait to be reaped do not count."""
-        pids = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(p) for p in pids if pathlib.Path(f"/proc/{p}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"]
-
-
-def client_context():
-    c = ssl.create_default_context()
-    c.check_hostname = False
-    c.verify_mode = ssl.CERT_NONE
-    return c
+        return children(self.process.pid, living=True)
 
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory):
-    return make_cert(tmp_path_factory.mktemp("cert"))
+    return certificate(tmp_path_factory.mktemp("cert"), "mx.test")
 
 
 @pytest.fixture
@@ -106,7 +90,7 @@ def gone(t, seconds=5):
 
 @pytest.mark.parametrize("version, name", [(ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")])
 def test_facts_and_octets(tls, version, name):
-    c = client_context()
+    c = no_check()
     c.minimum_version = c.maximum_version = version
     client, clear, facts = tls.connect(c)
     assert facts[1] == name and facts[2] == client.cipher()[0] and facts[3] == "mx.test"
@@ -125,9 +109,9 @@ def test_facts_and_octets(tls, version, name):
 @pytest.mark.parametrize("ciphers", ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-CHACHA20-POLY1305", "DHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-SHA384", None])
 def test_keys_and_suites_that_were_not_rehearsed(tmp_path, ciphers):
     """What OpenSSL fetches late is within the memory and the system calls of a connection."""
-    t = Tls(tmp_path, make_cert(tmp_path, kind="rsa")).start()
+    t = Tls(tmp_path, certificate(tmp_path, "mx.test", kind="rsa")).start()
     try:
-        c = client_context()
+        c = no_check()
         if ciphers:
             c.maximum_version = ssl.TLSVersion.TLSv1_2
             c.set_ciphers(ciphers)
@@ -147,11 +131,11 @@ def test_keys_and_suites_that_were_not_rehearsed(tmp_path, ciphers):
 
 
 def test_old_versions_and_foreign_protocols_are_refused(tls):
-    old = client_context()
+    old = no_check()
     old.minimum_version = ssl.TLSVersion.TLSv1
     old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
-    web = client_context()
+    web = no_check()
     web.set_alpn_protocols(["h2", "http/1.1"])
     for context in (old, web):
         client, server = tls.pair()
@@ -160,7 +144,7 @@ def test_old_versions_and_foreign_protocols_are_refused(tls):
             context.wrap_socket(client)
         answer, clear = tls.answer(reply)
         assert answer[0] == "failed" and clear is None
-    mail = client_context()
+    mail = no_check()
     mail.set_alpn_protocols(["x", "smtp"])
     client, _, _ = tls.connect(mail)
     assert client.selected_alpn_protocol() == "smtp"
@@ -327,12 +311,12 @@ def subject(tls, name):
 
 def test_certificate_by_name(tmp_path, pem):
     """SNI: who asks for a name in control/certs gets its certificate, and may resume with it; all others get servercert.pem."""
-    one, two = (make_cert(tmp_path, n) for n in ("one.test", "two.test"))
+    one, two = (certificate(tmp_path, n) for n in ("one.test", "two.test"))
     t = Tls(tmp_path, pem, files={"certs": b"", "certs/one.test.pem": one, "certs/Two.Test.pem": two}).start()
     try:
         assert subject(t, "one.test") == ("one.test", "one.test") and subject(t, "TWO.test")[0] == "two.test"
         assert subject(t, "mx.test")[0] == subject(t, "three.test")[0] == subject(t, None)[0] == "mx.test"
-        c = client_context()
+        c = no_check()
         client, clear, _ = t.connect(c, name="one.test")
         clear.sendall(b"x")
         assert client.recv(1) == b"x"
@@ -352,7 +336,7 @@ def test_faults_of_named_certificates(tmp_path, pem, name, content, reason):
 
 
 def test_tickets_resume(tls):
-    c = client_context()
+    c = no_check()
     client, clear, _ = tls.connect(c)
     clear.sendall(b"x")
     assert client.recv(1) == b"x"
@@ -431,13 +415,9 @@ def test_memory_of_a_connection(tls):
         while n < 20000:
             n += len(clear.recv(20000))
     time.sleep(0.2)
-    pss = []
-    for pid in tls.children():
-        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Private_Dirty:"):
-                pss.append(int(line.split()[1]))
-    print("private KiB per connection:", sorted(pss))
-    assert len(pss) == 20 and max(pss) < 700
+    private = [memory_kib(pid, "Private_Dirty") for pid in tls.children()]
+    print("private KiB per connection:", sorted(private))
+    assert len(private) == 20 and max(private) < 700
 
 
 class Records:
@@ -445,7 +425,7 @@ class Records:
     def __init__(self, tls, version=ssl.TLSVersion.TLSv1_3):
         self.sock, server = tls.pair()
         self.reply = tls.question(server)
-        c = client_context()
+        c = no_check()
         c.minimum_version = c.maximum_version = version
         self.came, self.goes = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.ssl = c.wrap_bio(self.came, self.goes, server_hostname="mx.test")
@@ -525,10 +505,9 @@ def test_last_reply_and_end_in_one_segment(tls, version):
     clear.sendall(b"250 first\r\n")
     assert client.piece()[1] == b"250 first\r\n"
     child = tls.children()[0]
-    os.kill(child, signal.SIGSTOP)
-    clear.sendall(b"221 bye\r\n")
-    clear.close()
-    os.kill(child, signal.SIGCONT)
+    with standing_still([child]):
+        clear.sendall(b"221 bye\r\n")
+        clear.close()
     types, text = client.piece()
     assert len(types) == 2 and text == b"221 bye\r\n"  # reply and close_notify
     client.sock.close()
@@ -576,7 +555,7 @@ def test_child_keeps_nothing_it_does_not_need(tls):
 ])
 def test_certificate_faults_name_the_file(tmp_path, pem, what, reason):
     at = pem.index(b"-----BEGIN PRIVATE KEY")
-    other = make_cert(tmp_path, "other.test")
+    other = certificate(tmp_path, "other.test")
     if what == "key":
         pem = pem[:at]
     elif what == "cert":
@@ -603,7 +582,7 @@ def server_hello(tls):
     client, server = tls.pair()
     tls.question(server)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = ssl._create_unverified_context()
+    context = no_check()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     with pytest.raises(ssl.SSLWantReadError):
         context.wrap_bio(incoming, outgoing).do_handshake()

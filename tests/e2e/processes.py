@@ -1,0 +1,127 @@
+"""What /proc says of processes, what kills them, and what is done many times at once."""
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+
+def stat(pid):
+    """The fields of /proc/PID/stat behind the name: state, parent, …"""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+
+
+def cpu_seconds(pid):
+    fields = stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid, living=False):
+    """By their numbers; if LIVING without those that have ended and wait for their parent."""
+    found = []
+    for other in (int(d) for d in os.listdir("/proc") if d.isdigit()):
+        with contextlib.suppress(OSError):
+            state, parent = stat(other)[:2]
+            if int(parent) == pid and not (living and state == "Z"):
+                found.append(other)
+    return sorted(found)
+
+
+def descriptors(pid):
+    return sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
+
+
+def memory_kib(pid, key="Pss"):
+    for name in ("smaps_rollup", "status"):
+        for line in pathlib.Path(f"/proc/{pid}/{name}").read_text().splitlines():
+            if line.startswith(key + ":"):
+                return int(line.split()[1])
+    raise AssertionError("no " + key)
+
+
+def memory(pid, mode):
+    """(line of maps, octets) of each part of its memory that has MODE, "r" or "w"."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            where, modes = line.split()[:2]
+            if mode not in modes or "[v" in line:
+                continue
+            low, high = (int(x, 16) for x in where.split("-"))
+            with contextlib.suppress(OSError, OverflowError):
+                mem.seek(low)
+                yield line, mem.read(high - low)
+
+
+def kill(pids):
+    """SIGKILL to those that are still there, whose numbers are the answer."""
+    killed = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+    return killed
+
+
+@contextlib.contextmanager
+def standing_still(pids):
+    """SIGSTOP to all, and SIGCONT when the block ends to those that are still there."""
+    pids = list(pids)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def killed_meanwhile(victims, pause):
+    """Until the block ends: kills those that VICTIMS() lists, again and again after PAUSE() seconds.  Gives the list of those who were."""
+    killed, done = [], threading.Event()
+
+    def run():
+        while not done.wait(pause()):
+            killed.extend(kill(victims()))
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def traced(pids, *options):
+    """Until the block ends strace with OPTIONS looks at PIDS; it begins when all are looked at."""
+    strace = subprocess.Popen(["strace", "-qq", *options, *(x for p in pids for x in ("-p", str(p)))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 20
+        while any("TracerPid:\t0\n" in pathlib.Path(f"/proc/{p}/status").read_text() for p in pids):
+            assert time.monotonic() < end, "strace does not trace"
+            time.sleep(0.005)
+        yield
+    finally:
+        strace.terminate()
+        strace.wait()
+
+
+@contextlib.contextmanager
+def failing(pid, fault):
+    """Until the block ends process PID meets FAULT, in the words of strace's inject: "write:error=ENOSPC:when=1"."""
+    # syscall=getpid: a harmless call in its place; the usual number -1 would meet the program's seccomp filter
+    with traced([pid], "-o", "/dev/null", "-e", f"trace={fault.split(':')[0]}", "-e", f"inject={fault}:syscall=getpid"):
+        time.sleep(0.05)
+        yield
+
+
+def at_once(what, arguments):
+    """WHAT(argument) of each in a thread of its own: the results, in the order of the arguments."""
+    arguments = list(arguments)
+    with concurrent.futures.ThreadPoolExecutor(len(arguments)) as pool:
+        return list(pool.map(what, arguments))
