@@ -95,6 +95,7 @@ class Scripted:
 
     def _serve(self, sock):
         sock.settimeout(60)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # replies one by one would each wait for the client's delayed ACK
         talk = Talk(sock, self.replies, self.greeting, self.lmtp)
         talk.start_tls = lambda: self._tls(talk)
         self.sessions.append(talk)

@@ -1,4 +1,5 @@
 """postern-smtpd alone on port 587 or 465: the test plays directory and postern-tls; the password of everybody is submission.SECRET."""
+import contextlib
 import socket
 import threading
 
@@ -8,13 +9,14 @@ from submission import SECRET, plain
 
 
 def carry(source, target):
-    """Octets one way, and the end of file."""
+    """Octets one way, and the end of file; where TARGET takes no more, SOURCE hears of it."""
     try:
         while got := source.recv(65536):
             target.sendall(got)
         target.shutdown(socket.SHUT_WR)
     except OSError:
-        pass
+        with contextlib.suppress(OSError):
+            source.shutdown(socket.SHUT_RD)
 
 
 class Submission(Smtpd):

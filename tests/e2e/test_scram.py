@@ -1,7 +1,6 @@
 """SCRAM-SHA-256: real clients against the whole suite, with the embedded directory and with a real slapd; then postern-directory alone, for what only a
 session that was taken over would say to it."""
 import base64
-import concurrent.futures
 import os
 import shutil
 import smtplib
@@ -18,6 +17,7 @@ import slapd as slapd_module
 from alone import Program, netstrings
 from certificates import certificate
 from conftest import free_port, wait_for
+from processes import at_once
 from scram import b64, login, stored
 from slapd import person
 from submission import MESSAGE, SECRET, msmtp, people, plain, ssha, submit
@@ -53,6 +53,7 @@ def embedded(suite, ldif):
     suite.control("authmechanisms", "PLAIN LOGIN SCRAM-SHA-256")
     suite.control("scramkey", KEY)
     suite.control("directory.ldif", ldif)
+    suite.control("tarpitdelay", "0")
     suite.slapd = None
     return suite
 
@@ -195,9 +196,7 @@ def refused(site, user, password, code):
 
 def test_refused_after_the_same_exchange(site):
     site.start()
-    with concurrent.futures.ThreadPoolExecutor(len(REFUSED)) as pool:
-        for f in [pool.submit(refused, site, *row) for row in REFUSED]:
-            f.result()
+    at_once(lambda row: refused(site, *row), REFUSED)
     events = site.events("smtpd-login-failed")
     assert {(e["mechanism"], e["failures"]) for e in events} == {("SCRAM-SHA-256", "1")} and sorted(e["user"] for e in events) == sorted(r[0] for r in REFUSED)
     assert sorted(e["user"] for e in site.events("directory-no-secret")) == ["u4", "u6"]
@@ -274,19 +273,22 @@ FINALS = [  # spec, how the proof's message differs, code
 ]
 
 
+def first(embedded, spec, message, want):
+    s = submit(embedded)
+    for initial in (True, False):
+        if initial:
+            code, text = s.docmd("AUTH SCRAM-SHA-256 " + (b64(message) or "="))
+        else:
+            assert s.docmd("AUTH SCRAM-SHA-256") == (334, b"")
+            code, text = s.docmd(b64(message))
+        assert f"{code} {text.decode()}".startswith(want), spec
+    assert login(s, "u1", SECRET)[0] == 235, spec
+    s.close()
+
+
 def test_first_messages(embedded):
     embedded.start()
-    for spec, message, want in ROWS:
-        s = submit(embedded)
-        for initial in (True, False):
-            if initial:
-                code, text = s.docmd("AUTH SCRAM-SHA-256 " + (b64(message) or "="))
-            else:
-                assert s.docmd("AUTH SCRAM-SHA-256") == (334, b"")
-                code, text = s.docmd(b64(message))
-            assert f"{code} {text.decode()}".startswith(want), spec
-        assert login(s, "u1", SECRET)[0] == 235, spec
-        s.close()
+    at_once(lambda row: first(embedded, *row), ROWS)
 
 
 def final(embedded, spec, change, want):
@@ -304,8 +306,7 @@ def final(embedded, spec, change, want):
 
 def test_final_messages(embedded):
     embedded.start()
-    for row in FINALS:
-        final(embedded, *row)
+    at_once(lambda row: final(embedded, *row), FINALS)
 
 
 def test_cancelled_and_broken_off(embedded):

@@ -42,6 +42,8 @@ def prepare(site):
     site.control("fixupdomains", "old.campus.test:campus.test")
     site.control("sendas", SENDAS)
     site.control("sendasothers", "refuse")
+    site.control("tarpitdelay", "0")
+    site.control("smtproutes", ":127.0.0.1:1")
 
 
 @pytest.fixture
