@@ -33,7 +33,10 @@ int suite_ask(const struct options *o, const char *program, const struct slice *
 	text[0] = 0;
 	if ((size_t)snprintf(path, sizeof path, "%s/run/%s.sock", o->state, program) >= sizeof path)
 		return cmd_fail(o, EXIT_USAGE, "the state folder's name is too long");
-	if ((rc = command_call(&fd, path, args, count, &e)) < 0)
+	rc = command_call(&fd, path, args, count, &e);
+	if (rc == E_NOT_FOUND)
+		return cmd_fail(o, EXIT_TEMPORARY, "%s does not run: is the suite running, and do the control files ask for this program? (postern privileges shows which run)", program);
+	if (rc < 0)
 		return cmd_fail(o, EXIT_TEMPORARY, "%s", e.text);
 	while ((rc = command_next(fd, space, r.cell, 2 * ROW_KEYS_MAX, &r.count, &code, deadline_in(ANSWER_MSEC), &e)) == 0)
 		if (each)

@@ -14,6 +14,7 @@
 #define PAIR_OCTETS (1024 * 1024) /* waiting in one stage's socket: about a thousand jobs; then senders block */
 #define BACKLOG 1024
 #define OPEN_BACKLOG 128
+#define COMMAND_BACKLOG 16
 
 /* Both ends stay open here for good: a job sent while no worker lives waits for the next one. */
 static int stage_pair(int *in_fd, int *out_fd, struct err *e)
@@ -28,7 +29,7 @@ static int stage_pair(int *in_fd, int *out_fd, struct err *e)
 	return 0;
 }
 
-/* Connectable by the owner alone, and the program asks SO_PEERCRED besides; or by every local user. */
+/* Connectable by the owner alone, and the program asks SO_PEERCRED besides; or by every local user.  Nobody listens yet. */
 static int command_socket(int *fd, const struct suite *s, const char *name, bool open_to_all, struct err *e)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -39,9 +40,14 @@ static int command_socket(int *fd, const struct suite *s, const char *name, bool
 	(void)unlink(sa.sun_path);
 	*fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t before = umask(open_to_all ? 0111 : 0177);
-	int rc = *fd < 0 || bind(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 || listen(*fd, open_to_all ? OPEN_BACKLOG : 16) < 0 ? err_sys(e, "%s", sa.sun_path) : 0;
+	int rc = *fd < 0 || bind(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 ? err_sys(e, "%s", sa.sun_path) : 0;
 	umask(before);
 	return rc;
+}
+
+int group_listen(const struct group *g, struct err *e)
+{
+	return g->command_fd < 0 || listen(g->command_fd, g->row->open_to_all ? OPEN_BACKLOG : COMMAND_BACKLOG) == 0 ? 0 : err_sys(e, "operators' socket of %s", g->row->name);
 }
 
 static int group_socket(struct group *g, const struct suite *s, struct err *e)
@@ -49,7 +55,8 @@ static int group_socket(struct group *g, const struct suite *s, struct err *e)
 	char name[64];
 	bool plain = g->lane == LANE_OUTSIDE || g->row->lanes == BIT(g->lane);
 	snprintf(name, sizeof name, "%s%s%s", g->row->name, plain ? "" : "-", plain ? "" : graph_lane_name(g->lane));
-	return command_socket(&g->command_fd, s, name, g->row->open_to_all, e);
+	int rc = command_socket(&g->command_fd, s, name, g->row->open_to_all, e);
+	return rc == 0 && graph_wanted(g->row, g->lane, &s->control) ? group_listen(g, e) : rc;
 }
 
 int suite_sockets(struct suite *s, struct err *e)
@@ -66,7 +73,11 @@ int suite_sockets(struct suite *s, struct err *e)
 			rc = group_socket(&s->group[i], s, e);
 	if (rc == 0)
 		rc = space_make(&s->space_write_fd, &s->space_read_fd, e);
-	return rc < 0 ? rc : command_socket(&s->command_fd, s, "supervise", false, e);
+	if (rc == 0)
+		rc = command_socket(&s->command_fd, s, "supervise", false, e);
+	if (rc == 0 && listen(s->command_fd, COMMAND_BACKLOG) < 0)
+		rc = err_sys(e, "operators' socket of supervise");
+	return rc;
 }
 
 static socklen_t socket_address(struct sockaddr_storage *space, const struct listen_line *line)

@@ -115,7 +115,7 @@ struct process *suite_spawn(struct suite *s, struct slot *slot, struct err *e)
 		err_set(e, E_SYS, "more than %d processes", PROCESSES_MAX);
 		return NULL;
 	}
-	if (pack(s, slot->group->row, e) < 0)
+	if (pack(s, slot->group->row, e) < 0 || group_listen(slot->group, e) < 0)
 		return NULL;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, lifeline) < 0) {
 		err_sys(e, "lifeline");

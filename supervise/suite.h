@@ -107,6 +107,8 @@ struct suite {
 
 /* sockets.c: all that the programs inherit.  E_SYS, E_SYNTAX. */
 MUST_CHECK int suite_sockets(struct suite *s, struct err *e);
+/* Operators may connect from now on, and wait while the program is started again; before, they are told at once that it does not run.  E_SYS. */
+MUST_CHECK int group_listen(const struct group *g, struct err *e);
 /* Open what control/listen says now and is not open yet, close what it no longer says; *CHANGED tells.  On failure all stays. */
 MUST_CHECK int suite_listen(struct suite *s, const struct control *c, bool *changed, struct err *e);
 
