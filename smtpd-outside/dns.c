@@ -83,9 +83,7 @@ static void open_resolver(struct dns *d)
 
 void dns_close_door(struct dns *d, int door_fd)
 {
-	for (struct dns_job *j = d->first; j; j = j->next)
-		if (j->door_fd == door_fd)
-			j->door_fd = -1;
+	dns_jobs_forget(d, door_fd);
 	for (unsigned i = 0; i < d->doors; i++)
 		if (d->door[i] == door_fd) {
 			close_fd(&d->door[i]);
@@ -183,7 +181,7 @@ static bool turn(struct dns *d)
 	unsigned doors = d->doors;
 	for (unsigned i = 0; i < doors; i++)
 		p[AT_DOORS + i] = (struct pollfd){d->door[i], POLLIN, 0};
-	int64_t lists = dns_jobs_next(d), senders = dns_senders_next(d);
+	int64_t lists = turns_deadline(&d->jobs), senders = dns_senders_next(d);
 	if (poll(p, AT_DOORS + doors, deadline_left(lists < senders ? lists : senders)) < 0)
 		return true; /* a signal: the loop's condition knows */
 	if (p[AT_LIFELINE].revents)
@@ -198,10 +196,10 @@ static bool turn(struct dns *d)
 	if (p[AT_FEED].revents)
 		read_in(d, d->feed_fd, take_sender);
 	dns_jobs_tick(d, clock_msec());
-	if (d->senders.unstarted && !d->resolver.ctx)
+	if (d->senders.turns.unbegun && !d->resolver.ctx)
 		open_resolver(d);
 	dns_senders_tick(d, clock_msec());
-	if (d->jobs == 0 && d->peak > BURST) {
+	if (d->jobs.count == 0 && d->peak > BURST) {
 		malloc_trim(0); /* what a burst took */
 		d->peak = 0;
 	}

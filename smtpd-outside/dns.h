@@ -8,6 +8,7 @@
 #define POSTERN_SMTPD_DNS_H
 #include "deliver/resolve.h"
 #include "lib/ask.h"
+#include "lib/turns.h"
 #include "smtpd-outside/dns_cache.h"
 #include "smtpd-outside/dns_edge.h"
 #include "smtpd-outside/dnsbl.h"
@@ -42,11 +43,10 @@ struct dns_query {
 	struct dns_ask *ask;     /* NULL: not open */
 };
 struct dns_job {
-	struct dns_job *prev, *next; /* in the order of their deadlines */
+	struct turn turn;        /* first: lib/turns.h */
 	int door_fd;             /* -1: nobody waits any more */
 	struct dns_question q;   /* without DNS_LISTS where what they said is remembered: .known_score */
 	long long known_score;
-	int64_t deadline;
 	bool started, texted, naming;
 	struct dnsbl_score score;
 	int ttl_sec;             /* least of all list answers */
@@ -62,10 +62,8 @@ struct dns_zone {
 	unsigned silent;         /* in a row */
 	int64_t skip_until;
 };
-struct sender_job;           /* dns_sender.c */
 struct dns_senders {
-	struct sender_job *first, *last, *unstarted;
-	unsigned jobs;
+	struct turns turns;      /* of dns_sender.c */
 	struct dns_asks asks;
 };
 struct dns {
@@ -79,11 +77,10 @@ struct dns {
 	int in_fd, feed_fd, lifeline_fd; /* doors; sessions */
 	int door[DNS_DOORS_MAX];
 	unsigned doors;
-	struct dns_job *first, *last, *unstarted;
-	unsigned jobs;
+	struct turns jobs;       /* of dns_job.c */
 	struct dns_asks asks;
 	struct dns_senders senders;
-	unsigned peak;           /* of .jobs, since memory was given back */
+	unsigned peak;           /* of .jobs.count, since memory was given back */
 };
 
 /* dns.c: settings out of C; then the loop until told to stop.  0, E_SYNTAX, E_SYS. */
@@ -107,8 +104,8 @@ void dns_asks_free(struct dns_asks *of);
 void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q);
 /* Start what waits for its turn, end what is over its deadline. */
 void dns_jobs_tick(struct dns *d, int64_t now);
-/* Of all jobs: the next deadline. */
-int64_t dns_jobs_next(const struct dns *d);
+/* That door is closed: nobody waits for what it asked. */
+void dns_jobs_forget(struct dns *d, int door_fd);
 /* All under way are answered with what is known. */
 void dns_jobs_flush(struct dns *d);
 

@@ -13,26 +13,10 @@ enum { TYPE_A = 1, TYPE_PTR = 12, TYPE_TXT = 16, TYPE_AAAA = 28, RCODE_NXDOMAIN 
 static void answered(struct dns *d, void *arg, const struct ub_result *r);
 static void go_on(struct dns *d, struct dns_job *j);
 
-/* ---- the list of jobs ---- */
-
-static void append(struct dns *d, struct dns_job *j)
+/* NULL of NULL: .turn is its first field. */
+static struct dns_job *job_of(struct turn *t)
 {
-	j->prev = d->last;
-	*(d->last ? &d->last->next : &d->first) = j;
-	d->last = j;
-	if (!d->unstarted)
-		d->unstarted = j;
-	if (++d->jobs > d->peak)
-		d->peak = d->jobs;
-}
-
-static void take_out(struct dns *d, struct dns_job *j)
-{
-	if (d->unstarted == j)
-		d->unstarted = j->next;
-	*(j->prev ? &j->prev->next : &d->first) = j->next;
-	*(j->next ? &j->next->prev : &d->last) = j->prev;
-	d->jobs--;
+	return (struct dns_job *)t;
 }
 
 static void cancel(struct dns_query *q)
@@ -101,7 +85,7 @@ static void end(struct dns *d, struct dns_job *j)
 	greylist(d, &j->q, &a);
 	if (j->door_fd >= 0)
 		dns_send(d, j->door_fd, &a);
-	take_out(d, j);
+	turns_remove(&d->jobs, &j->turn);
 	for (unsigned i = 0; i < j->names; i++)
 		free(j->name[i]);
 	free(j);
@@ -285,7 +269,7 @@ void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q)
 	const struct dns_cached *known = q->want & DNS_LISTS && d->cache && dns_cache_get(&got, d->cache, &q->client, clock_msec()) ? &got : NULL;
 	if (from_cache(d, door_fd, q, known))
 		return;
-	struct dns_job *j = d->jobs < DNS_JOBS_MAX ? calloc(1, sizeof *j + d->lists.zones * sizeof *j->list) : NULL;
+	struct dns_job *j = d->jobs.count < DNS_JOBS_MAX ? calloc(1, sizeof *j + d->lists.zones * sizeof *j->list) : NULL;
 	if (!j) {
 		struct dns_answer a = {.number = q->number, .failed = d->lists.zones, .text = slice_str(""), .host = slice_str("")};
 		dns_send(d, door_fd, &a);
@@ -297,30 +281,31 @@ void dns_job_begin(struct dns *d, int door_fd, const struct dns_question *q)
 		j->known_score = known->score;
 		j->q.want &= ~(unsigned)DNS_LISTS;
 	}
-	j->deadline = deadline_in(d->timeout_msec);
 	j->ttl_sec = INT_MAX;
 	j->text_query.job = j->host_query.job = j;
-	append(d, j);
+	turns_add(&d->jobs, &j->turn, deadline_in(d->timeout_msec));
+	if (d->jobs.count > d->peak)
+		d->peak = d->jobs.count;
 }
 
 void dns_jobs_tick(struct dns *d, int64_t now)
 {
-	while (d->first && d->first->deadline <= now)
-		expire(d, d->first);
-	while (d->unstarted && d->asks.open < DNS_QUERIES_MAX) {
-		struct dns_job *j = d->unstarted;
-		d->unstarted = j->next;
+	struct dns_job *j;
+	while ((j = job_of(turns_over(&d->jobs, now))))
+		expire(d, j);
+	while (d->asks.open < DNS_QUERIES_MAX && (j = job_of(turns_begin(&d->jobs))))
 		start(d, j, now);
-	}
 }
 
-int64_t dns_jobs_next(const struct dns *d)
+void dns_jobs_forget(struct dns *d, int door_fd)
 {
-	return d->first ? d->first->deadline : DEADLINE_NEVER;
+	for (struct turn *t = d->jobs.first; t; t = t->next)
+		if (job_of(t)->door_fd == door_fd)
+			job_of(t)->door_fd = -1;
 }
 
 void dns_jobs_flush(struct dns *d)
 {
-	while (d->first)
-		expire(d, d->first);
+	while (d->jobs.first)
+		expire(d, job_of(d->jobs.first));
 }

@@ -18,36 +18,18 @@ struct sender_query {
 	struct dns_ask *ask; /* NULL: not open */
 };
 struct sender_job {
-	struct sender_job *prev, *next; /* in the order of their deadlines */
+	struct turn turn;      /* first: lib/turns.h */
 	struct question question;
-	int64_t deadline;
 	bool failed;           /* some server gave no good answer */
 	unsigned open;
 	struct sender_query query[TYPES];
 	char domain[DNSBL_NAME_MAX]; /* A-labels */
 };
 
-/* ---- the list of jobs ---- */
-
-static void append(struct dns *d, struct sender_job *j)
+/* NULL of NULL: .turn is its first field. */
+static struct sender_job *job_of(struct turn *t)
 {
-	struct dns_senders *s = &d->senders;
-	j->prev = s->last;
-	*(s->last ? &s->last->next : &s->first) = j;
-	s->last = j;
-	if (!s->unstarted)
-		s->unstarted = j;
-	s->jobs++;
-}
-
-static void take_out(struct dns *d, struct sender_job *j)
-{
-	struct dns_senders *s = &d->senders;
-	if (s->unstarted == j)
-		s->unstarted = j->next;
-	*(j->prev ? &j->prev->next : &s->first) = j->next;
-	*(j->next ? &j->next->prev : &s->last) = j->prev;
-	s->jobs--;
+	return (struct sender_job *)t;
 }
 
 static void leave_all(struct sender_job *j)
@@ -72,7 +54,7 @@ static void end(struct dns *d, struct sender_job *j, enum sender_domain what)
 {
 	leave_all(j);
 	answer(&j->question, what);
-	take_out(d, j);
+	turns_remove(&d->senders.turns, &j->turn);
 	free(j);
 }
 
@@ -157,15 +139,14 @@ static int ascii_domain(char out[DNSBL_NAME_MAX], struct slice domain)
 
 void dns_sender_begin(struct dns *d, struct question *q, struct slice domain)
 {
-	struct sender_job *j = d->senders.jobs < DNS_SENDERS_MAX ? calloc(1, sizeof *j) : NULL;
+	struct sender_job *j = d->senders.turns.count < DNS_SENDERS_MAX ? calloc(1, sizeof *j) : NULL;
 	if (!j || ascii_domain(j->domain, domain) < 0) {
 		answer(q, j ? SENDER_EXISTS : SENDER_UNKNOWN);
 		free(j);
 		return;
 	}
 	j->question = *q;
-	j->deadline = deadline_in(DNS_SENDER_MSEC);
-	append(d, j);
+	turns_add(&d->senders.turns, &j->turn, deadline_in(DNS_SENDER_MSEC));
 }
 
 static bool may_ask(const struct dns_asks *a)
@@ -176,12 +157,11 @@ static bool may_ask(const struct dns_asks *a)
 void dns_senders_tick(struct dns *d, int64_t now)
 {
 	struct dns_senders *s = &d->senders;
-	while (s->first && s->first->deadline <= now)
-		end(d, s->first, SENDER_UNKNOWN);
-	while (s->unstarted && may_ask(&s->asks)) {
-		struct sender_job *j = s->unstarted;
-		s->unstarted = j->next;
-		if (j->deadline - now >= DNS_SENDER_LEAST_MSEC) /* else hardly anybody will wait for the answer, and others wait for their turn */
+	struct sender_job *j;
+	while ((j = job_of(turns_over(&s->turns, now))))
+		end(d, j, SENDER_UNKNOWN);
+	while (may_ask(&s->asks) && (j = job_of(turns_begin(&s->turns)))) {
+		if (j->turn.deadline - now >= DNS_SENDER_LEAST_MSEC) /* else hardly anybody will wait for the answer, and others wait for their turn */
 			ask_dns(d, j, 0);
 		if (!j->open)
 			end(d, j, SENDER_UNKNOWN);
@@ -191,17 +171,17 @@ void dns_senders_tick(struct dns *d, int64_t now)
 int64_t dns_senders_next(const struct dns *d)
 {
 	const struct dns_senders *s = &d->senders;
-	if (s->unstarted && may_ask(&s->asks))
+	if (s->turns.unbegun && may_ask(&s->asks))
 		return 0; /* after a reload: nothing else wakes the loop */
-	return s->first ? s->first->deadline : DEADLINE_NEVER;
+	return turns_deadline(&s->turns);
 }
 
 void dns_senders_again(struct dns *d)
 {
 	struct dns_senders *s = &d->senders;
-	for (struct sender_job *j = s->first; j; j = j->next) {
-		leave_all(j);
-		j->failed = false;
+	for (struct turn *t = s->turns.first; t; t = t->next) {
+		leave_all(job_of(t));
+		job_of(t)->failed = false;
 	}
-	s->unstarted = s->first;
+	turns_again(&s->turns);
 }
