@@ -79,7 +79,8 @@ int journal_next(struct journal *j, int64_t *when, struct err *e)
 	return rc;
 }
 
-int journal_set_phase(struct journal *j, const char *code, int64_t now, struct err *e)
+/* The incident's phase, as its steps are now. */
+static int set_phase(struct journal *j, const char *code, int64_t now, struct err *e)
 {
 	int rc = db_do(j->db, NULL, "update incident set phase = case when phase in ('acting', 'acted') then 'acting' else 'restoring' end where code = $1 and"
 		" phase <> 'restored' and exists (select 1 from step where code = $1 and state in ('waiting', 'begun', 'undoing'))", DB_VALUES(DB_T(code)), e);
@@ -90,14 +91,24 @@ int journal_set_phase(struct journal *j, const char *code, int64_t now, struct e
 	return rc;
 }
 
+int journal_end(struct journal *j, int rc, const char *code, int64_t now, struct err *e)
+{
+	if (rc == 0)
+		rc = set_phase(j, code, now, e);
+	if (rc == 0)
+		rc = db_commit(j->db, e);
+	if (rc < 0)
+		db_rollback(j->db);
+	return rc;
+}
+
 static int put_step(struct journal *j, const struct step *s, int64_t now, struct err *e)
 {
 	if (s->saved.overflow)
 		return err_set(e, E_TOO_LONG, "more to remember than %zu octets", JOURNAL_SAVED_MAX);
-	int rc = db_do(j->db, NULL, "update step set state = $3, tries = $4, next = $5, time = $6, note = $7, saved = $8 where code = $1 and number = $2",
+	return db_do(j->db, NULL, "update step set state = $3, tries = $4, next = $5, time = $6, note = $7, saved = $8 where code = $1 and number = $2",
 		DB_VALUES(DB_T(s->code), DB_N(s->number), DB_T(step_state_names[s->state]), DB_N(s->tries), DB_N(s->next), DB_N(now), DB_O(slice_str(s->note)),
 			DB_O(buf_slice(&s->saved))), e);
-	return rc < 0 ? rc : journal_set_phase(j, s->code, now, e);
 }
 
 int journal_put(struct journal *j, const struct step *s, int64_t now, struct err *e)
@@ -105,11 +116,7 @@ int journal_put(struct journal *j, const struct step *s, int64_t now, struct err
 	int rc = db_begin(j->db, e);
 	if (rc == 0)
 		rc = put_step(j, s, now, e);
-	if (rc == 0)
-		rc = db_commit(j->db, e);
-	if (rc < 0)
-		db_rollback(j->db);
-	return rc;
+	return journal_end(j, rc, s->code, now, e);
 }
 
 struct walk {
@@ -217,13 +224,7 @@ int journal_restore(struct journal *j, const char *code, int64_t now, struct err
 			DB_VALUES(DB_T(code)), e);
 	if (rc == 0)
 		rc = db_do(j->db, NULL, "update incident set phase = 'restoring' where code = $1 and phase in ('acting', 'acted')", DB_VALUES(DB_T(code)), e);
-	if (rc == 0)
-		rc = journal_set_phase(j, code, now, e);
-	if (rc == 0)
-		rc = db_commit(j->db, e);
-	if (rc < 0)
-		db_rollback(j->db);
-	return rc;
+	return journal_end(j, rc, code, now, e);
 }
 
 int journal_retry(struct journal *j, const char *code, struct err *e)
@@ -233,13 +234,7 @@ int journal_retry(struct journal *j, const char *code, struct err *e)
 		rc = db_do(j->db, NULL, "update step set next = 0, state = case state when 'refused' then 'waiting' else state end where code = $1 and"
 			" state in ('waiting', 'begun', 'undoing', 'refused') and exists (select 1 from incident where code = $1 and phase <> 'restored')",
 			DB_VALUES(DB_T(code)), e);
-	if (rc == 0)
-		rc = journal_set_phase(j, code, 0, e);
-	if (rc == 0)
-		rc = db_commit(j->db, e);
-	if (rc < 0)
-		db_rollback(j->db);
-	return rc;
+	return journal_end(j, rc, code, 0, e);
 }
 
 /* ---- blocks ---- */

@@ -70,8 +70,9 @@ MUST_CHECK int journal_next(struct journal *j, int64_t *when, struct err *e);
 /* Write the step's state, tries, next, note, saved; and the incident's phase, where this was its last step. */
 MUST_CHECK int journal_put(struct journal *j, const struct step *s, int64_t now, struct err *e);
 
-/* For respond_journal_order.c, within its transaction: the incident's phase, as its steps are now. */
-MUST_CHECK int journal_set_phase(struct journal *j, const char *code, int64_t now, struct err *e);
+/* For respond_journal_order.c: end the transaction that db_begin() began, or did not (RC).  With RC 0 the incident's phase becomes what its steps are now, and all
+ * is kept; with less, nothing.  0, RC, or why it could not be kept: E_TIMEOUT, E_SYS. */
+MUST_CHECK int journal_end(struct journal *j, int rc, const char *code, int64_t now, struct err *e);
 
 /* CODE as it stands, or E_NOT_FOUND. */
 MUST_CHECK int journal_incident(struct journal *j, struct incident *out, const char *code, struct err *e);

@@ -125,8 +125,6 @@ static int take_order(struct journal *j, const char *code, const struct respond_
 		rc = lock = take_lock(j, code, &k, budget, now, e);
 	if (rc >= 0)
 		rc = add_steps(j, code, p, o->state, lock == 1, e);
-	if (rc == 0)
-		rc = journal_set_phase(j, code, now, e);
 	return rc < 0 ? rc : !k.found || (long long)o->state > k.state || fresh > 0;
 }
 
@@ -138,10 +136,7 @@ int journal_order(struct journal *j, const struct respond_order *o, const struct
 	int rc = db_begin(j->db, e), new = 0;
 	if (rc == 0)
 		rc = new = take_order(j, code, o, p, budget, now, e);
-	if (rc >= 0)
-		rc = db_commit(j->db, e);
-	if (rc < 0)
-		db_rollback(j->db);
+	rc = journal_end(j, rc < 0 ? rc : 0, code, now, e);
 	return rc < 0 ? rc : new;
 }
 
@@ -156,11 +151,5 @@ int journal_lift(struct journal *j, const char *code, const struct plan *p, stru
 		rc = db_do(j->db, NULL, "update incident set lock_day = 1, limited_day = 0 where code = $1", DB_VALUES(DB_T(code)), e);
 	if (rc == 0)
 		rc = add_steps(j, code, p, RESPOND_LOCKED, true, e);
-	if (rc == 0)
-		rc = journal_set_phase(j, code, 0, e);
-	if (rc == 0)
-		rc = db_commit(j->db, e);
-	if (rc < 0)
-		db_rollback(j->db);
-	return rc;
+	return journal_end(j, rc, code, 0, e);
 }

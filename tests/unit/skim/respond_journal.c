@@ -137,6 +137,24 @@ static int count_steps(void *arg, const struct step *s)
 	return 0;
 }
 
+/* What cannot be written as a whole is not written, and stands in nobody's way. */
+START_TEST(test_nothing_half)
+{
+	struct step s;
+	struct err e;
+	ck_assert_int_eq(order("anna", "A", RESPOND_HELD, 0), 1);
+	ck_assert_int_eq(journal_due(&j, &s, NOW, false, &e), 0);
+	s.state = STEP_DONE;
+	s.saved.overflow = true;
+	ck_assert_int_eq(journal_put(&j, &s, NOW, &e), E_TOO_LONG);
+	step_free(&s);
+	ck_assert_str_eq(incident("A").phase, "acting");
+	ck_assert_int_eq(order("bela", "A", RESPOND_LOCKED, 0), E_REFUSED);
+	step("ticket mail a@b.test", STEP_DONE, false);
+	ck_assert_str_eq(incident("A").phase, "acted");
+}
+END_TEST
+
 START_TEST(test_budget)
 {
 	struct err e;
@@ -218,6 +236,7 @@ int main(void)
 	tcase_add_test(t, test_ladder);
 	tcase_add_test(t, test_others_code);
 	tcase_add_test(t, test_restore);
+	tcase_add_test(t, test_nothing_half);
 	tcase_add_test(t, test_budget);
 	tcase_add_test(t, test_later);
 	tcase_add_test(t, test_blocks);
