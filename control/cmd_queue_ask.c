@@ -4,9 +4,10 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "directory/query.h"
 #include "lib/io.h"
 
-#define ANSWER_MSEC 30000
+#define ANSWER_MSEC (2 * DIRECTORY_ASK_MSEC) /* postern-respond may be amid a question to the LDAP servers, and have one for this command */
 
 struct slice row_get(const struct row *r, const char *key)
 {

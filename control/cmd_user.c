@@ -20,8 +20,6 @@
 #include "lib/log.h"
 #include "supervise/graph.h"
 
-#define ASK_MSEC 60000
-
 /* The child: answers until it is killed. */
 _Noreturn static void answer_questions(const struct backend *b, int sock)
 {
@@ -34,7 +32,8 @@ _Noreturn static void answer_questions(const struct backend *b, int sock)
 		struct pollfd p[2 + BACKEND_POLL_MAX] = {{work_fd(), POLLIN, 0}, {sock, POLLIN, 0}};
 		struct question q;
 		size_t n = 2 + b->watch(p + 2);
-		if (poll(p, n, deadline_left(b->deadline())) < 0 && errno != EINTR)
+		int64_t late = answer_late(), next = b->deadline();
+		if (poll(p, n, deadline_left(late < next ? late : next)) < 0 && errno != EINTR)
 			_exit(EXIT_TEMPORARY);
 		work_finish();
 		b->attend();
@@ -98,15 +97,14 @@ static bool only_relayed(const struct user *u)
 static void find_out(struct user *u)
 {
 	char mail[PATH_MAX + 8], state[PATH_MAX];
-	int64_t deadline = deadline_in(ASK_MSEC);
 	struct slice address = buf_slice(&u->address);
 	if (!realpath(u->o->state, state))
 		snprintf(state, sizeof state, "%s", u->o->state);
 	snprintf(mail, sizeof mail, "%s/mail", state);
 	u->relayed = only_relayed(u);
-	u->verdict = u->relayed ? DIRECTORY_YES : directory_ask_recipient(u->text, u->sock, address, deadline);
+	u->verdict = u->relayed ? DIRECTORY_YES : directory_ask_recipient(u->text, u->sock, address, deadline_in(DIRECTORY_ASK_MSEC));
 	char text[DIRECTORY_TEXT_MAX];
-	enum directory_verdict v = directory_ask_route(&u->entry, &u->space, text, u->sock, address, deadline);
+	enum directory_verdict v = directory_ask_route(&u->entry, &u->space, text, u->sock, address, deadline_in(DIRECTORY_ASK_MSEC));
 	u->has_entry = v == DIRECTORY_YES || v == DIRECTORY_DISABLED;
 	if (u->verdict == DIRECTORY_YES) {
 		struct route r = {&u->control, slice_str(mail), directory_ask_route, u->sock};

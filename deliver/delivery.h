@@ -36,6 +36,7 @@ enum delivery_status {
 #define UNANSWERED_MOST 300
 #define UNANSWERED_MSEC 500
 static inline unsigned deliveries_unanswered(unsigned concurrency) { return concurrency * 10 < UNANSWERED_MOST ? concurrency * 10 : UNANSWERED_MOST; }
+#define ROUTE_SECONDS 75          /* route takes at most so long for one address; at least what it waits for one answer of the directory */
 #define ROUTE_TARGETS_MAX 1000    /* of one address */
 #define ROUTE_ANSWER_MAX (200 * 1024) /* octets of route's answer: give ask() a buffer with this maximum */
 

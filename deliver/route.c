@@ -12,6 +12,8 @@
 #include "lib/envelope.h"
 #include "lib/log.h"
 
+_Static_assert(ROUTE_SECONDS * 1000 >= DIRECTORY_ASK_MSEC, "the directory is given the time that it may take");
+
 #define UID_FOLDER_MAX 128
 #define MAILDIR_OCTETS_MAX 4096
 

@@ -7,7 +7,6 @@
 
 #define ROUTE_DEPTH_MAX 20  /* forwards of forwards */
 #define ROUTE_STEPS_MAX 2000 /* addresses looked at for one question */
-#define ROUTE_SECONDS 60    /* for one question */
 
 struct route {
 	const struct control *control; /* me, locals, ldapclusterhosts */

@@ -16,6 +16,7 @@ static const struct control *control;
 static const struct backend *backend;
 static struct rules rules; /* fixup's, so that an old address is found before the message is rewritten */
 static size_t waiting;
+static struct turns unanswered;
 
 int answer_start(const struct control *c, const struct backend *b, struct err *e)
 {
@@ -30,9 +31,34 @@ size_t answer_waiting(void)
 	return waiting;
 }
 
-void request_end(struct request *r, struct slice answer)
+static void say(struct request *r, struct slice answer)
 {
 	question_answer(&r->question, answer, NULL, 0);
+	turns_remove(&unanswered, &r->turn);
+}
+
+static void say_late(struct request *r)
+{
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	directory_encode(&b, DIRECTORY_TEMPORARY, "the directory could not find out in time", NULL);
+	say(r, buf_slice(&b));
+	r->late = true;
+	buf_free(&b);
+}
+
+int64_t answer_late(void)
+{
+	int64_t now = clock_msec();
+	struct turn *t;
+	while ((t = turns_over(&unanswered, now)))
+		say_late((struct request *)((char *)t - offsetof(struct request, turn)));
+	return turns_deadline(&unanswered);
+}
+
+void request_end(struct request *r, struct slice answer)
+{
+	if (!r->late)
+		say(r, answer);
 	explicit_bzero(&r->check, sizeof r->check);
 	if (r->text.p)
 		explicit_bzero(r->text.p, r->text.n);
@@ -168,6 +194,7 @@ static struct request *make_request(struct question *q)
 	r->answer = BUF_INIT(QUESTION_MAX);
 	r->text = BUF_INIT(QUESTION_MAX);
 	r->lookup.deadline = deadline_in(control_number(control, C_ldaptimeout) * 1000);
+	turns_add(&unanswered, &r->turn, r->lookup.deadline);
 	waiting++;
 	return r;
 }

@@ -8,8 +8,10 @@
 
 /* 0, or E_SYNTAX, E_SYS as rules_read(). */
 MUST_CHECK int answer_start(const struct control *c, const struct backend *b, struct err *e);
-/* Take charge of Q (whose text need not stay): it is answered before long. */
+/* Take charge of Q (whose text need not stay): it is answered within control/ldaptimeout, if answer_late() is called in time. */
 void answer_question(struct question *q);
-/* Questions in hand. */
+/* Answer "temporary" what is over its deadline, whatever the back end and its threads still do for it.  The next deadline. */
+int64_t answer_late(void);
+/* Questions in hand, with those that were late. */
 size_t answer_waiting(void);
 #endif

@@ -134,7 +134,7 @@ static int try_bind(struct check *c, const struct ldap_settings *s)
 	int rc = LDAP_SERVER_DOWN;
 	if (ld)
 		rc = bind_as(ld, c->dn, c->password);
-	for (size_t i = 0; i < s->servers && (rc < 0 || rc == LDAP_UNAVAILABLE || rc == LDAP_BUSY); i++) {
+	for (size_t i = 0; i < s->servers && clock_msec() < c->deadline && (rc < 0 || rc == LDAP_UNAVAILABLE || rc == LDAP_BUSY); i++) {
 		close_ldap(&ld);
 		rc = open_server(&ld, &s->server[(good + i) % s->servers], s, c->dn, c->password);
 	}

@@ -37,7 +37,8 @@ static void loop(const struct backend *b)
 		size_t n = 1 + b->watch(p + 1);
 		if (!program_stopping() && answer_waiting() < QUESTIONS_MAX)
 			p[n++] = (struct pollfd){program_port(PORT_IN), POLLIN, 0};
-		if (poll(p, n, deadline_left(b->deadline())) < 0 && errno != EINTR)
+		int64_t late = answer_late(), next = b->deadline();
+		if (poll(p, n, deadline_left(late < next ? late : next)) < 0 && errno != EINTR)
 			return;
 		work_finish();
 		b->attend();

@@ -7,6 +7,12 @@
 #include "lib/ask.h"
 #include "lib/buf.h"
 
+/* Who waits how long, so that the directory's own words come before its askers give up: postern-directory answers what it has read within control/ldaptimeout, at
+ * worst with DIRECTORY_TEMPORARY; that is at most DIRECTORY_SECONDS_MOST (control/files.def, compared by tests/unit/control/files.c); and whoever asks one question
+ * waits DIRECTORY_ASK_MSEC, which is less than what an SMTP client waits (RFC 5321 4.5.3.2: 5 minutes). */
+#define DIRECTORY_SECONDS_MOST 60
+#define DIRECTORY_ASK_MSEC ((DIRECTORY_SECONDS_MOST + 15) * 1000)
+
 enum directory_verdict {
 	DIRECTORY_YES = 'Y',
 	DIRECTORY_NO = 'N',        /* no such address, or wrong password */
@@ -38,7 +44,7 @@ struct directory_entry {
 	bool group;
 };
 
-/* Each asks on SOCK and waits until DEADLINE.  TEXT (NUL-ended, printable) says why for D and T.  A failure to ask is
+/* Each asks on SOCK and waits until DEADLINE: DIRECTORY_ASK_MSEC from now, or what is left for several questions.  TEXT (NUL-ended, printable) says why for D and T.  A failure to ask is
  * DIRECTORY_TEMPORARY.  Never fails otherwise. */
 #define DIRECTORY_TEXT_MAX 200
 enum directory_verdict directory_ask_recipient(char text[DIRECTORY_TEXT_MAX], int sock, struct slice address, int64_t deadline);

@@ -4,6 +4,7 @@
 #include "directory/backend.h"
 #include "directory/candidates.h"
 #include "lib/control.h"
+#include "lib/turns.h"
 #include "skim/feed.h"
 
 #define LOGIN_MAX 512
@@ -17,6 +18,8 @@ struct told {
 
 struct request {
 	struct lookup lookup;    /* first: .done gets it back */
+	struct turn turn;        /* among those that are not answered yet */
+	bool late;               /* was answered at its deadline: what comes of it still counts, but nobody hears it */
 	struct check check;
 	struct question question;
 	enum question_verb verb;
@@ -29,7 +32,7 @@ struct request {
 	struct asked asked;
 };
 
-/* Answer and forget R. */
+/* Answer R, unless it was late, and forget it. */
 void request_end(struct request *r, struct slice answer);
 void request_end_with(struct request *r, enum directory_verdict verdict, const char *text, const struct directory_entry *entry);
 bool answer_domain_is_local(struct slice domain);

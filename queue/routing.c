@@ -13,7 +13,7 @@
 #include "queue/pause.h"
 #include "queue/priority.h"
 
-#define ROUTE_MSEC 60000
+#define ROUTE_MSEC (2 * ROUTE_SECONDS * 1000) /* another question may be before it */
 
 static struct call_list questions;
 

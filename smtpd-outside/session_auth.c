@@ -15,7 +15,6 @@
 #include "skim/feed.h"
 #include "smtpd-outside/auth.h"
 
-#define DIRECTORY_MSEC 60000  /* more than the directory's own patience, control/ldaptimeout */
 #define FAILURES_MAX 3u
 #define FAILURE_MSEC 1000     /* wait before the answer to the first wrong password; doubled for each further one */
 #define WIPE_OCTETS (2 * AUTH_LINE_MAX)
@@ -123,7 +122,7 @@ static void check(struct session *s, const struct auth *a, struct finding *f)
 	if (a->impossible)
 		failed(s, a, REPLY_auth_failed, a->impossible);
 	else if (is_yes(s, a, directory_ask_password(&f->entry, &f->space, f->text, s->directory_port, a->user, a->password, slice_str(s->client_ip),
-		deadline_in(DIRECTORY_MSEC)), f->text))
+		deadline_in(DIRECTORY_ASK_MSEC)), f->text))
 		logged_in(s, a, &f->entry);
 }
 
@@ -157,7 +156,7 @@ static bool exchange(struct session *s, struct auth *a, enum auth_step *step)
 static bool salt(struct session *s, struct auth *a, enum auth_step *step, struct finding *f)
 {
 	if (!is_yes(s, a, directory_ask_salt(&a->salt, f->text, s->directory_port, a->user, a->first.nonce, slice_str(s->client_ip),
-		deadline_in(DIRECTORY_MSEC)), f->text))
+		deadline_in(DIRECTORY_ASK_MSEC)), f->text))
 		return false;
 	*step = auth_salted(a);
 	return true;
@@ -167,7 +166,7 @@ static bool prove(struct session *s, struct auth *a, enum auth_step *step, struc
 {
 	struct directory_proof proof = {.user = a->user, .client_ip = slice_str(s->client_ip), .salt = &a->salt, .bare = a->first.bare,
 		.without_proof = a->final.without_proof, .proof = slice_make(a->final.proof, sizeof a->final.proof)};
-	if (!is_yes(s, a, directory_ask_proof(&f->entry, &f->space, f->text, s->directory_port, &proof, deadline_in(DIRECTORY_MSEC)), f->text))
+	if (!is_yes(s, a, directory_ask_proof(&f->entry, &f->space, f->text, s->directory_port, &proof, deadline_in(DIRECTORY_ASK_MSEC)), f->text))
 		return false;
 	*step = auth_proved(a, f->text);
 	return true;

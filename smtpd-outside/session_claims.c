@@ -8,8 +8,6 @@
 #include "lib/log.h"
 #include "smtpd-outside/session.h"
 
-#define GROUPS_MSEC 45000 /* for one address; more than the directory's own patience, control/ldaptimeout */
-
 static bool is_own(const struct session *s, struct slice local, struct slice domain)
 {
 	struct slice list = buf_slice(&s->own), line;
@@ -74,7 +72,7 @@ static enum owns by_groups(struct session *s, struct slice local, struct slice d
 
 static enum owns owns(struct session *s, struct slice local, struct slice domain)
 {
-	int64_t deadline = deadline_in(GROUPS_MSEC);
+	int64_t deadline = deadline_in(DIRECTORY_ASK_MSEC); /* for all groups of this address */
 	domain = rewritten(s, domain);
 	if (is_own(s, local, domain) || sendas_allows(s->set.sendas, slice_str(s->user), local, domain))
 		return OWNS_YES;

@@ -13,7 +13,6 @@
 #include "smtpd-outside/helo.h"
 
 #define HOLD_OCTETS (16 * 1024) /* of recipients' texts: the steps of the count of octets in flight */
-#define DIRECTORY_MSEC 45000 /* more than the directory's own patience, control/ldaptimeout */
 
 static const struct slice none = {"", 0};
 
@@ -90,7 +89,7 @@ static void local_recipient(struct session *s, struct slice address)
 		unknown_recipient(s, address);
 		return;
 	}
-	switch (directory_ask_recipient(text, s->directory_port, address, deadline_in(DIRECTORY_MSEC))) {
+	switch (directory_ask_recipient(text, s->directory_port, address, deadline_in(DIRECTORY_ASK_MSEC))) {
 	case DIRECTORY_YES:
 		accept_recipient(s, address);
 		return;

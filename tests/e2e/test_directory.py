@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from alone import Program
+from alone import Program, netstrings
 from conftest import many
 from slapd import ADMIN, BASE, SECRET, TREE, Slapd, group, person
 
@@ -343,6 +343,59 @@ def test_hanging_server(program, answer_bind, half):
     assert 1 < time.monotonic() - start < 7
     if not answer_bind:
         assert p.ask("auth", "u1", PASSWORD, "")[0] == b"T"
+    s.close()
+
+
+class FirstOnly:
+    """In front of a server: the first connection reaches it, all later ones are taken and hear nothing."""
+
+    def __init__(self, port):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.first, self.kept = socket.create_connection(("127.0.0.1", port)), []
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        try:
+            while True:
+                self.kept.append(self.listener.accept()[0])
+                if len(self.kept) == 1:
+                    for a, b in ((self.kept[0], self.first), (self.first, self.kept[0])):
+                        threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+        except OSError:
+            pass
+
+    @staticmethod
+    def pump(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+
+    def close(self):
+        for s in (self.listener, self.first, *self.kept):
+            s.close()
+
+
+def test_silent_binds_are_answered_in_time(program, server):
+    """Passwords are checked in threads, by one server after the other, each of which may be silent: those who ask hear "temporary" at ldaptimeout all the same,
+    however many they are, and searches go on."""
+    s = FirstOnly(server.port)
+    p = program("\n".join([f"127.0.0.1:{s.port}"] * 3), ldaptimeout="3", directorycache="0")
+    assert p.ask("rcpt", "anna@campus.test")[0] == b"Y"
+    start = time.monotonic()
+    replies = [p.send("auth", "anna", PASSWORD + str(i), f"192.0.2.{i}") for i in range(12)]
+    assert p.ask("rcpt", "away@campus.test")[0] == b"Y"
+    assert time.monotonic() - start < 1
+    for r in replies:
+        r.settimeout(10)
+        verdict, text = netstrings(r.recv(1000))[:2]
+        assert verdict == b"T" and text == b"the directory could not find out in time"
+        assert 2.9 < time.monotonic() - start < 4
+    time.sleep(1)
+    assert p.ask("rcpt", "both@campus.test")[0] == b"Y"  # what was late does no harm when it ends
+    p.stop()
     s.close()
 
 

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "directory/query.h"
 #include "lib/control.h"
 #include "supervise/graph.h"
 
@@ -23,11 +24,20 @@ START_TEST(row)
 }
 END_TEST
 
+/* Askers wait for the longest that the directory may be told to take. */
+START_TEST(ldaptimeout)
+{
+	ck_assert_int_eq(control_files[C_ldaptimeout].most, DIRECTORY_SECONDS_MOST);
+	ck_assert_int_lt(DIRECTORY_SECONDS_MOST * 1000, DIRECTORY_ASK_MSEC);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("files");
 	TCase *t = tcase_create("table");
 	tcase_add_loop_test(t, row, 0, C_COUNT);
+	tcase_add_test(t, ldaptimeout);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

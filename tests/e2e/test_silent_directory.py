@@ -1,0 +1,101 @@
+"""A slapd that takes connections and questions and says nothing (stopped with SIGSTOP): everybody who waits for the directory hears its own "temporary" at
+control/ldaptimeout, none gives up before, nothing is lost and nobody is refused.  POSTERN_LDAPTIMEOUT=60 shows it for the most that may be set."""
+import contextlib
+import os
+import pathlib
+import subprocess
+import threading
+import time
+
+import pytest
+
+from certificates import certificate
+from conftest import free_port, wait_for
+from processes import standing_still
+from respond_alone import BASE, make_slapd
+from slapd import ADMIN, SECRET as SECRET_OF_ADMIN, Slapd, asked_by, with_tree
+from submission import MESSAGE, SECRET, people, plain, site, ssha, submit  # noqa: F401 (a fixture)
+
+TIMEOUT = int(os.environ.get("POSTERN_LDAPTIMEOUT", 3))
+
+
+@pytest.fixture
+def ldap(site):
+    site.slapd = Slapd(site.folder / "slapd", with_tree(people(ssha(SECRET)))).start()
+    asked_by(site, site.slapd, ldaptimeout=str(TIMEOUT), directorycache="0")
+    site.start()
+    yield site
+    site.slapd.kill()
+
+
+@contextlib.contextmanager
+def silent(server):
+    """Each of its threads stands still, before anybody asks."""
+    tasks = pathlib.Path(f"/proc/{server.process.pid}/task")
+    with standing_still([server.process.pid]):
+        wait_for(lambda: all((t / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for t in tasks.iterdir()))
+        yield
+
+
+def together(asking):
+    """(NAME, WHAT) each in a thread of its own, the second a moment later: NAME to what it gave and how long it took."""
+    said = {}
+
+    def ask(name, what):
+        began = time.monotonic()
+        said[name] = what(), time.monotonic() - began
+    threads = [threading.Thread(target=ask, args=a) for a in asking]
+    for t in threads:
+        t.start()
+        time.sleep(0.1)
+    for t in threads:
+        t.join()
+    return said
+
+
+def test_all_who_ask(ldap):
+    port25, waiting, login = ldap.smtp(), ldap.smtp(), submit(ldap)
+    for s in (port25, login):
+        s.sock.settimeout(TIMEOUT + 20)
+    for s in (port25, waiting):
+        s.ehlo("client.test")
+        assert s.mail("a@far.test")[0] == 250
+        assert s.rcpt("u1@campus.test")[0] == 250
+    with silent(ldap.slapd):
+        said = together([
+            ("rcpt", lambda: port25.rcpt("u2@campus.test")),
+            ("auth", lambda: login.docmd("AUTH PLAIN " + plain("u1", SECRET))),
+            ("queue", lambda: (waiting.data(MESSAGE), ldap.wait_event("queue-deferred", seconds=TIMEOUT + 10))),
+            ("user", lambda: ldap.json("user", "u1@campus.test", check=111))])
+    assert said["rcpt"][0][0] == 451 and said["auth"][0][0] == 454
+    (accepted, _), deferred = said["queue"][0]
+    assert accepted == 250 and deferred, "the message waits"
+    assert said["user"][0]["verdict"] == "temporary" and said["user"][1] < TIMEOUT + 2  # or 10 s: that it cannot connect
+    for name in ("rcpt", "auth", "queue"):
+        assert TIMEOUT - 0.4 < said[name][1] < TIMEOUT + 2, (name, said[name])
+    assert "in time" in ldap.events("smtpd-login-failed")[0]["reason"]
+    ldap.wait_mail("u1", seconds=60)
+    assert port25.rcpt("u2@campus.test")[0] == 250
+
+
+def test_operators_wait_for_respond(suite):
+    """postern-respond gives an account back and meets a stopped slapd; the operator who asked for that, and another one meanwhile, hear how it went."""
+    server = make_slapd(suite.folder / "slapd")
+    asked_by(suite, server, ldapbasedn=BASE, ldaptimeout=str(TIMEOUT), respondlogin=ADMIN, respondpassword=SECRET_OF_ADMIN,
+             respond="locked accountstatus noaccess", listen=f"smtp 127.0.0.1:{suite.port}\nsubmission 127.0.0.1:{free_port()}",
+             **{"servercert.pem": certificate(suite.folder)})
+    for f in ("respondpassword", "servercert.pem"):
+        (suite.ctl / f).chmod(0o600)
+    suite.start()
+
+    def skim(*args):
+        p = subprocess.run(suite.command("skim", *args), capture_output=True, text=True)
+        return p.stdout + p.stderr
+
+    skim("flag", "anna", "--lock", "--why", "phished")
+    suite.wait_event("respond-step")
+    with silent(server):
+        said = together([("restore", lambda: skim("restore", "anna", "--keep")), ("retry", lambda: skim("retry", "anna"))])
+    server.kill()
+    assert "tried again by itself" in said["restore"][0] and "tried again now" in said["retry"][0], said
+    assert TIMEOUT - 0.1 < said["restore"][1] < TIMEOUT + 2 and TIMEOUT - 0.3 < said["retry"][1] < 2 * TIMEOUT + 2, said
