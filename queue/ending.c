@@ -17,11 +17,11 @@
 #define AGAIN_MSEC 1000    /* until the end of an attempt is tried again, doubled each time … */
 #define AGAIN_MOST_MSEC 60000 /* … up to this */
 
-/* Too old: what is deferred has failed, unless by a pause. */
+/* Too old: what is deferred has failed, unless by a pause, or soon after one, as the message may have had no other attempt. */
 static void give_up_old(struct queue *q, struct work *w, int64_t now)
 {
 	char text[DELIVERY_TEXT_MAX + 1];
-	if (!schedule_over(w->job.env.wall_usec / 1000000, now, q->set.lifetime_sec))
+	if (!schedule_over(w->job.env.wall_usec / 1000000, now, q->set.lifetime_sec) || pause_just_over(q->set.lifetime_sec))
 		return;
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		struct work_rcpt *r = &w->rcpt[i];

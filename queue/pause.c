@@ -5,7 +5,10 @@
 #include "queue/dispatch.h"
 #include "queue/priority.h"
 
+#define GRACE_SHARE 16 /* of control/queuelifetime */
+
 static unsigned paused;
+static int64_t free_since_msec; /* deliveries: since the start, or the end of the last pause */
 
 unsigned pause_now(void)
 {
@@ -20,6 +23,11 @@ bool pause_all(void)
 unsigned pause_side(enum agent agent)
 {
 	return agent == AGENT_NONE ? 0 : agent == AGENT_LOCAL || agent == AGENT_LMTP ? PAUSE_LOCAL : PAUSE_REMOTE;
+}
+
+bool pause_just_over(int64_t lifetime_sec)
+{
+	return clock_msec() - free_since_msec < lifetime_sec * 1000 / GRACE_SHARE;
 }
 
 const char *pause_text(unsigned sides)
@@ -80,6 +88,8 @@ void pause_take(struct queue *q)
 	const struct control *c = program_control();
 	unsigned before = paused;
 	paused = (control_number(c, C_holdlocal) ? PAUSE_LOCAL : 0) | (control_number(c, C_holdremote) ? PAUSE_REMOTE : 0);
+	if (!free_since_msec || before & ~paused)
+		free_since_msec = clock_msec();
 	if (paused == before)
 		return;
 	if (paused)
