@@ -15,7 +15,7 @@
 #include "lib/id.h"
 #include "lib/job.h"
 #include "lib/log.h"
-#include "smtpd-outside/session.h"
+#include "smtpd-outside/message.h"
 
 #define PAUSE 0xfe
 #define JOBS_MAX 64
@@ -120,10 +120,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, token))
 		abort();
 	(void)!write(client[1], "", 1); /* there is always something to read */
+	static struct message message;
 	struct session *s = calloc(1, sizeof *s);
 	if (!s)
 		abort();
-	*s = (struct session){.io = {.fd = client[0], .in = in}, .set = set, .next_port = next[0], .directory_port = -1, .tls_port = -1, .skim_port = -1,
+	*s = (struct session){.io = {.fd = client[0], .in = in}, .message_space = &message, .set = set, .next_port = next[0], .directory_port = -1, .tls_port = -1, .skim_port = -1,
 		.token_fd = token[0], .slots = slots.shared, .client_ip = "192.0.2.7"};
 	input = slice_make(data, size);
 	piece = slice_make("", 0);
