@@ -9,8 +9,9 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
-from servers import DIR, USERS, Server, free_port, wait_port
+from servers import ASIDE, DIR, USERS, Server, free_port, put_aside, wait_port
 
 ENV = dict(os.environ, DEBIAN_FRONTEND="noninteractive", PATH="/usr/sbin:/usr/bin:/sbin:/bin")
 MAIL_UID = 65534
@@ -51,13 +52,20 @@ class Rooted(Server):
     def begin(self, *emptied):
         """Fresh Maildirs, an empty queue."""
         self.port = free_port()
-        shutil.rmtree(self.mail, ignore_errors=True)
+        put_aside(self.mail)
         for u in USERS:
             for sub in ("new", "cur", "tmp"):
                 (self.mail / u / sub).mkdir(parents=True)
         subprocess.run(["chown", "-R", f"{self.owner()}", str(self.mail)], check=True)
         for folder in emptied:
-            subprocess.run(["find", str(self.root / folder), "-mindepth", "1", "-type", "f", "-delete"], check=True)
+            self.empty(self.root / folder)
+
+    def empty(self, folder):
+        """Files go aside; folders, sockets and pipes stay."""
+        aside = DIR / ASIDE / str(time.time_ns())
+        aside.mkdir(parents=True)
+        for n, f in enumerate(f for f in folder.rglob("*") if f.is_file() and not f.is_symlink()):
+            f.rename(aside / str(n))
 
     def owner(self):
         return f"{MAIL_UID}:{MAIL_UID}"
@@ -163,7 +171,7 @@ class OpenSMTPD(Rooted):
     def start(self, mode):
         self.begin()
         for folder in ("queue", "corrupt", "temporary", "incoming", "purge"):
-            shutil.rmtree(self.root / "var/spool/smtpd" / folder, ignore_errors=True)  # it makes them
+            put_aside(self.root / "var/spool/smtpd" / folder)  # it makes them
         (self.root / "etc/mail").mkdir(exist_ok=True)
         (self.root / "etc/mail/userbase").write_text("".join(f"{u} {MAIL_UID}:{MAIL_UID}:/srv/mail/{u}\n" for u in USERS))
         (self.root / "etc/mail/mailname").write_text("mx.bench.test\n")
@@ -187,7 +195,7 @@ class Notqmail(Server):
 
     def start(self, mode):
         self.port = free_port()
-        shutil.rmtree(self.mail, ignore_errors=True)
+        put_aside(self.mail)
         for u in USERS:
             for sub in ("new", "cur", "tmp"):
                 (self.mail / u / sub).mkdir(parents=True)

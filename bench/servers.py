@@ -17,6 +17,32 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin"))
 DIR = pathlib.Path(os.environ.get("BENCH_DIR", "/var/tmp/postern-bench"))
 USERS = [f"u{i:02}" for i in range(1, 51)]
+ASIDE = "aside"
+RECENT_SECONDS = 360
+
+
+def put_aside(path):
+    """PATH is no longer there.  Not removed yet: for so long ext4 passes over each inode that was deleted, one by one, whenever a file is made, and
+    what a server left would slow down those after it."""
+    if path.exists():
+        aside = (DIR if path.stat().st_dev == DIR.stat().st_dev else path.parent) / ASIDE
+        aside.mkdir(exist_ok=True)
+        path.rename(aside / str(time.time_ns()))
+
+
+def remove_aside():
+    if (DIR / ASIDE).exists():
+        shutil.rmtree(DIR / ASIDE)
+        (DIR / "removed").touch()
+
+
+def wait_for_removed():
+    """The files of the run before are no longer recent."""
+    mark = DIR / "removed"
+    left = RECENT_SECONDS - (time.time() - mark.stat().st_mtime) if mark.exists() else 0
+    if left > 0:
+        print(f"waiting {left:.0f} s: the run before removed many files, and ext4 looks at each of them for six minutes", flush=True)
+        time.sleep(left)
 
 
 def free_port():
@@ -105,7 +131,7 @@ class Postfix(Server):
         deb.unlink()
 
     def start(self, mode):
-        shutil.rmtree(self.dir, ignore_errors=True)
+        put_aside(self.dir)
         etc, spool, data, mail = (self.dir / x for x in ("etc", "spool", "data", "mail"))
         for d in (etc, spool, data, mail):
             d.mkdir(parents=True)
@@ -206,7 +232,7 @@ class Postern(Server):
 
     def start(self, mode):
         self.dir = self.folder / "postern"
-        shutil.rmtree(self.dir, ignore_errors=True)
+        put_aside(self.dir)
         self.dir.mkdir(parents=True)
         self.ctl, self.state, self.port, self.qmqp = self.dir / "control", self.dir / "state", free_port(), free_port()
         self.ctl.mkdir()
