@@ -1,9 +1,9 @@
 /* floor: answers SMTP commands with fixed lines and does nothing else.
  *
- *	floor PORT        one event loop: what TCP alone costs a server
- *	floor PORT fork   a process for each connection: what that costs besides
+ *	floor PORT [take]       one event loop: what TCP alone costs a server
+ *	floor PORT [take] fork  a process for each connection: what that costs besides
  *
- * RCPT is refused.  Every command is believed to come in one piece, as load.c sends it. */
+ * RCPT is refused, or with "take" all mail is taken and forgotten.  Every command and message is believed to come in one piece, as load.c sends it. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define EVENTS 64
+
+static bool forks, takes;
 
 static void say(int fd, const char *line)
 {
@@ -31,7 +33,7 @@ static void watch(int poller, int fd)
 /* False: the connection is over. */
 static bool answer(int fd)
 {
-	char line[1024];
+	char line[8192];
 	ssize_t n = recv(fd, line, sizeof line, 0);
 	if (n <= 0 || line[0] == 'Q') {
 		if (n > 0)
@@ -39,11 +41,12 @@ static bool answer(int fd)
 		close(fd);
 		return false;
 	}
-	say(fd, line[0] == 'R' ? "550 no\r\n" : "250 ok\r\n");
+	bool data = n == 6 && memcmp(line, "DATA\r\n", 6) == 0;
+	say(fd, data ? "354 go on\r\n" : line[0] == 'R' && !takes ? "550 no\r\n" : "250 ok\r\n");
 	return true;
 }
 
-static void take(int poller, int listener, bool forks)
+static void take(int poller, int listener)
 {
 	int fd;
 	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
@@ -68,10 +71,13 @@ int main(int argc, char **argv)
 	struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(argc > 1 ? strtol(argv[1], NULL, 10) : 0)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	bool forks = argc == 3 && !strcmp(argv[2], "fork");
+	for (int i = 2; i < argc; i++) {
+		forks |= !strcmp(argv[i], "fork");
+		takes |= !strcmp(argv[i], "take");
+	}
 	signal(SIGCHLD, SIG_IGN);
-	if (argc < 2 || argc > 2 + forks || bind(listener, (struct sockaddr *)&here, sizeof here) < 0 || listen(listener, 1024) < 0) {
-		fprintf(stderr, "usage: floor PORT [fork]\n");
+	if (argc < 2 || argc > 2 + forks + takes || bind(listener, (struct sockaddr *)&here, sizeof here) < 0 || listen(listener, 1024) < 0) {
+		fprintf(stderr, "usage: floor PORT [take] [fork]\n");
 		return 100;
 	}
 	watch(poller, listener);
@@ -80,7 +86,7 @@ int main(int argc, char **argv)
 		int n = epoll_wait(poller, e, EVENTS, -1);
 		for (int i = 0; i < n; i++)
 			if (e[i].data.fd == listener)
-				take(poller, listener, forks);
+				take(poller, listener);
 			else
 				answer(e[i].data.fd);
 	}

@@ -269,13 +269,13 @@ class Postern(Server):
 class Floor(Server):
     """What TCP alone costs (floor.c)."""
     name = "floor"
-    works = ("sessions", "refused")
+    works = ("accept", "kept", "sessions", "refused")
     how = ()
 
     def start(self, mode):
         from driver import build
         self.port = free_port()
-        self.process = self.launch([build("floor", "bench/floor.c", libraries=["-static"]), self.port, *self.how])
+        self.process = self.launch([build("floor", "bench/floor.c", libraries=["-static"]), self.port, *self.how, *(["take"] if mode == "accept" else [])])
         wait_port(self.port)
 
 
