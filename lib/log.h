@@ -34,7 +34,7 @@ struct log_field {
  *	LOG(EV_smtpd_rcpt, id, F_SLICE("rcpt", addr), F_NUM("count", n)); */
 #define LOG(event, id, ...) log_write((event), (id), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(,) {0}})
 void log_write(enum log_event event, const char *id, const struct log_field *fields);
-/* The name in each line; set once by program_start(). */
+/* The name in each line, of at most 31 octets; copied.  Called once by program_start(). */
 void log_program(const char *name);
 /* Another descriptor than 2, for tests. */
 void log_to(int fd);

@@ -602,7 +602,7 @@ static void take_listing(struct rig *r, struct rig_result *result, struct seen *
 		wrong(result, &result->unlisted, "no listing", 0, 0);
 	for (const char *p = listing; (p = strstr(p, key)); p++) {
 		const char *address = p + sizeof key - 1;
-		long mark = strncmp(address, "later", 5) == 0 ? atol(address + 5) : strncmp(address, "held", 4) == 0 ? atol(address + 4) : -1;
+		long mark = strncmp(address, "later", 5) == 0 ? strtol(address + 5, NULL, 10) : strncmp(address, "held", 4) == 0 ? strtol(address + 4, NULL, 10) : -1;
 		if (mark >= 0 && mark < RIG_MARKS) {
 			seen->listed[mark]++;
 			result->waiting++;

@@ -5,12 +5,12 @@ from conftest import free_port, wait_for
 
 
 class Knot:
-    """ZONES: name to the zone's text, without $ORIGIN, SOA and NS.  On .port of 127.0.0.1, once it answers."""
-    def __init__(self, folder, zones):
+    """On .port of 127.0.0.1, once it answers.  ZONES: name to the zone's text, without $ORIGIN, SOA and NS; FILES: name to the whole text, None for a
+    file that is missing, which is answered with SERVFAIL."""
+    def __init__(self, folder, zones, files=None):
         self.port = free_port()
-        for name, text in zones.items():
-            (folder / f"{name}.zone").write_text(f"$ORIGIN {name}.\n$TTL 60\n@ SOA ns.{name}. h.{name}. 1 60 60 60 60\n@ NS ns.{name}.\n{text}")
-        (folder / "knot.conf").write_text(f"""server:
+        files = {**{name: f"$ORIGIN {name}.\n$TTL 60\n@ SOA ns.{name}. h.{name}. 1 60 60 60 60\n@ NS ns.{name}.\n{text}" for name, text in zones.items()}, **(files or {})}
+        conf = f"""server:
     listen: 127.0.0.1@{self.port}
     rundir: {folder}
     udp-workers: 1
@@ -18,14 +18,15 @@ class Knot:
     background-workers: 1
 database:
     storage: {folder}/db
-template:
-  - id: default
-    storage: {folder}
-    file: "%s.zone"
 zone:
-""" + "".join(f"  - domain: {name}\n" for name in zones))
+"""
+        for n, (name, text) in enumerate(files.items()):
+            if text is not None:
+                (folder / f"{n}.zone").write_text(text)
+            conf += f"  - domain: {name}\n    storage: {folder}\n    file: {n}.zone\n"
+        (folder / "knot.conf").write_text(conf)
         self.process = subprocess.Popen(["/usr/sbin/knotd", "-c", str(folder / "knot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: dig(self.port, next(iter(zones)), "SOA"), 20, "knotd does not answer")
+        wait_for(lambda: dig(self.port, next(iter(files)), "SOA"), 20, "knotd does not answer")
 
     def stop(self):
         self.process.terminate()

@@ -29,7 +29,10 @@ def at_rest(pid):
     def found():
         before = descriptors(pid)
         time.sleep(0.05)
-        names = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in before if os.path.lexists(f"/proc/{pid}/fd/{fd}")]
+        try:
+            names = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in before]
+        except FileNotFoundError:  # closed meanwhile
+            return False
         return before == descriptors(pid) and not any("memfd:head" in n for n in names) and before
     return wait_for(found)
 

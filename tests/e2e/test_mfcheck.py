@@ -5,14 +5,14 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 
 import pytest
 
 from alone import Alone, joined, netstrings
-from conftest import free_port, wait_for
+from conftest import wait_for
+from knot import Knot, dig
 from smtpd_alone import Smtpd, netstring
 
 ROOT_ZONE = """$ORIGIN .
@@ -40,33 +40,12 @@ hello.nowhere. TXT "x"
 """
 
 
-class Names:
+class Names(Knot):
     def __init__(self, folder):
-        self.port = free_port()
-        (folder / "root.zone").write_text(ROOT_ZONE)
-        # a zone whose file is missing is answered with SERVFAIL
-        (folder / "knot.conf").write_text(f"""server:
-    listen: 127.0.0.1@{self.port}
-    rundir: {folder}
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-database:
-    storage: {folder}/db
-zone:
-  - domain: .
-    storage: {folder}
-    file: root.zone
-  - domain: broken.test
-    storage: {folder}
-    file: missing.zone
-""")
-        self.process = subprocess.Popen(["/usr/sbin/knotd", "-c", str(folder / "knot.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: self.dig("mx.test", "MX") == "10 mail.mx.test.", 20, "knotd does not answer")
+        super().__init__(folder, {}, {".": ROOT_ZONE, "broken.test": None})
 
     def dig(self, *words):
-        return subprocess.run(["/usr/bin/kdig", "+short", "+time=1", "+retry=0", "@127.0.0.1", "-p", str(self.port), *words],
-                              capture_output=True, text=True).stdout.strip()
+        return dig(self.port, *words)
 
     def stand_still(self):
         self.process.send_signal(signal.SIGSTOP)

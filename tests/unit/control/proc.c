@@ -53,8 +53,8 @@ static void processes(struct proc_facts *f) { f->processes_most = 1; }
 static void writes(struct proc_facts *f) { f->file_size_most = 1; }
 static void memory(struct proc_facts *f) { f->memory_most = 1001; }
 static void core(struct proc_facts *f) { f->core_most = 1; }
-static void root(struct proc_facts *f) { strcpy(f->root, "/"); }
-static void odd(struct proc_facts *f) { strcpy(f->odd, "/etc/shadow"); }
+static void root(struct proc_facts *f) { (void)!slice_copy(f->root, sizeof f->root, slice_str("/")); }
+static void odd(struct proc_facts *f) { (void)!slice_copy(f->odd, sizeof f->odd, slice_str("/etc/shadow")); }
 
 static const struct {
 	void (*change)(struct proc_facts *f);
@@ -81,7 +81,7 @@ START_TEST(missing_capability)
 {
 	struct told t;
 	struct proc_facts f = good();
-	strcpy(f.root, "/");
+	root(&f);
 	f.processes_most = 5;
 	ck_assert_int_eq(compare(&t, &f, &agent, true, false), 1);
 	ck_assert_ptr_nonnull(strstr(t.last, "lacks"));
@@ -100,7 +100,7 @@ START_TEST(not_as_root)
 {
 	struct told t;
 	struct proc_facts f = good();
-	strcpy(f.root, "/");
+	root(&f);
 	f.groups = 3;
 	f.cap_bounding = ~0ull;
 	ck_assert_int_eq(compare(&t, &f, &row, false, false), 0);

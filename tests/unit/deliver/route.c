@@ -47,7 +47,7 @@ static enum directory_verdict ask_table(struct directory_entry *e, struct buf *s
 	text[0] = 0;
 	if (slice_starts(address, "deep")) { /* deepN@here forwards to deepN+1@here */
 		static char next[64];
-		snprintf(next, sizeof next, "deep%d@here", atoi(address.p + 4) + 1);
+		snprintf(next, sizeof next, "deep%ld@here", strtol(address.p + 4, NULL, 10) + 1);
 		e->forward = true;
 		e->forwards[e->forward_count++] = slice_str(next);
 		return DIRECTORY_YES;
@@ -154,7 +154,7 @@ static enum directory_verdict ask_wide(struct directory_entry *e, struct buf *sp
 			snprintf(name[i], sizeof name[i], "g%zu@here", i);
 	else if (slice_starts(address, "g"))
 		for (size_t i = 0; i < 250; i++, e->forward_count++)
-			snprintf(name[i], sizeof name[i], "u%d.%zu@here", atoi(address.p + 1), i);
+			snprintf(name[i], sizeof name[i], "u%ld.%zu@here", strtol(address.p + 1, NULL, 10), i);
 	for (size_t i = 0; i < e->forward_count; i++)
 		e->forwards[i] = slice_str(name[i]);
 	e->forward = e->forward_count > 0;

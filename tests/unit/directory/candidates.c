@@ -27,13 +27,14 @@ static const struct {
 START_TEST(row)
 {
 	struct candidates c;
-	char got[1024] = "";
+	char space[1024];
+	struct buf got = BUF_OVER(space);
 	candidates_make(&c, slice_str(rows[_i].key));
 	for (size_t i = 0; i < c.count; i++) {
-		strncat(got, c.key[i].p, c.key[i].n);
-		strcat(got, i + 1 < c.count ? " " : "");
+		buf_add_slice(&got, c.key[i]);
+		buf_add_str(&got, i + 1 < c.count ? " " : "");
 	}
-	ck_assert_msg(strcmp(got, rows[_i].want) == 0, "%s: %s", rows[_i].spec, got);
+	ck_assert_msg(slice_eq_str(buf_slice(&got), rows[_i].want), "%s: %.*s", rows[_i].spec, SLICE_FMT(buf_slice(&got)));
 }
 END_TEST
 

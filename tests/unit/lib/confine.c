@@ -274,7 +274,7 @@ START_TEST(landlock_holds)
 	static void (*const act[])(void) = {paths, network, signals};
 	if (landlock_abi() == 0)
 		return;
-	strcpy(folder, "/tmp/postern-confine-XXXXXX");
+	ck_assert_int_eq(slice_copy(folder, sizeof folder, slice_str("/tmp/postern-confine-XXXXXX")), 0);
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	int status = in_child(act[_i]);
 	rmdir(folder);

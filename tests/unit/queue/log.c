@@ -38,7 +38,7 @@ static int number_of(const char *id)
 {
 	char text[ID_LEN + 1] = {0};
 	memcpy(text, id, ID_LEN);
-	return atoi(text + 1);
+	return (int)strtol(text + 1, NULL, 10);
 }
 
 static int value_of(struct slice payload)
