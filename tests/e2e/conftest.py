@@ -153,18 +153,20 @@ class Suite:
         self.process.send_signal(signal.SIGHUP)
 
     def pids(self, name=None):
-        """Process ids of the suite (of program postern-NAME): those with this state folder in their command line."""
-        found = []
+        """Process ids of the suite (of program postern-NAME): those with this state folder in their command line, parents first, then as they were started
+        (not by number, which starts again at 300 when it has reached pid_max)."""
+        found = {}
         for d in pathlib.Path("/proc").iterdir():
             if not d.name.isdigit():
                 continue
             try:
                 args = (d / "cmdline").read_bytes().split(b"\0")
+                if str(self.state).encode() in args and (not name or os.path.basename(args[0]) == f"postern-{name}".encode()):
+                    stat = (d / "stat").read_text().rpartition(")")[2].split()  # proc(5): from field 3 on
+                    found[int(d.name)] = (int(stat[1]), int(stat[19]))
             except OSError:
                 continue
-            if str(self.state).encode() in args and (not name or os.path.basename(args[0]) == f"postern-{name}".encode()):
-                found.append(int(d.name))
-        return sorted(found)
+        return sorted(found, key=lambda pid: (found[pid][0] in found, found[pid][1], pid))
 
     def stderr(self):
         return self.err.read_text(errors="replace") if self.err.exists() else ""
