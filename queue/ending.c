@@ -2,10 +2,10 @@
  *
  * It is one group in the log: FINISH or STATE, and with it the bounce for those that failed now.  Neither counts without the other.  Where the group cannot be made or
  * added, the work is kept, which is all that knows how the attempt went, and ended again later. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "queue/age.h"
 #include "queue/comeback.h"
 #include "queue/dispatch.h"
 #include "queue/pause.h"
@@ -16,25 +16,6 @@
 #define SOON_ATTEMPTS 10   /* after an unknown outcome soon, so often; then the curve */
 #define AGAIN_MSEC 1000    /* until the end of an attempt is tried again, doubled each time … */
 #define AGAIN_MOST_MSEC 60000 /* … up to this */
-
-/* Too old: what is deferred has failed, unless by a pause, or soon after one, as the message may have had no other attempt. */
-static void give_up_old(struct queue *q, struct work *w, int64_t now)
-{
-	char text[DELIVERY_TEXT_MAX + 1];
-	if (!schedule_over(w->job.env.wall_usec / 1000000, now, q->set.lifetime_sec) || pause_just_over(q->set.lifetime_sec))
-		return;
-	for (uint32_t i = 0; i < w->rcpts; i++) {
-		struct work_rcpt *r = &w->rcpt[i];
-		if ((r->state != RCPT_DEFERRED && r->state != RCPT_UNKNOWN) || r->paused)
-			continue;
-		snprintf(text, sizeof text, "tried for %lld hours, without success; the last reason was: %.300s",
-			(long long)(q->set.lifetime_sec / 3600), r->text ? r->text : "unknown");
-		char *host = r->host;
-		r->host = NULL;
-		rcpt_result(r, RCPT_FAILED, "5.4.7", slice_str(host), slice_str(text));
-		free(host);
-	}
-}
 
 struct ending {
 	uint32_t failed, deferred, unknown, open;
@@ -182,7 +163,7 @@ static bool end_decided(struct queue *q, struct work *w)
 	struct report report;
 	if (w->bounce_then)
 		hold_fail_open(w);
-	give_up_old(q, w, now);
+	age_give_up(q, w, now);
 	struct ending n = count_up(w);
 	int rc = report_make(&report, q, w, !n.deferred && !n.unknown && !n.open);
 	if (rc < 0) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "queue/age.h"
 #include "queue/queue.h"
 
 #define HOLD_GIVEN_UP 1 /* as deadline: bounce it, with .hold_reason as what the sender is told */
@@ -98,6 +99,7 @@ void hold_due(struct queue *q, struct message *m)
 		/* Nothing is under way, so it is begun. */
 		(void)!hold_give_up(q, w, given_up ? w->state.hold_reason : slice_str("the message was held and nobody released it in time"));
 	} else {
+		age_released(q, w);
 		begin(q, w);
 	}
 }

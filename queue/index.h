@@ -30,6 +30,7 @@ struct message {
 	uint32_t heap_at;         /* 1 and up; 0: not in the heap */
 	uint32_t open;            /* recipients not done; not exact before the first attempt after a restart */
 	uint32_t self;            /* number in the arena */
+	uint32_t grace_sec;       /* of the clock since boot: not too old before (age.h); 0: was not released in this run */
 	union {
 		struct work *work;     /* while an attempt goes on */
 		struct replay *replay; /* during start-up: notes after the last STATE */

@@ -5,8 +5,6 @@
 #include "queue/dispatch.h"
 #include "queue/priority.h"
 
-#define GRACE_SHARE 16 /* of control/queuelifetime */
-
 static unsigned paused;
 static int64_t free_since_msec; /* deliveries: since the start, or the end of the last pause */
 
@@ -25,9 +23,9 @@ unsigned pause_side(enum agent agent)
 	return agent == AGENT_NONE ? 0 : agent == AGENT_LOCAL || agent == AGENT_LMTP ? PAUSE_LOCAL : PAUSE_REMOTE;
 }
 
-bool pause_just_over(int64_t lifetime_sec)
+int64_t pause_over_msec(void)
 {
-	return clock_msec() - free_since_msec < lifetime_sec * 1000 / GRACE_SHARE;
+	return clock_msec() - free_since_msec;
 }
 
 const char *pause_text(unsigned sides)

@@ -4,8 +4,7 @@
  * While both are paused no attempt begins and route is not asked: mail waits in the index as due.  While one is, mail goes as far as route's answer; a recipient of the
  * paused side is deferred without a time.  A message whose recipients all wait so is parked: MESSAGE_PAUSED, not in the heap, in .next_sec the sides that it waits for, the
  * same in its STATE.  One that waits for something else too has the flag and its time by the curve.  None of that counts as an attempt unless an agent had the message, and
- * nobody is bounced for it: for a sixteenth of control/queuelifetime after the end of a pause, or after a start, no message is too old.  So what aged meanwhile has two
- * attempts at least, and a destination that is closed just then has some hours.
+ * nobody is bounced for it (age.h).
  *
  * As with what waits for the directory (comeback.h) there is no list: the flag in the index is found by walking over it.  The end of a pause needs no probing, so the
  * walk is one, and what was parked waits in the heap by its age, as after a start: WORKS_MOST and queuememory bound how much of it goes at once. */
@@ -26,8 +25,8 @@ unsigned pause_now(void);
 bool pause_all(void);
 /* Of AGENT; 0 where it is none. */
 unsigned pause_side(enum agent agent);
-/* A pause of some side ended, or the queue was started, less than a sixteenth of LIFETIME_SEC ago. */
-bool pause_just_over(int64_t lifetime_sec);
+/* How long ago a pause of some side ended, or the queue was started. */
+int64_t pause_over_msec(void);
 /* Words for the postmaster; SIDES is not 0. */
 const char *pause_text(unsigned sides);
 /* R waits for SIDE, in this attempt. */

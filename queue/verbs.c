@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "queue/age.h"
 #include "queue/caller.h"
 
 #define UNTIL_MOST 100000000 /* seconds from now */
@@ -38,6 +39,7 @@ static bool release(struct caller *c, struct message *m)
 	if (written) {
 		LOG(EV_queue_released, w->job.id, F_SLICE("reason", reason));
 		m->flags &= (unsigned char)~MESSAGE_HELD;
+		age_released(c->q, w);
 		index_wait(&c->q->index, m, (uint32_t)queue_now_sec());
 	}
 	work_free(c->q, w);
