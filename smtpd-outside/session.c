@@ -47,11 +47,17 @@ void session_reply(struct session *s, enum reply which, struct slice detail)
 
 void session_decline(struct session *s, enum reply which, struct slice detail)
 {
+	session_decline_because(s, which, detail, NULL);
+}
+
+void session_decline_because(struct session *s, enum reply which, struct slice detail, const char *reason)
+{
 	char space[1024];
 	struct buf b = BUF_OVER(space);
 	reply_line(&b, which, detail, "");
 	LOG(EV_smtpd_reject, s->id, F_STR("ip", s->client_ip), F_STR("helo", s->helo), F_SLICE("sender", session_sender(s)),
-		F_STR("verb", smtpd_command_name(s->command.verb)), F_SLICE("argument", s->command.argument), F_SLICE("reply", buf_slice(&b)));
+		F_STR("verb", smtpd_command_name(s->command.verb)), F_SLICE("argument", s->command.argument), F_SLICE("reply", buf_slice(&b)),
+		reason ? F_STR("reason", reason) : (struct log_field){0});
 	session_reply(s, which, detail);
 }
 

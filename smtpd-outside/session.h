@@ -108,6 +108,8 @@ void session_reply(struct session *s, enum reply which, struct slice detail);
 void session_refuse(struct session *s, enum reply which, struct slice detail);
 /* The same without counting an error. */
 void session_decline(struct session *s, enum reply which, struct slice detail);
+/* The same; the log, not the client, is told a REASON besides. */
+void session_decline_because(struct session *s, enum reply which, struct slice detail, const char *reason);
 /* End the session when the command in hand is done. */
 void session_stop(struct session *s, const char *why);
 /* Forget the transaction; the state is IDLE (or NEW, before EHLO). */

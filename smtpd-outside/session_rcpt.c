@@ -65,6 +65,13 @@ static void refuse_recipient(struct session *s, enum reply which, struct slice a
 	session_decline(s, which, address);
 }
 
+/* Its client tries again; REASON is for the postmaster. */
+static void postpone_recipient(struct session *s, struct slice address, const char *reason)
+{
+	s->refused_any = true;
+	session_decline_because(s, REPLY_directory, address, reason);
+}
+
 /* A list with some dead addresses is not an attack; more unknown than known ones are a search for addresses. */
 static void unknown_recipient(struct session *s, struct slice address)
 {
@@ -106,7 +113,7 @@ static void local_recipient(struct session *s, struct slice address)
 	if (s->set.valid->present && in_table == LISTED_YES)
 		accept_recipient(s, address);
 	else
-		refuse_recipient(s, REPLY_directory, address);
+		postpone_recipient(s, address, text);
 }
 
 static bool is_postmaster(struct slice address)
@@ -120,7 +127,7 @@ static void relayed_recipient(struct session *s, struct slice address)
 	if (in_table == LISTED_YES)
 		accept_recipient(s, address);
 	else if (in_table == LISTED_FAULT)
-		refuse_recipient(s, REPLY_directory, address);
+		postpone_recipient(s, address, "validrcptto.cdb is damaged");
 	else
 		unknown_recipient(s, address);
 }

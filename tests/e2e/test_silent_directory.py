@@ -74,6 +74,7 @@ def test_all_who_ask(ldap):
     for name in ("rcpt", "auth", "queue"):
         assert TIMEOUT - 0.4 < said[name][1] < TIMEOUT + 2, (name, said[name])
     assert "in time" in ldap.events("smtpd-login-failed")[0]["reason"]
+    assert [(e["argument"], "in time" in e["reason"]) for e in ldap.events("smtpd-reject") if e["verb"] == "RCPT"] == [("TO:<u2@campus.test>", True)]
     ldap.wait_mail("u1", seconds=60)
     assert port25.rcpt("u2@campus.test")[0] == 250
 
