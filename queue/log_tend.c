@@ -245,7 +245,7 @@ static int retire(struct store *s, struct segment *g, struct err *e)
 	return rc;
 }
 
-/* The oldest segment that is dead by itself. */
+/* The oldest segment that is dead by itself.  Not one that is kept, though nothing lives in it and nothing pins it: a start without memory for its pins may have made it so. */
 static struct segment *find_dead(const struct store *s)
 {
 	struct segment *dead = NULL;
