@@ -60,7 +60,7 @@ class Smtpd(Alone):
     USERS = {"u1@campus.test": "Y", "u2@campus.test": "Y", "off@campus.test": "D", "soft@campus.test": "T", f"postmaster@{ME}": "Y",
              "postmaster@campus.test": "Y", "U1@campus.test": "Y", "o'neill+tag@campus.test": "Y", f"u1@{ME}": "Y"}
 
-    def __init__(self, tls=False, processes=None, **control):
+    def __init__(self, tls=False, processes=None, preexec=None, **control):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="smtpd-"))
         folder.chmod(0o755)
         self.log_path = folder / "log"
@@ -79,7 +79,7 @@ class Smtpd(Alone):
         ports.append(os.open("/dev/null", os.O_RDWR))  # no skim
         ports.append(os.open(f"/proc/self/fd/{self.space}", os.O_RDONLY))
         ports.append(os.dup(self.pairs["dns"][1].fileno()))
-        limit = (lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))) if processes else None
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))) if processes else preexec
         control = {k.replace("__", "."): v for k, v in control.items()}
         super().__init__("smtpd", folder, control, ports, preexec=limit, nobody=True)
         self.start()
