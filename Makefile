@@ -96,7 +96,8 @@ $(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(ARCHIVES)
 $(BUILD)/tests/unit/queue/report: ALL_LDFLAGS += -Wl,--wrap=calloc,--wrap=bounce_make,--wrap=index_add
 # The same for what is noted of a message.
 $(BUILD)/tests/unit/queue/ending: ALL_LDFLAGS += -Wl,--wrap=realloc,--wrap=malloc,--wrap=work_state,--wrap=work_expand,--wrap=results_end,--wrap=store_add,--wrap=store_tend
-# The time; and what the log remembers of its notes.
+# What a sender is told; the time; and what the log remembers of its notes.
+$(BUILD)/tests/unit/queue/age: ALL_LDFLAGS += -Wl,--wrap=bounce_make
 $(BUILD)/tests/unit/queue/hangs: ALL_LDFLAGS += -Wl,--wrap=clock_msec
 $(BUILD)/tests/unit/queue/kept: ALL_LDFLAGS += -Wl,--wrap=segment_pin,--wrap=clock_msec
 $(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(if $(HUNT),,$(BUILD)/tests/fuzz-replay.o) $(ARCHIVES)

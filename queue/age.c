@@ -19,9 +19,21 @@ static int64_t clock_sec(void)
 	return clock_msec() / 1000;
 }
 
-static bool soon_after(const struct queue *q, const struct message *m)
+/* How long M is not too old yet, whatever its age. */
+static int64_t grace_left_sec(const struct queue *q, const struct message *m)
 {
-	return pause_over_msec() < q->set.lifetime_sec * 1000 / GRACE_SHARE || (m->grace_sec && clock_sec() < m->grace_sec);
+	const int64_t by_pause = (q->set.lifetime_sec * 1000 / GRACE_SHARE - pause_over_msec() + 999) / 1000;
+	const int64_t by_release = m->grace_sec ? m->grace_sec - clock_sec() : 0;
+	const int64_t left = by_pause > by_release ? by_pause : by_release;
+	return left > 0 ? left : 0;
+}
+
+int64_t age_until_sec(const struct queue *q, const struct work *w)
+{
+	const int64_t birth = w->job.env.wall_usec / 1000000;
+	const int64_t grace = pause_now() ? q->set.lifetime_sec / GRACE_SHARE : grace_left_sec(q, w->m);
+	const int64_t end = birth + q->set.lifetime_sec, least = queue_now_sec() + grace;
+	return end > least ? end : least;
 }
 
 void age_released(const struct queue *q, const struct work *w)
@@ -56,7 +68,7 @@ static void too_old(struct work_rcpt *r, const struct work *w, int64_t age_sec)
 void age_give_up(const struct queue *q, struct work *w, int64_t now)
 {
 	const int64_t birth = w->job.env.wall_usec / 1000000;
-	if (!schedule_over(birth, now, q->set.lifetime_sec) || w->state.held || soon_after(q, w->m))
+	if (!schedule_over(birth, now, q->set.lifetime_sec) || w->state.held || grace_left_sec(q, w->m))
 		return;
 	for (uint32_t i = 0; i < w->rcpts; i++) {
 		struct work_rcpt *r = &w->rcpt[i];

@@ -10,6 +10,8 @@
 
 /* At the end of an attempt: what of W is deferred, or in doubt, has failed where it is too old; not what waits for a pause, or was held meanwhile. */
 void age_give_up(const struct queue *q, struct work *w, int64_t now_sec);
+/* Until when W is tried at least, as its sender is told of a delay; the end of a pause that goes on is not known, so a sixteenth from now. */
+int64_t age_until_sec(const struct queue *q, const struct work *w);
 /* W is no longer held. */
 void age_released(const struct queue *q, const struct work *w);
 #endif

@@ -7,6 +7,7 @@
 #include "lib/hash.h"
 #include "lib/header.h"
 #include "lib/log.h"
+#include "queue/age.h"
 #include "queue/bounce.h"
 #include "queue/verp.h"
 
@@ -173,7 +174,7 @@ static bool make(struct report *b, struct queue *q, const struct work *w, const 
 	id_make(b->id);
 	bounce_make(&b->head, &b->body, &(struct bounce){
 		.id = b->id, .me = q->set.me, .from = q->set.bounce_from, .to = to, .wall_usec = clock_wall_usec(), .env = env, .header = w->job.header,
-		.until_usec = env->wall_usec + q->set.lifetime_sec * 1000000, .body_fd = w->job.body_fd,
+		.until_usec = age_until_sec(q, w) * 1000000, .body_fd = w->job.body_fd,
 		.body_octets = w->job.body_fd >= 0 ? w->job.body_octets : 0, .rcpt = list, .rcpts = count, .most = q->set.bounce_octets, .to_postmaster = b->last});
 	struct envelope own = {
 		.id = slice_make(b->id, ID_LEN), .class = CLASS_BOUNCE, .wall_usec = clock_wall_usec(), .sender = slice_make("", 0),

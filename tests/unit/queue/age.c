@@ -1,5 +1,6 @@
 /* queue/age: who is bounced for age, and what the sender reads then. */
 #include "queue/age.h"
+#include "queue/bounce.h"
 
 #include "tests/unit/queue/harness.h"
 #include "tests/unit/unit.h"
@@ -139,9 +140,37 @@ START_TEST(released_young)
 }
 END_TEST
 
+/* A sender who hears of a delay is not told a time that is over. */
+START_TEST(until_when)
+{
+	struct aged a;
+	make(&a, 10, 1);
+	ck_assert_int_eq(age_until_sec(&a.q, &a.w), a.w.job.env.wall_usec / 1000000 + LIFETIME_SEC);
+	age_released(&a.q, &a.w);
+	ck_assert_int_eq(age_until_sec(&a.q, &a.w), a.w.job.env.wall_usec / 1000000 + LIFETIME_SEC);
+	free(a.r.text);
+	make(&a, DAY, 1);
+	age_released(&a.q, &a.w);
+	int64_t left = age_until_sec(&a.q, &a.w) - queue_now_sec();
+	ck_assert(left >= GRACE_SEC - 1 && left <= GRACE_SEC + 1);
+	free(a.r.text);
+}
+END_TEST
+
 /* ---- the real program ---- */
 
 #define GRACE_USEC (60 * 1000000 / 16)
+
+static volatile int64_t *told_left_sec; /* by the queue, of a delay: until when, less when it was told */
+
+void __real_bounce_make(struct buf *header, struct buf *body, const struct bounce *b);
+void __wrap_bounce_make(struct buf *header, struct buf *body, const struct bounce *b);
+void __wrap_bounce_make(struct buf *header, struct buf *body, const struct bounce *b)
+{
+	if (b->rcpt[0].action == BOUNCE_DELAYED)
+		*told_left_sec = b->until_usec / 1000000 - queue_now_sec();
+	__real_bounce_make(header, body, b);
+}
 
 static bool has_attempts(struct harness *h, const char *number)
 {
@@ -153,10 +182,13 @@ static bool twice(struct harness *h) { return has_attempts(h, "attempts=2;"); }
 static bool under_way(struct harness *h) { return command(h, rows, sizeof rows, "list", "state=delivering", NULL) == 0 && rows[0]; }
 static bool is_held(struct harness *h) { return command(h, rows, sizeof rows, "list", "state=held", NULL) == 0 && rows[0]; }
 static bool told(struct harness *h) { return h->shared->told[2][1]; }
+static bool told_of_delay(struct harness *h) { return h->shared->told[1][1]; }
 
 static void open_short(struct harness *h)
 {
-	static const char *const settings[][2] = {{"queuelifetime", "60\n"}, {NULL, NULL}};
+	static const char *const settings[][2] = {{"queuelifetime", "60\n"}, {"delaynotice", "700002\n"}, {NULL, NULL}};
+	told_left_sec = mmap(NULL, sizeof *told_left_sec, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert(told_left_sec != MAP_FAILED);
 	harness_quiet = true;
 	harness_open(h, settings);
 }
@@ -188,6 +220,8 @@ START_TEST(held_past_lifetime)
 	if (!_i)
 		ck_assert_int_eq(command(&h, rows, sizeof rows, "release", "all", NULL), 0);
 	ck_assert(until(twice, &h));
+	ck_assert(until(told_of_delay, &h));
+	ck_assert_int_ge(*told_left_sec, 0);
 	ck_assert(!told(&h));
 	usleep(GRACE_USEC + 500000);
 	hold_for(&h, NULL);
@@ -219,5 +253,5 @@ START_TEST(held_while_tried)
 END_TEST
 
 UNIT_MAIN("queue-age", tcase_add_loop_test(t, words, 0, sizeof texts / sizeof *texts); tcase_add_test(t, long_reason);
-	tcase_add_loop_test(t, who, 0, sizeof kept_rows / sizeof *kept_rows); tcase_add_test(t, released); tcase_add_test(t, released_young);
+	tcase_add_loop_test(t, who, 0, sizeof kept_rows / sizeof *kept_rows); tcase_add_test(t, released); tcase_add_test(t, released_young); tcase_add_test(t, until_when);
 	tcase_add_loop_test(t, held_past_lifetime, 0, 2); tcase_add_test(t, held_while_tried);)
