@@ -1,7 +1,12 @@
 /* queue/age: who is bounced for age, and what the sender reads then. */
 #include "queue/age.h"
-#include "queue/bounce.h"
 
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "queue/bounce.h"
 #include "tests/unit/queue/harness.h"
 #include "tests/unit/unit.h"
 
@@ -180,7 +185,7 @@ static bool has_attempts(struct harness *h, const char *number)
 static bool once(struct harness *h) { return has_attempts(h, "attempts=1;"); }
 static bool twice(struct harness *h) { return has_attempts(h, "attempts=2;"); }
 static bool under_way(struct harness *h) { return command(h, rows, sizeof rows, "list", "state=delivering", NULL) == 0 && rows[0]; }
-static bool is_held(struct harness *h) { return command(h, rows, sizeof rows, "list", "state=held", NULL) == 0 && rows[0]; }
+static bool held_now(struct harness *h) { return command(h, rows, sizeof rows, "list", "state=held", NULL) == 0 && rows[0]; }
 static bool told(struct harness *h) { return h->shared->told[2][1]; }
 static bool told_of_delay(struct harness *h) { return h->shared->told[1][1]; }
 
@@ -244,7 +249,7 @@ START_TEST(held_while_tried)
 	ck_assert(until(under_way, &h));
 	hold_for(&h, NULL);
 	h.shared->stall_from = 0;
-	ck_assert(until(is_held, &h));
+	ck_assert(until(held_now, &h));
 	ck_assert_msg(strstr(rows, "attempts=1;") && strstr(rows, "reason=try later"), "%s", rows);
 	ck_assert(!told(&h));
 	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);

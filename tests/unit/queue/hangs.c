@@ -2,6 +2,10 @@
  * why, and is tried again: at the agent with a look for what the first try may have done.
  *
  * The real program, whose clock is put forward (wrapped by the linker, Makefile). */
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "tests/unit/queue/harness.h"
 #include "tests/unit/unit.h"
 
