@@ -2,7 +2,8 @@
 #
 # Not recursive and without lists: a file FOLDER/postern-NAME.c (and control/postern.c) holds a main and becomes
 # build/bin/postern-NAME; every other FOLDER/*.c is a module and goes into build/FOLDER.a; every
-# tests/unit/FOLDER/NAME.c becomes a test program of its own, every tests/fuzz/NAME.c a fuzz target.
+# tests/unit/FOLDER/NAME.c becomes a test program of its own, every tests/fuzz/NAME.c a fuzz target; tests/harness/*.c is what
+# test programs share.
 # A program is linked against all archives and libraries; the linker keeps what is used (--as-needed).
 # `make SAN=1` builds the same under build-san/ with ASan and UBSan, `make HUNT=1 fuzz` fuzz targets under build-hunt/ that look
 # for inputs by themselves (clang's libFuzzer).
@@ -45,6 +46,7 @@ PROGRAMS := $(foreach p,$(PROGRAMS),$(BUILD)/bin/$(notdir $p))
 ARCHIVES := $(foreach f,$(FOLDERS),$(if $(filter $f/%,$(MODULES)),$(BUILD)/$f.a))
 UNIT     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*/*.c))
 FUZZ     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/*.c))
+HARNESS  := $(BUILD)/tests/harness.a
 CRASH    := $(BUILD)/tests/crash/power $(BUILD)/tests/crash/calls
 
 .PHONY: all queue-scale deps check unit unit-run san fuzz fuzz-replay e2e run demo bench soak crash crash-programs clean
@@ -90,8 +92,12 @@ $(BUILD)/bin/$(notdir $(basename $1)): $(BUILD)/$(1:.c=.o) $(ARCHIVES)
 endef
 $(foreach m,$(MAINS),$(eval $(call program,$m)))
 
-$(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(ARCHIVES)
-	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS) $(shell pkg-config --libs check)
+$(HARNESS): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/harness/*.c))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(UNIT): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(HARNESS) $(ARCHIVES)
+	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(HARNESS) $(ARCHIVES) -Wl,--end-group $(LIBS) $(shell pkg-config --libs check)
 # Where a report takes its memory, so that the test can refuse it.
 $(BUILD)/tests/unit/queue/report: ALL_LDFLAGS += -Wl,--wrap=calloc,--wrap=bounce_make,--wrap=index_add
 # The same for what is noted of a message.
@@ -103,8 +109,8 @@ $(BUILD)/tests/unit/queue/kept: ALL_LDFLAGS += -Wl,--wrap=segment_pin,--wrap=clo
 $(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(if $(HUNT),,$(BUILD)/tests/fuzz-replay.o) $(ARCHIVES)
 	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(if $(HUNT),-fsanitize=fuzzer) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
 
-$(CRASH): $(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/tests/crash/rig.o $(BUILD)/tests/crash/disk.o $(ARCHIVES)
-	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
+$(CRASH): $(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/tests/crash/rig.o $(BUILD)/tests/crash/disk.o $(HARNESS) $(ARCHIVES)
+	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(HARNESS) $(ARCHIVES) -Wl,--end-group $(LIBS)
 
 # Everything a fresh Debian 12 lacks; nothing is installed where all is there.
 deps:
@@ -141,9 +147,9 @@ demo: deps
 	@tests/demo/run --stop
 # How the queue starts with many messages waiting; SCALE=1000000 takes some minutes; and with KINDS records of every kind.
 queue-scale: deps
-	@$(SUB) $(JOBS) $(BUILD)/tests/unit/queue/program
-	@SCALE=$(or $(SCALE),100000) $(BUILD)/tests/unit/queue/program | grep -v '^20'
-	@KINDS=$(or $(KINDS),100000) $(BUILD)/tests/unit/queue/program | grep -v '^20'
+	@$(SUB) $(JOBS) $(BUILD)/tests/unit/queue/scale
+	@SCALE=$(or $(SCALE),100000) $(BUILD)/tests/unit/queue/scale | grep -v '^20'
+	@KINDS=$(or $(KINDS),100000) $(BUILD)/tests/unit/queue/scale | grep -v '^20'
 # Postfix is unpacked, not installed; these are the libraries it wants.
 bench:
 	@tests/deps libdb5.3 libicu72 libnsl2 libsasl2-2 netbase

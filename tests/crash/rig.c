@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,17 +19,12 @@
 #include <unistd.h>
 
 #include "deliver/delivery.h"
-#include "lib/command.h"
 #include "supervise/graph.h"
+#include "tests/harness/process.h"
+#include "tests/harness/queue_command.h"
 
 #define LISTING_MOST (4u << 20)
 #define FAR_USEC 80000 /* the slow host takes longer than a result waits for its commit */
-
-static _Noreturn void die(const char *what)
-{
-	perror(what);
-	abort();
-}
 
 /* Messages. */
 
@@ -253,31 +249,6 @@ static void exec_program(struct rig *r, const char *name, enum program which, co
 	die(path);
 }
 
-/* Strace holds PID before it goes on. */
-static void trace(const struct rig *r, pid_t pid, const char *what)
-{
-	char number[16], path[40], text[4096];
-	int status;
-	waitpid(pid, &status, WUNTRACED);
-	snprintf(number, sizeof number, "%d", (int)pid);
-	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	if (fork() == 0) {
-		execlp("strace", "strace", "-qq", "-o", r->trace_file ? r->trace_file : "/dev/null", "-e", what, "-p", number, (char *)NULL);
-		_exit(127);
-	}
-	for (int i = 0; i < 4000; i++) {
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-		close(fd);
-		text[n > 0 ? n : 0] = 0;
-		const char *tracer = strstr(text, "TracerPid:\t");
-		if (tracer && tracer[11] != '0')
-			break;
-		usleep(500);
-	}
-	kill(pid, SIGCONT);
-}
-
 static pid_t start_program(struct rig *r, const char *name, enum program which, const int *port, size_t ports, int *line, const char *what)
 {
 	int pair[2];
@@ -289,7 +260,7 @@ static pid_t start_program(struct rig *r, const char *name, enum program which, 
 	close(pair[1]);
 	*line = pair[0];
 	if (what)
-		trace(r, pid, what);
+		process_trace(pid, what, r->trace_file);
 	return pid;
 }
 
@@ -342,16 +313,8 @@ bool rig_start(struct rig *r)
 
 static void end_one(pid_t pid, int sig)
 {
-	int status;
-	if (pid <= 0)
-		return;
-	kill(pid, sig);
-	/* The supervisor repeats SIGTERM, in case it came between a look at the flag and the wait. */
-	for (int i = 0; waitpid(pid, &status, WNOHANG) == 0; i++) {
-		usleep(500);
-		if (i % 400 == 399)
-			kill(pid, i > 20000 ? SIGKILL : sig);
-	}
+	if (pid > 0)
+		process_end(pid, sig, 10000);
 }
 
 bool rig_queue_dead(const struct rig *r)
@@ -380,16 +343,6 @@ bool rig_end(struct rig *r, int sig)
 	}
 	r->queue = r->route_pid = r->remote_pid = -1;
 	return alive;
-}
-
-static void write_file(const char *folder, const char *name, const char *text)
-{
-	char path[256];
-	snprintf(path, sizeof path, "%s/%s", folder, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		die(path);
-	close(fd);
 }
 
 void rig_open(struct rig *r, const char *state, const char *run)
@@ -433,25 +386,9 @@ void rig_folders(const struct rig *r)
 
 int rig_command(struct rig *r, char *out, size_t size, const char *verb, const char *arg)
 {
-	static char space[COMMAND_MAX];
-	char path[128];
-	struct err e;
-	struct slice args[2] = {slice_str(verb), slice_str(arg ? arg : "")}, row[64];
-	struct buf b = {out, 0, size - 1, size - 1, false};
-	int fd, code = -1, rc = 0;
-	size_t n;
-	snprintf(path, sizeof path, "%s/queue.sock", r->run);
+	const struct slice args[2] = {slice_str(verb), slice_str(arg ? arg : "")};
 	out[0] = 0;
-	if (rig_queue_dead(r) || command_call(&fd, path, args, arg ? 2 : 1, &e) < 0)
-		return -1;
-	while (rc == 0 && (rc = command_next(fd, space, row, 64, &n, &code, deadline_in(5000), &e)) == 0) {
-		for (size_t i = 0; i + 1 < n; i += 2)
-			buf_add_format(&b, "%.*s=%.*s;", SLICE_FMT(row[i]), SLICE_FMT(row[i + 1]));
-		buf_add_char(&b, '\n');
-	}
-	close(fd);
-	out[b.n] = 0;
-	return rc == 1 ? code : -1;
+	return rig_queue_dead(r) ? -1 : queue_command(out, size, r->run, args, arg ? 2 : 1);
 }
 
 static char listing[LISTING_MOST];

@@ -2,8 +2,20 @@
  * hold.  Nothing is lost, nothing is done twice, somebody is told, the rest of the mail goes on, and the operator is not told that it is done.
  *
  * The real program, with the real log; where it takes its memory is wrapped by the linker (Makefile). */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "queue/dispatch.h"
-#include "tests/unit/queue/harness.h"
+#include "tests/harness/looks.h"
+#include "tests/harness/mail.h"
+#include "tests/harness/mishap.h"
+#include "tests/harness/process.h"
 #include "tests/unit/unit.h"
 
 enum {

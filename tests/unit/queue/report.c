@@ -2,8 +2,15 @@
  * a second time meanwhile; what an operator gave up is not delivered after all.
  *
  * The real program, whose three places where a report takes memory are wrapped by the linker (Makefile). */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "queue/bounce.h"
-#include "tests/unit/queue/harness.h"
+#include "queue/queue.h"
+#include "tests/harness/looks.h"
+#include "tests/harness/mail.h"
+#include "tests/harness/mishap.h"
 #include "tests/unit/unit.h"
 
 enum { NO_LIST = 1, NO_OCTETS, NO_PLACE };
