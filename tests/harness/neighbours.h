@@ -28,7 +28,8 @@ struct shared {
 	unsigned questions;  /* that the small route had */
 	long long last;      /* mark of the last delivery, and how many came before one with a lower mark */
 	unsigned disorder;
-	unsigned answers, refused, deliveries, doubtful;
+	unsigned answers, deliveries, doubtful;
+	volatile bool stop; /* clients do, where they look */
 	char recipients[64][ADDRESS_MAX + 1]; /* of the last deliveries, for small tests */
 	unsigned recipients_seen;
 	unsigned char told[3][TOLD_MOST]; /* reports that came to sender@here.test of this mark: recipients delivered; delayed; failed */

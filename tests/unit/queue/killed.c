@@ -55,7 +55,7 @@ static pid_t start_client(struct harness *h, long long from, unsigned window, si
 		}
 		for (unsigned i = 0; i < n; i++)
 			take_answer(h, &c, (int)i);
-		stop = h->shared->refused;
+		stop = h->shared->stop;
 	}
 	_exit(0);
 }
@@ -97,7 +97,7 @@ START_TEST(killed_under_load)
 		queue_end(&h, SIGKILL);
 		queue_start(&h);
 	}
-	h.shared->refused = 1; /* tells the clients to stop */
+	h.shared->stop = true;
 	for (int i = 0; i < 2; i++)
 		waitpid(client[i], NULL, 0);
 	bool all = until(none_lost, &h);
