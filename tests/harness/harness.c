@@ -82,6 +82,12 @@ int queue_end(struct harness *h, int sig)
 	return status;
 }
 
+void restart(struct harness *h, int sig)
+{
+	queue_end(h, sig);
+	queue_start(h);
+}
+
 bool is_dead(struct harness *h)
 {
 	siginfo_t info = {0};

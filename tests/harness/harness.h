@@ -29,6 +29,8 @@ bool harness_reload(struct harness *h, const char *name, const char *text);
 void queue_start(struct harness *h);
 /* Returns its wait status. */
 int queue_end(struct harness *h, int sig);
+/* The one and the other. */
+void restart(struct harness *h, int sig);
 /* It has ended by itself, and is still to be waited for. */
 bool is_dead(struct harness *h);
 #endif

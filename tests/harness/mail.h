@@ -6,10 +6,6 @@
 #include "lib/job.h"
 #include "tests/harness/harness.h"
 
-/* A queuelifetime for tests, and what it leaves to a message that is too old when a pause or the start is over: a sixteenth of it. */
-#define LIFETIME "60\n"
-#define GRACE_USEC (60 * 1000000 / 16)
-
 extern int64_t harness_age_sec;    /* how long ago the jobs made now were received */
 extern const char *harness_notify; /* NOTIFY of their recipients, as in struct recipient */
 

@@ -1,5 +1,5 @@
-/* queue: the real program over socket pairs: killed under load, and a mishap at each of the store's calls: what was acknowledged is delivered, once.
- * KILLS and MISHAPS, with the environment, say how many. */
+/* queue: the real program over socket pairs: killed under load, and a mishap at each of the store's calls, while all goes on or is paused: what was acknowledged is
+ * delivered, once.  KILLS and MISHAPS, with the environment, say how many. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -190,6 +190,58 @@ START_TEST(mishap_at_every_call)
 }
 END_TEST
 
+/* Killed, or a failing disk, at each of the first calls of the store while a message is parked and let go again: what was acknowledged arrives, once; nothing is begun before
+ * the pause that the next start finds is over. */
+START_TEST(paused_at_every_call)
+{
+	static const enum mishap kinds[] = {KILL_BEFORE, KILL_HALF, KILL_AFTER, FAIL_ONCE};
+	static const char *const settings[][2] = {{"holdlocal", "1\n"}, {NULL, NULL}};
+	struct harness h;
+	int body = body_of(3000), killed = 0;
+	harness_quiet = true;
+	harness_open(&h, settings);
+	queue_end(&h, SIGKILL);
+	for (harness_mishap.at = 1; harness_mishap.at <= 16; harness_mishap.at++) {
+		struct job job;
+		struct err e;
+		char text[ANSWER_MAX + 1];
+		long mark = harness_mishap.at;
+		int code = 0;
+		harness_mishap.what = kinds[_i];
+		harness_mishap.error = EIO;
+		harness_mishap.calls = 0;
+		queue_start(&h);
+		job_make(&job, "a@far.test", (const char *[]){"u1@here.test", "u2@here.test"}, 2, mark, body);
+		int mine = job_offer(&h, &job);
+		bool acked = answer_wait(&code, text, mine, deadline_in(_i == 3 || mark > 8 ? 5000 : 300), &e) == 0 && code == 250;
+		usleep(80000); /* its STATE is committed, or not */
+		harness_reload(&h, "holdlocal", "0\n");
+		usleep(120000); /* and its FINISH */
+		siginfo_t died = {0};
+		waitid(P_PID, (id_t)h.queue, &died, WEXITED | WNOHANG | WNOWAIT);
+		killed += died.si_pid != 0;
+		queue_end(&h, SIGKILL);
+		close(mine);
+		harness_mishap.what = MISHAP_NONE;
+		harness_reload(&h, "holdlocal", "1\n");
+		unsigned deliveries = h.shared->deliveries;
+		queue_start(&h);
+		ck_assert(until(idle, &h));
+		ck_assert_uint_eq(h.shared->deliveries, deliveries);
+		ck_assert(harness_reload(&h, "holdlocal", "0\n"));
+		ck_assert(until(all_gone, &h));
+		ck_assert_msg(!acked || h.shared->delivered[mark] == 3, "call %ld: %d", mark, h.shared->delivered[mark]);
+		ck_assert_msg(h.shared->twice[mark] == 0, "call %ld", mark);
+		queue_end(&h, SIGTERM);
+		harness_reload(&h, "holdlocal", "1\n");
+	}
+	printf("mishap %d: killed %d times\n", kinds[_i], killed);
+	ck_assert_int_ge(killed, _i < 3 ? 6 : 0);
+	close(body);
+	harness_close(&h);
+}
+END_TEST
+
 /* By hand (tests/crash/calls does more): SIGKILL at the Nth call of every kind, injected by strace (KILL_CALL=sendmsg:3). */
 START_TEST(killed_at_call)
 {
@@ -226,5 +278,5 @@ START_TEST(killed_at_call)
 END_TEST
 
 UNIT_MAIN("queue-killed", if (getenv("KILL_CALL")) tcase_add_test(t, killed_at_call); else {
-	tcase_add_test(t, killed_under_load); tcase_add_loop_test(t, mishap_at_every_call, 0, 7);
+	tcase_add_test(t, killed_under_load); tcase_add_loop_test(t, mishap_at_every_call, 0, 7); tcase_add_loop_test(t, paused_at_every_call, 0, 4);
 })

@@ -4,20 +4,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/harness/looks.h"
 #include "tests/harness/mail.h"
-#include "tests/harness/mishap.h"
 #include "tests/harness/process.h"
 #include "tests/unit/unit.h"
-
-static void restart(struct harness *h, int sig)
-{
-	queue_end(h, sig);
-	queue_start(h);
-}
 
 #define PAUSED_LOCAL "deliveries to mailboxes are paused (control/holdlocal)"
 #define PAUSED_REMOTE "deliveries to other hosts are paused (control/holdremote)"
@@ -189,54 +181,6 @@ START_TEST(paused_while_busy)
 }
 END_TEST
 
-/* One attempt more has not brought it through, and it waits on. */
-static bool one_attempt_waits(struct harness *h)
-{
-	return command(h, rows, sizeof rows, "list", NULL, NULL) == 0 && strstr(rows, "waiting=1;") && strstr(rows, "attempts=1;");
-}
-
-/* Older than queuelifetime while it waits: nobody is told, of a delay neither.  After the pause, which a reload or a start ends, there is an attempt that is not the last;
- * what one after a sixteenth of queuelifetime does not bring through is bounced. */
-START_TEST(too_old_while_paused)
-{
-	static const char *const settings[][2] = {{"holdlocal", "1\n"}, {"queuelifetime", LIFETIME}, {NULL, NULL}};
-	const bool all = _i & 1, by_start = _i & 2;
-	struct harness h;
-	char text[ANSWER_MAX + 1];
-	harness_open(&h, settings);
-	if (all)
-		harness_reload(&h, "holdremote", "1\n");
-	harness_age_sec = 700000;
-	ck_assert_int_eq(send_one(&h, "sender@here.test", (const char *[]){"u@here.test", "slow@here.test"}, 2, 1, text), 250);
-	harness_age_sec = 0;
-	ck_assert(until(idle, &h));
-	for (int i = 0; i < 2; i++) {
-		ck_assert_int_eq(command(&h, rows, sizeof rows, "list", NULL, NULL), 0);
-		ck_assert_msg(found(rows) == 1 && strstr(rows, "waiting=2;") && strstr(rows, "attempts=0;"), "%s", rows);
-		ck_assert_int_eq(command(&h, rows, sizeof rows, "retry", text + 9, NULL), 0);
-		ck_assert(until(idle, &h));
-		if (!i)
-			restart(&h, SIGKILL);
-	}
-	ck_assert_uint_eq(h.shared->deliveries, 0);
-	usleep(GRACE_USEC); /* since the start: what counts is the end of the pause */
-	if (by_start)
-		queue_end(&h, SIGTERM);
-	harness_reload(&h, "holdremote", "0\n");
-	harness_reload(&h, "holdlocal", "0\n");
-	if (by_start)
-		queue_start(&h);
-	ck_assert(until(one_attempt_waits, &h));
-	ck_assert(saw(&h, "u@here.test") && !sender_told(&h));
-	usleep(GRACE_USEC);
-	ck_assert_int_eq(command(&h, rows, sizeof rows, "retry", text + 9, NULL), 0);
-	ck_assert(until(sender_told, &h));
-	ck_assert(until(all_gone, &h));
-	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
-	harness_close(&h);
-}
-END_TEST
-
 /* What an operator says of a message that is parked, or (in odd rounds) that waits while all is paused: it holds over a kill, and is what happens when the pause is over. */
 static const struct steered_row {
 	const char *verb, *arg;
@@ -280,58 +224,6 @@ START_TEST(steered_while_paused)
 }
 END_TEST
 
-/* Killed, or a failing disk, at each of the first calls of the store while a message is parked and let go again: what was acknowledged arrives, once; nothing is begun before
- * the pause that the next start finds is over. */
-START_TEST(paused_at_every_call)
-{
-	static const enum mishap kinds[] = {KILL_BEFORE, KILL_HALF, KILL_AFTER, FAIL_ONCE};
-	static const char *const settings[][2] = {{"holdlocal", "1\n"}, {NULL, NULL}};
-	struct harness h;
-	int body = body_of(3000), killed = 0;
-	harness_quiet = true;
-	harness_open(&h, settings);
-	queue_end(&h, SIGKILL);
-	for (harness_mishap.at = 1; harness_mishap.at <= 16; harness_mishap.at++) {
-		struct job job;
-		struct err e;
-		char text[ANSWER_MAX + 1];
-		long mark = harness_mishap.at;
-		int code = 0;
-		harness_mishap.what = kinds[_i];
-		harness_mishap.error = EIO;
-		harness_mishap.calls = 0;
-		queue_start(&h);
-		job_make(&job, "a@far.test", (const char *[]){"u1@here.test", "u2@here.test"}, 2, mark, body);
-		int mine = job_offer(&h, &job);
-		bool acked = answer_wait(&code, text, mine, deadline_in(_i == 3 || mark > 8 ? 5000 : 300), &e) == 0 && code == 250;
-		usleep(80000); /* its STATE is committed, or not */
-		harness_reload(&h, "holdlocal", "0\n");
-		usleep(120000); /* and its FINISH */
-		siginfo_t died = {0};
-		waitid(P_PID, (id_t)h.queue, &died, WEXITED | WNOHANG | WNOWAIT);
-		killed += died.si_pid != 0;
-		queue_end(&h, SIGKILL);
-		close(mine);
-		harness_mishap.what = MISHAP_NONE;
-		harness_reload(&h, "holdlocal", "1\n");
-		unsigned deliveries = h.shared->deliveries;
-		queue_start(&h);
-		ck_assert(until(idle, &h));
-		ck_assert_uint_eq(h.shared->deliveries, deliveries);
-		ck_assert(harness_reload(&h, "holdlocal", "0\n"));
-		ck_assert(until(all_gone, &h));
-		ck_assert_msg(!acked || h.shared->delivered[mark] == 3, "call %ld: %d", mark, h.shared->delivered[mark]);
-		ck_assert_msg(h.shared->twice[mark] == 0, "call %ld", mark);
-		queue_end(&h, SIGTERM);
-		harness_reload(&h, "holdlocal", "1\n");
-	}
-	printf("mishap %d: killed %d times\n", kinds[_i], killed);
-	ck_assert_int_ge(killed, _i < 3 ? 6 : 0);
-	close(body);
-	harness_close(&h);
-}
-END_TEST
-
 /* What waits for the directory is not probed while nothing may begin, and wakes nobody: past the moment of the first probe it is as it was. */
 START_TEST(unrouted_while_paused)
 {
@@ -359,5 +251,4 @@ START_TEST(unrouted_while_paused)
 END_TEST
 
 UNIT_MAIN("queue-paused", tcase_add_loop_test(t, one_side_paused, 0, 2); tcase_add_test(t, all_paused); tcase_add_loop_test(t, paused_while_busy, 0, 2);
-	tcase_add_loop_test(t, too_old_while_paused, 0, 4); tcase_add_loop_test(t, steered_while_paused, 0, 8); tcase_add_loop_test(t, paused_at_every_call, 0, 4);
-	tcase_add_test(t, unrouted_while_paused);)
+	tcase_add_loop_test(t, steered_while_paused, 0, 8); tcase_add_test(t, unrouted_while_paused);)

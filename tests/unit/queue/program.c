@@ -87,32 +87,6 @@ START_TEST(double_bounce)
 }
 END_TEST
 
-/* Older than queuelifetime: one attempt more, then a bounce that says why. */
-START_TEST(too_old)
-{
-	static const char *const settings[][2] = {{"queuelifetime", LIFETIME}, {NULL, NULL}};
-	struct harness h;
-	struct job job;
-	struct err e;
-	char text[ANSWER_MAX + 1];
-	int code = 0, body = body_of(100);
-	harness_open(&h, settings);
-	usleep(GRACE_USEC);
-	harness_age_sec = 700000;
-	job_make(&job, "sender@here.test", (const char *[]){"far@far.test", "u@here.test"}, 2, 1, body);
-	harness_age_sec = 0;
-	int mine = job_offer(&h, &job);
-	ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
-	ck_assert(until(sender_told, &h));
-	ck_assert(until(empty, &h));
-	ck_assert(saw(&h, "u@here.test"));
-	close(mine);
-	close(body);
-	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
-	harness_close(&h);
-}
-END_TEST
-
 /* A session that does not wait for the answer any more: nothing is kept, nothing delivered. */
 START_TEST(abandoned)
 {
@@ -203,5 +177,5 @@ START_TEST(bad_answers)
 }
 END_TEST
 
-UNIT_MAIN("queue-program", tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2); tcase_add_test(t, too_old);
+UNIT_MAIN("queue-program", tcase_add_test(t, one_message); tcase_add_test(t, every_fate); tcase_add_loop_test(t, double_bounce, 0, 2);
 	tcase_add_test(t, abandoned); tcase_add_test(t, full_disk_is_452); tcase_add_test(t, bad_jobs); tcase_add_test(t, bad_answers);)
