@@ -109,7 +109,8 @@ $(BUILD)/tests/unit/queue/kept: ALL_LDFLAGS += -Wl,--wrap=segment_pin,--wrap=clo
 $(FUZZ): $(BUILD)/tests/%: $(BUILD)/tests/%.o $(if $(HUNT),,$(BUILD)/tests/fuzz-replay.o) $(ARCHIVES)
 	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(if $(HUNT),-fsanitize=fuzzer) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
 
-$(CRASH): $(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(BUILD)/tests/crash/rig.o $(BUILD)/tests/crash/disk.o $(HARNESS) $(ARCHIVES)
+CRASH_MODULES := $(filter-out $(CRASH:%=%.o),$(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/crash/*.c)))
+$(CRASH): $(BUILD)/tests/crash/%: $(BUILD)/tests/crash/%.o $(CRASH_MODULES) $(HARNESS) $(ARCHIVES)
 	@echo "  ld $@"; $(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(HARNESS) $(ARCHIVES) -Wl,--end-group $(LIBS)
 
 # Everything a fresh Debian 12 lacks; nothing is installed where all is there.

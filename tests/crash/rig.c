@@ -1,7 +1,6 @@
-/* See rig.h. */
+/* The programs of the crash rigs: see rig.h. */
 #include "tests/crash/rig.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,126 +22,7 @@
 #include "tests/harness/process.h"
 #include "tests/harness/queue_command.h"
 
-#define LISTING_MOST (4u << 20)
 #define FAR_USEC 80000 /* the slow host takes longer than a result waits for its commit */
-
-/* Messages. */
-
-enum rig_kind rig_kind_of(unsigned mark)
-{
-	static const enum rig_kind of[16] = {[7] = RIG_TOLD, [8] = RIG_TOLD_LATER, [9] = RIG_THREE, [10] = RIG_THREE, [11] = RIG_GROUP, [12] = RIG_GROUP, [13] = RIG_LATER, [14] = RIG_HELD, [15] = RIG_BOUNCE};
-	return of[mark % 16];
-}
-
-static size_t body_octets(unsigned mark)
-{
-	static const size_t of[] = {100, 700, 3000, 4096, 5000, 12000, 3500, 60000, 900, 2500, 7000};
-	return mark % 61 == 30 ? 1500000 : mark % 23 == 7 ? 300000 : of[mark % 11];
-}
-
-static char *body_text(unsigned mark, size_t *octets)
-{
-	size_t n = *octets = body_octets(mark);
-	char *p = malloc(n + 1);
-	unsigned x = mark * 2654435761u + 1;
-	for (size_t i = 0; p && i < n; i++) {
-		x = x * 1103515245u + 12345u;
-		p[i] = i % 72 == 71 || i + 1 == n ? '\n' : (char)('a' + (x >> 16) % 26);
-	}
-	if (!p)
-		die("memory");
-	return p;
-}
-
-/* Boxes that get a copy, a bit each. */
-static unsigned boxes_of(unsigned mark)
-{
-	unsigned a = mark % RIG_BOXES;
-	switch (rig_kind_of(mark)) {
-	case RIG_THREE: return 1u << a | 1u << (a + 1) % RIG_BOXES | 1u << (a + 2) % RIG_BOXES;
-	case RIG_GROUP: return 1u << a | 1u << (a + 3) % RIG_BOXES;
-	case RIG_TOLD_LATER: return 1u << a | 1u << (a + 1) % RIG_BOXES;
-	case RIG_HELD: return 0;
-	default: return 1u << a;
-	}
-}
-
-static size_t recipients_of(unsigned mark, char to[3][40])
-{
-	unsigned a = mark % RIG_BOXES;
-	snprintf(to[0], 40, "u%u@here.test", a);
-	switch (rig_kind_of(mark)) {
-	case RIG_THREE:
-		snprintf(to[1], 40, "u%u@here.test", (a + 1) % RIG_BOXES);
-		snprintf(to[2], 40, "u%u@here.test", (a + 2) % RIG_BOXES);
-		return 3;
-	case RIG_GROUP: snprintf(to[0], 40, "group%u@here.test", a); return 1;
-	case RIG_LATER: snprintf(to[1], 40, "later%u@here.test", mark); return 2;
-	case RIG_TOLD: snprintf(to[1], 40, "far%u@far.test", mark); return 2;
-	case RIG_TOLD_LATER:
-		snprintf(to[1], 40, "u%u@here.test", (a + 1) % RIG_BOXES);
-		snprintf(to[2], 40, "later%u@here.test", mark);
-		return 3;
-	case RIG_HELD: snprintf(to[0], 40, "held%u@here.test", mark); return 1;
-	case RIG_BOUNCE: snprintf(to[0], 40, "unknown@here.test"); return 1;
-	default: return 1;
-	}
-}
-
-static bool is_told(unsigned mark)
-{
-	return rig_kind_of(mark) == RIG_TOLD || rig_kind_of(mark) == RIG_TOLD_LATER;
-}
-
-int rig_offer(struct rig *r, unsigned mark)
-{
-	struct err e;
-	struct job job = JOB_INIT;
-	char to[3][40], sender[40] = "far@far.test", header[200];
-	struct recipient rcpt[3] = {0};
-	size_t octets, count = recipients_of(mark, to);
-	char *body = body_text(mark, &octets);
-	int mine;
-	id_make(job.id);
-	if (rig_kind_of(mark) == RIG_BOUNCE)
-		snprintf(sender, sizeof sender, "u%u@here.test", mark % RIG_BOXES);
-	if (is_told(mark))
-		snprintf(sender, sizeof sender, "u%u@here.test", (mark + 2) % RIG_BOXES);
-	for (size_t i = 0; i < count; i++)
-		rcpt[i] = (struct recipient){.address = slice_str(to[i]), .notify = {is_told(mark) ? 'S' : 0}};
-	struct envelope env = {.id = slice_str(job.id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec(), .sender = slice_str(sender), .rcpt = rcpt, .rcpts = count,
-		.hold_reason = slice_str(rig_kind_of(mark) == RIG_HELD ? "held by the rig" : "")};
-	snprintf(header, sizeof header, "From: <%s>\nSubject: %u\nMessage-ID: <%s@rig>\n\n", sender, mark, job.id);
-	job.head_fd = job_make_head(&env, &(struct slice){header, strlen(header)}, 1, &e);
-	job.body_fd = memfd_with("body", slice_make(body, octets), &e);
-	free(body);
-	if (job.head_fd < 0 || job.body_fd < 0 || answer_pair(&mine, &job.reply_fd, &e) < 0)
-		die("job");
-	int rc = job_send(r->jobs[0], &job, deadline_in(5000), &e);
-	close(job.reply_fd);
-	close(job.head_fd);
-	close(job.body_fd);
-	if (rc == 0)
-		return mine;
-	close(mine);
-	return -1;
-}
-
-bool rig_take(struct rig *r, int mine, unsigned mark, int msec)
-{
-	struct err e;
-	char text[ANSWER_MAX + 1];
-	int code = 0, rc = mine < 0 ? E_EOF : answer_wait(&code, text, mine, deadline_in(msec), &e);
-	if (rc == 0 && code == 250) {
-		atomic_store(&r->ledger->acked_at[mark], (r->position ? atomic_load(r->position) : 0) + 1);
-		atomic_fetch_add(&r->ledger->acked, 1);
-	} else if (rc == 0) {
-		atomic_fetch_add(&r->ledger->refused, 1);
-	}
-	if (mine >= 0)
-		close(mine);
-	return rc == 0;
-}
 
 /* Route: where the addresses go. */
 
@@ -382,7 +262,7 @@ void rig_folders(const struct rig *r)
 	}
 }
 
-/* What came of it. */
+/* What the queue says. */
 
 int rig_command(struct rig *r, char *out, size_t size, const char *verb, const char *arg)
 {
@@ -391,7 +271,7 @@ int rig_command(struct rig *r, char *out, size_t size, const char *verb, const c
 	return rig_queue_dead(r) ? -1 : queue_command(out, size, r->run, args, arg ? 2 : 1);
 }
 
-static char listing[LISTING_MOST];
+static char listing[RIG_LISTING_MOST];
 
 /* Nothing waits but what must: no recipient without "later" or "held" in its address is left, and no message for its report alone. */
 static bool only_waiting(struct rig *r)
@@ -439,164 +319,4 @@ bool rig_done(struct rig *r, int msec)
 		return false;
 	rig_command(r, ignored, sizeof ignored, "retry", "all");
 	return rig_idle(r, msec);
-}
-
-struct seen {
-	unsigned char copies[RIG_MARKS][RIG_BOXES], listed[RIG_MARKS], told[RIG_MARKS]; /* recipients of whose success the sender was told */
-};
-
-static void wrong(struct rig_result *result, unsigned *count, const char *what, unsigned mark, unsigned box)
-{
-	if (!result->first[0])
-		snprintf(result->first, sizeof result->first, "%s: message %u, box %u, kind %d", what, mark, box, (int)rig_kind_of(mark));
-	++*count;
-}
-
-/* Mark from "Subject: N" at P, or -1. */
-static long mark_at(const char *p)
-{
-	char *end;
-	long v = p && p[0] >= '0' && p[0] <= '9' ? strtol(p, &end, 10) : -1;
-	return v >= 0 && v < RIG_MARKS && *end == '\n' ? v : -1;
-}
-
-static void take_report(struct seen *seen, const char *body, unsigned mark)
-{
-	static const char *const action[] = {"\nAction: delivered\n", "\nAction: relayed\n"};
-	for (int i = 0; i < 2; i++)
-		for (const char *p = body; (p = strstr(p, action[i])); p++)
-			seen->told[mark]++;
-}
-
-/* One file of a Maildir: whole, and whose? */
-static void take_copy(struct rig_result *result, struct seen *seen, char *text, size_t n, unsigned box)
-{
-	char *blank = strstr(text, "\n\n"), *subject = strstr(text, "\nSubject: ");
-	size_t octets;
-	result->copies++;
-	long mark = blank && subject && subject < blank ? mark_at(subject + 10) : -1;
-	if (mark >= 0 && rig_kind_of((unsigned)mark) != RIG_BOUNCE) {
-		char *body = body_text((unsigned)mark, &octets);
-		if (n - (size_t)(blank + 2 - text) != octets || memcmp(blank + 2, body, octets) != 0)
-			wrong(result, &result->half, "half a message", (unsigned)mark, box);
-		free(body);
-		seen->copies[mark][box]++;
-		return;
-	}
-	/* A bounce ends with the header of what it is about. */
-	char *about = blank ? strstr(blank, "\nSubject: ") : NULL;
-	mark = about ? mark_at(about + 10) : -1;
-	bool whole = n >= 4 && memcmp(text + n - 3, "--\n", 3) == 0;
-	if (mark >= 0 && whole && rig_kind_of((unsigned)mark) == RIG_BOUNCE)
-		seen->copies[mark][box]++;
-	else if (mark >= 0 && whole && is_told((unsigned)mark) && box == ((unsigned)mark + 2) % RIG_BOXES)
-		take_report(seen, blank, (unsigned)mark);
-	else
-		wrong(result, &result->half, "a file that is nobody's", 0, box);
-}
-
-static void take_file(struct rig_result *result, struct seen *seen, int folder, const char *name, unsigned box)
-{
-	static char text[2 << 20];
-	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return;
-	text[n] = 0;
-	unsigned before = result->half;
-	if (strlen(text) != (size_t)n)
-		wrong(result, &result->half, "zeros in a file", 0, box);
-	else
-		take_copy(result, seen, text, (size_t)n, box);
-	if (!before && result->half)
-		snprintf(result->first, sizeof result->first, "half a message: box %u, %.100s, %zd octets", box, name, n);
-}
-
-static DIR *open_box(const struct rig *r, unsigned box, const char *sub)
-{
-	char path[200];
-	snprintf(path, sizeof path, "%s/mail/u%u/Maildir/%s", r->state, box, sub);
-	return opendir(path);
-}
-
-static void take_box(const struct rig *r, struct rig_result *result, struct seen *seen, unsigned box, const char *sub)
-{
-	DIR *d = open_box(r, box, sub);
-	struct dirent *x;
-	while (d && (x = readdir(d)))
-		if (x->d_name[0] != '.')
-			take_file(result, seen, dirfd(d), x->d_name, box);
-	if (d)
-		closedir(d);
-}
-
-static void take_listing(struct rig *r, struct rig_result *result, struct seen *seen)
-{
-	static const char key[] = ";address=";
-	if (rig_command(r, listing, sizeof listing, "list", NULL) != 0)
-		wrong(result, &result->unlisted, "no listing", 0, 0);
-	for (const char *p = listing; (p = strstr(p, key)); p++) {
-		const char *address = p + sizeof key - 1;
-		long mark = strncmp(address, "later", 5) == 0 ? strtol(address + 5, NULL, 10) : strncmp(address, "held", 4) == 0 ? strtol(address + 4, NULL, 10) : -1;
-		if (mark >= 0 && mark < RIG_MARKS) {
-			seen->listed[mark]++;
-			result->waiting++;
-		}
-	}
-}
-
-static void judge(struct rig_result *result, const struct seen *seen, unsigned mark, bool acked)
-{
-	bool waits = rig_kind_of(mark) == RIG_LATER || rig_kind_of(mark) == RIG_TOLD_LATER || rig_kind_of(mark) == RIG_HELD;
-	unsigned told = is_told(mark) ? 2 : 0;
-	for (unsigned box = 0; box < RIG_BOXES; box++) {
-		bool meant = boxes_of(mark) >> box & 1;
-		if (acked && meant && !seen->copies[mark][box])
-			wrong(result, &result->lost, "lost", mark, box);
-		if (seen->copies[mark][box] > meant)
-			wrong(result, &result->twice, "twice", mark, box);
-	}
-	if (acked && seen->told[mark] < told)
-		wrong(result, &result->lost, "its sender was not told", mark, 0);
-	if (seen->told[mark] > told)
-		wrong(result, &result->twice, "its sender was told twice", mark, 0);
-	if (acked && waits && !seen->listed[mark])
-		wrong(result, &result->lost, "lost from the queue", mark, 0);
-	if (seen->listed[mark] > waits)
-		wrong(result, &result->twice, "twice in the queue", mark, 0);
-}
-
-void rig_check(struct rig *r, struct rig_result *result, unsigned marks, uint64_t position)
-{
-	struct seen *seen = calloc(1, sizeof *seen);
-	*result = (struct rig_result){0};
-	for (unsigned box = 0; box < RIG_BOXES; box++) {
-		take_box(r, result, seen, box, "new");
-		take_box(r, result, seen, box, "cur");
-	}
-	take_listing(r, result, seen);
-	for (unsigned mark = 0; mark < marks; mark++) {
-		uint64_t at = atomic_load(&r->ledger->acked_at[mark]);
-		judge(result, seen, mark, at && at <= position + 1);
-	}
-	free(seen);
-}
-
-void rig_reader(const struct rig *r, unsigned *seed)
-{
-	unsigned box = (unsigned)rand_r(seed) % RIG_BOXES;
-	DIR *new = open_box(r, box, "new"), *cur = open_box(r, box, "cur");
-	struct dirent *x;
-	char name[300];
-	while (new && cur && (x = readdir(new)))
-		if (x->d_name[0] != '.' && rand_r(seed) % 2) {
-			snprintf(name, sizeof name, "%s:2,S", x->d_name);
-			(void)!renameat(dirfd(new), x->d_name, dirfd(cur), name);
-		}
-	if (new)
-		closedir(new);
-	if (cur)
-		closedir(cur);
 }

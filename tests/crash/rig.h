@@ -11,6 +11,7 @@
 #define RIG_BOXES 8
 #define RIG_MARKS 20000
 #define RIG_LOCALS 2
+#define RIG_LISTING_MOST (4u << 20) /* octets of the queue's list */
 
 /* TOLD, TOLD_LATER: the sender, who has a box, asked to be told of each success (NOTIFY=SUCCESS): of one in a box and one on a slow host; of two in boxes while a third
  * recipient waits. */
@@ -60,6 +61,7 @@ bool rig_idle(struct rig *r, int msec);
 bool rig_done(struct rig *r, int msec);
 /* Compare, the queue running and idle: messages 0 to MARKS that were acknowledged at POSITION. */
 void rig_check(struct rig *r, struct rig_result *result, unsigned marks, uint64_t position);
+/* As queue_command() (tests/harness), with one argument or NULL; -1 also where the queue is dead. */
 int rig_command(struct rig *r, char *out, size_t size, const char *verb, const char *arg);
 /* A user's mail program: moves some of what is new to cur/. */
 void rig_reader(const struct rig *r, unsigned *seed);
