@@ -1,5 +1,5 @@
 /* queue: the real program over socket pairs: killed under load, and a mishap at each of the store's calls, while all goes on or is paused: what was acknowledged is
- * delivered, once.  KILLS and MISHAPS, with the environment, say how many. */
+ * delivered, once.  KILLS and MISHAPS in the environment say how many. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

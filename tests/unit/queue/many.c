@@ -1,5 +1,5 @@
 /* queue: the real program over socket pairs with many messages: commands for all of them, mass mail before somebody else's, and how fast (MEASURE=20000 by hand).
- * MANY and MASS, with the environment, say how many. */
+ * MANY and MASS in the environment say how many. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
