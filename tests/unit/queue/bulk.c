@@ -1,4 +1,4 @@
-/* queue: the real program over socket pairs with many messages: commands for all of them, mass mail before somebody else's, and how fast (MEASURE=20000 by hand).
+/* queue: the real program over socket pairs with mail in bulk: commands for all of them, mass mail before somebody else's, and how fast (MEASURE=20000 by hand).
  * MANY and MASS in the environment say how many. */
 #include <signal.h>
 #include <stdio.h>
@@ -167,6 +167,6 @@ START_TEST(measured)
 }
 END_TEST
 
-UNIT_MAIN("queue-many", if (getenv("MEASURE")) tcase_add_test(t, measured); else {
+UNIT_MAIN("queue-bulk", if (getenv("MEASURE")) tcase_add_test(t, measured); else {
 	tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, measured);
 })
