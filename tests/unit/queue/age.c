@@ -3,11 +3,13 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "queue/bounce.h"
-#include "tests/unit/queue/harness.h"
+#include "tests/harness/looks.h"
+#include "tests/harness/mail.h"
 #include "tests/unit/unit.h"
 
 #define LIFETIME_SEC 160 /* less than the machine has been up */

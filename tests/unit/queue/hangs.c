@@ -3,10 +3,12 @@
  *
  * The real program, whose clock is put forward (wrapped by the linker, Makefile). */
 #include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tests/unit/queue/harness.h"
+#include "tests/harness/looks.h"
+#include "tests/harness/mail.h"
 #include "tests/unit/unit.h"
 
 #define LATE_MSEC 30000 /* more than the test takes from the question to the jump */
