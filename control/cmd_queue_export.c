@@ -53,21 +53,6 @@ static int export_running(const struct options *o, struct sent *sent)
 	return code;
 }
 
-static int put_body(const struct work *w, struct err *e)
-{
-	static char space[65536];
-	for (size_t at = 0; at < w->job.body_octets; ) {
-		size_t n = w->job.body_octets - at < sizeof space ? w->job.body_octets - at : sizeof space;
-		int rc = io_pread_all(w->job.body_fd, space, n, (off_t)at, e);
-		if (rc < 0)
-			return rc;
-		put(slice_make(space, n));
-		at += n;
-	}
-	put(slice_str(","));
-	return 0;
-}
-
 static void export_one(const struct options *o, struct queue *q, struct message *m, const struct selection *s, struct sent *sent)
 {
 	struct err e = {0};
@@ -75,9 +60,12 @@ static void export_one(const struct options *o, struct queue *q, struct message 
 	struct work *w = recover_work(q, m, &e);
 	bool meant = !w || selection_matches(s, w);
 	int rc = w ? (meant ? export_head(&head, w, &e) : 0) : E_SYS;
+	if (rc == 0 && meant)
+		rc = content_look(&w->job.body, &e);
 	if (rc == 0 && meant) {
 		put(buf_slice(&head));
-		rc = put_body(w, &e);
+		put(content_slice(&w->job.body));
+		put(slice_str(","));
 		sent->messages++;
 	}
 	if (rc < 0 && rc != E_NOT_FOUND) {

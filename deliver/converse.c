@@ -20,13 +20,15 @@ void converse_connected(const struct conversation *c)
 	buf_free(&b);
 }
 
-/* The delivery in TEXT with its head and body.  False: it was not one, or nobody takes the results: the conversation is over. */
-static bool one(struct conversation *c, struct slice text, const int fds[2])
+/* The delivery in TEXT; REPLY_FD as local_message_take() has it.  False: it was not one, or nobody takes the results: the conversation is over. */
+static bool one(struct conversation *c, int *reply_fd, struct slice text, int *fds, size_t count)
 {
 	static struct delivery d;
 	struct local_message msg;
 	struct err e;
-	if (delivery_decode(&d, text, &e) < 0 || local_message_open(&msg, fds[0], fds[1], &e) < 0) {
+	int rc = local_message_take(&msg, &d, reply_fd, text, fds, count, &e);
+	close_fds(fds, count);
+	if (rc < 0) {
 		LOG(EV_bad_question, NULL, F_ERR(&e));
 		return false;
 	}
@@ -34,7 +36,7 @@ static bool one(struct conversation *c, struct slice text, const int fds[2])
 	c->deliver(c, &b, &d, &msg);
 	local_message_close(&msg);
 	bool ready = b.n >= 4 && b.p[b.n - 2] == MARK_READY && b.p[b.n - 3] == ':';
-	int rc = b.overflow ? E_TOO_LONG : pass_send(c->reply_fd, buf_slice(&b), NULL, 0, deadline_in(ANSWER_MSEC), &e);
+	rc = b.overflow ? E_TOO_LONG : pass_send(c->reply_fd, buf_slice(&b), NULL, 0, deadline_in(ANSWER_MSEC), &e);
 	buf_free(&b);
 	if (rc < 0)
 		LOG(EV_remote_unanswered, d.id);
@@ -68,28 +70,17 @@ static bool next(struct conversation *c, char *space, size_t size, size_t *n, in
 		shutdown(c->reply_fd, SHUT_RD);
 	}
 	int rc = pass_recv_answer(c->reply_fd, space, size, n, fds, count, deadline_in(0), &e);
-	if (rc == 0 && *count == 2)
-		return true;
-	if (rc == 0) {
-		close_fds(fds, *count);
-		rc = err_set(&e, E_PEER, "a further delivery has two descriptors");
-	}
 	if (rc == E_PEER)
 		LOG(EV_bad_question, NULL, F_ERR(&e));
-	return false;
+	return rc == 0;
 }
 
-static void converse(struct conversation *c, char *space, size_t size, size_t n, int fds[PASS_FDS_MAX])
+static void converse(struct conversation *c, char *space, size_t size, size_t n, int *fds, size_t count)
 {
-	size_t count = 2;
-	bool more = true;
-	c->reply_fd = fds[2];
 	c->ending = false;
-	while (more) {
-		more = one(c, slice_make(space, n), fds);
-		close_fds(fds, count);
-		more = more && next(c, space, size, &n, fds, &count);
-	}
+	bool more = one(c, &c->reply_fd, slice_make(space, n), fds, count);
+	while (more && next(c, space, size, &n, fds, &count))
+		more = one(c, NULL, slice_make(space, n), fds, count);
 	close_fd(&c->reply_fd);
 }
 
@@ -101,19 +92,14 @@ void converse_serve(struct conversation *c, int port, void (*busy)(struct conver
 	struct err e;
 	while (!program_stopping()) {
 		int rc = pass_recv(port, space, sizeof space, &n, fds, &count, DEADLINE_NEVER, &e);
-		if (rc == 0 && count == 3) {
-			busy(c);
-			converse(c, space, sizeof space, n, fds);
-			free_again(c);
-			continue;
-		}
 		if (rc == 0) {
-			close_fds(fds, count);
-			rc = err_set(&e, E_PEER, "a delivery has three descriptors");
-		}
-		if (rc == E_PEER)
+			busy(c);
+			converse(c, space, sizeof space, n, fds, count);
+			free_again(c);
+		} else if (rc == E_PEER) {
 			LOG(EV_bad_question, NULL, F_ERR(&e));
-		else if (rc < 0 && rc != E_EOF)
+		} else if (rc != E_EOF) {
 			LOG(EV_fault, NULL, F_ERR(&e));
+		}
 	}
 }

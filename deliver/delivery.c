@@ -176,7 +176,7 @@ static void take_recipient(struct delivery *d, struct fields *f)
 	d->count++;
 }
 
-int delivery_decode(struct delivery *d, struct slice text, struct err *e)
+int delivery_decode(struct delivery *d, struct slice *rest, struct slice text, struct err *e)
 {
 	struct fields f = {.rest = text};
 	fields_take_copy(&f, d->id, sizeof d->id);
@@ -193,8 +193,9 @@ int delivery_decode(struct delivery *d, struct slice text, struct err *e)
 	d->count = 0;
 	while (!f.bad && d->count < count)
 		take_recipient(d, &f);
-	if (!fields_done(&f) || !id_valid(slice_str(d->id)) || !no_nul(d->sender))
+	if (f.bad || !id_valid(slice_str(d->id)) || !no_nul(d->sender))
 		return err_set(e, E_PEER, "a delivery breaks its grammar at recipient %zu of %zu", d->count, count);
+	*rest = f.rest;
 	return 0;
 }
 

@@ -3,12 +3,12 @@
  * Route: a question (lib/ask.h) with one address; the answer is the list of its targets: one for a plain mailbox, several for groups and
  * forwards.
  *
- * Deliveries: one datagram to the agent with descriptors head, body, reply; the text is struct delivery; the answer on the reply socket is one struct
+ * Deliveries: one datagram to the agent: struct delivery, head and body (lib/content.h), a reply socket; the answer on that is one struct
  * delivery_result per recipient, and perhaps a mark.  The end of file instead of an answer means: outcome unknown, try again with .doubt set.
  *
  * The reply socket of the agents that speak with other hosts is a conversation.  MARK_CONNECTED, alone, may come before the results: the far side has greeted.
  * After results with MARK_READY the agent keeps its connection and the queue may send the next delivery for the same destination by this socket (the
- * text, with the descriptors head and body), or closes it; the queue closes it after READY_MSEC at the latest.  The agent never leaves a delivery unread: it
+ * same without a reply socket), or closes it; the queue closes it after READY_MSEC at the latest.  The agent never leaves a delivery unread: it
  * shuts its end for reading first and serves what came before that, so the queue may take what could not be sent elsewhere, without doubt. */
 #ifndef POSTERN_DELIVER_DELIVERY_H
 #define POSTERN_DELIVER_DELIVERY_H
@@ -79,7 +79,8 @@ struct delivery {
 	} rcpt[DELIVERY_RECIPIENTS_MAX];
 };
 void delivery_encode(struct buf *b, const struct delivery *d);
-MUST_CHECK int delivery_decode(struct delivery *d, struct slice text, struct err *e);
+/* *REST: what follows, of the message (content_take()).  0, E_PEER. */
+MUST_CHECK int delivery_decode(struct delivery *d, struct slice *rest, struct slice text, struct err *e);
 
 enum delivery_relay {
 	RELAY_NO = '-',           /* the final step, or no success */

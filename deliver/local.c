@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "deliver/maildir_quota.h"
@@ -15,21 +14,6 @@
 #include "lib/header.h"
 #include "lib/job.h"
 #include "lib/netstring.h"
-
-static int map(struct slice *out, void **map, size_t *octets, int fd, size_t most, struct err *e)
-{
-	int rc = memfd_check(octets, fd, most, e);
-	*map = NULL;
-	*out = slice_make("", 0);
-	if (rc < 0 || *octets == 0)
-		return rc;
-	void *p = mmap(NULL, *octets, PROT_READ, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		return err_sys(e, "map a message");
-	*map = p;
-	*out = slice_make(p, *octets);
-	return 0;
-}
 
 static void note_record(struct local_message *msg, struct slice record)
 {
@@ -61,31 +45,52 @@ static size_t own_octets(struct slice header)
 	return header_next(&f, &header) && slice_case_eq_str(f.name, "Received") ? f.whole.n : 0;
 }
 
-int local_message_open(struct local_message *msg, int head_fd, int body_fd, struct err *e)
+static int open_message(struct local_message *msg, struct err *e)
 {
 	struct header_field f;
-	*msg = (struct local_message){0};
-	int rc = map(&msg->header, &msg->head_map, &msg->head_octets, head_fd, HEAD_MAX, e);
+	int rc = content_look(&msg->came[0], e);
 	if (rc == 0)
-		rc = map(&msg->body, &msg->body_map, &msg->body_octets, body_fd, BODY_MAX, e);
+		rc = content_look(&msg->came[1], e);
+	msg->header = content_slice(&msg->came[0]);
+	msg->body = content_slice(&msg->came[1]);
 	if (rc == 0)
 		rc = read_records(msg, e);
 	if (rc < 0)
-		local_message_close(msg);
-	else
-		msg->delivered_to = header_find(&f, msg->header, "Delivered-To");
-	if (rc == 0 && msg->origin.n)
+		return rc;
+	msg->delivered_to = header_find(&f, msg->header, "Delivered-To");
+	if (msg->origin.n)
 		msg->received = own_octets(msg->header);
-	return rc;
+	return 0;
+}
+
+int local_message_take(struct local_message *msg, struct delivery *d, int *reply_fd, struct slice text, int *fds, size_t count, struct err *e)
+{
+	struct slice rest;
+	*msg = (struct local_message){.came = {CONTENT_INIT, CONTENT_INIT}};
+	int rc = delivery_decode(d, &rest, text, e);
+	if (rc < 0)
+		return rc;
+	int used = content_take(&msg->came[0], &msg->came[1], rest, fds, count, e);
+	if (used >= 0 && count != (size_t)used + (reply_fd ? 1 : 0))
+		rc = err_set(e, E_PEER, "a delivery comes with its message and %s reply socket", reply_fd ? "a" : "no");
+	else
+		rc = used < 0 ? used : open_message(msg, e);
+	if (rc < 0) {
+		local_message_close(msg);
+		return rc;
+	}
+	if (reply_fd) {
+		*reply_fd = fds[used];
+		fds[used] = -1;
+	}
+	return 0;
 }
 
 void local_message_close(struct local_message *msg)
 {
-	if (msg->head_map)
-		munmap(msg->head_map, msg->head_octets);
-	if (msg->body_map)
-		munmap(msg->body_map, msg->body_octets);
-	*msg = (struct local_message){0};
+	content_close(&msg->came[0]);
+	content_close(&msg->came[1]);
+	*msg = (struct local_message){.came = {CONTENT_INIT, CONTENT_INIT}};
 }
 
 static int set(struct outcome *o, enum delivery_status status, const char *enhanced, const char *format, ...)
@@ -207,7 +212,7 @@ static int lies_there(struct outcome *o, const struct maildir *m, const struct m
 /* A queue that was started again sends this delivery again, in doubt, to whoever is free: then that one is to land. */
 static int still_wanted(struct outcome *o, const struct maildir *m, const struct maildir_message *file, int reply_fd)
 {
-	if (!job_abandoned(&(struct job){.head_fd = -1, .body_fd = -1, .reply_fd = reply_fd}))
+	if (!job_abandoned(reply_fd))
 		return 0;
 	maildir_clean(m, file);
 	return set(o, DELIVERY_DEFERRED, "4.3.0", "nobody waits for this delivery any more");

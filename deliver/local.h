@@ -4,6 +4,7 @@
 #define POSTERN_DELIVER_LOCAL_H
 #include "deliver/delivery.h"
 #include "deliver/maildir.h"
+#include "lib/content.h"
 #include "lib/control.h"
 
 #define BATCH_DELIVERIES 64
@@ -46,20 +47,21 @@ struct batch {
 	long long octets;
 };
 
-/* The message of a delivery: descriptors mapped, its header found. */
+/* The message of a delivery, its header found. */
 struct local_message {
+	struct content came[2];  /* head, body */
 	struct slice header, body;
 	bool delivered_to;       /* the header has such fields */
 	struct slice origin, peer; /* sent here by a host of the cluster: the message's id there and that host's address */
 	bool again;              /* that host sent it before and had no answer */
 	size_t received;         /* octets at the start of .header that were made here for this copy of such a message */
-	void *head_map, *body_map;
-	size_t head_octets, body_octets;
 };
 /* Is PATH below .base or a folder of control/mailroots (or is that absent)? */
 bool local_path_allowed(const struct local *l, const char *path);
-/* 0; E_PEER (not sealed, too large, not a head), E_SYS. */
-MUST_CHECK int local_message_open(struct local_message *msg, int head_fd, int body_fd, struct err *e);
+/* The delivery that a datagram with TEXT and the COUNT descriptors in FDS is: what is wanted into D, which borrows from TEXT as MSG does; its reply socket into
+ * *REPLY_FD, unless that is NULL and none is to come.  Descriptors that were taken are -1 in FDS then.  0; or, with nothing kept, E_PEER (grammar, descriptors,
+ * no head), E_SYS. */
+MUST_CHECK int local_message_take(struct local_message *msg, struct delivery *d, int *reply_fd, struct slice text, int *fds, size_t count, struct err *e);
 void local_message_close(struct local_message *msg);
 
 /* One recipient, number I of D, into *O; the file is in new/ then but not yet durable.  Never fails otherwise. */

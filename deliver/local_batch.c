@@ -35,47 +35,38 @@ static bool has_room(const struct batch *b)
 	return b->deliveries < BATCH_DELIVERIES && b->outcomes + DELIVERY_RECIPIENTS_MAX <= BATCH_RECIPIENTS && b->octets < BATCH_OCTETS;
 }
 
-/* The reply socket is kept; the rest of what came is done with at once. */
-static void deliver_all(struct batch *b, const struct local *l, const struct delivery *d, int fds[3])
+static void deliver_all(struct batch *b, const struct local *l, const struct delivery *d, const struct local_message *msg, int reply_fd)
 {
-	struct local_message msg;
-	struct err e;
-	if (local_message_open(&msg, fds[0], fds[1], &e) < 0) {
-		LOG(EV_bad_question, d->id, F_ERR(&e));
-		close_fd(&fds[2]);
-		return;
-	}
-	b->delivery[b->deliveries].reply_fd = fds[2];
+	b->delivery[b->deliveries].reply_fd = reply_fd;
 	b->delivery[b->deliveries].first = b->outcomes;
 	b->delivery[b->deliveries].count = d->count;
 	b->deliveries++;
 	for (size_t i = 0; i < d->count; i++)
-		local_deliver(&b->outcome[b->outcomes++], b, l, d, i, &msg, fds[2]);
-	b->octets += (long long)d->count * (long long)(msg.header.n + msg.body.n);
-	local_message_close(&msg);
+		local_deliver(&b->outcome[b->outcomes++], b, l, d, i, msg, reply_fd);
+	b->octets += (long long)d->count * (long long)(msg->header.n + msg->body.n);
 }
 
-/* One delivery from PORT into the batch.  0, E_TIMEOUT, E_EOF, E_SYS; a bad one is logged and dropped. */
+/* One delivery from PORT into the batch, which keeps its reply socket.  0, E_TIMEOUT, E_EOF, E_SYS; a bad one is logged and dropped. */
 static int take(struct batch *b, const struct local *l, int port, int64_t deadline, struct err *e)
 {
 	static char space[DELIVERY_DATAGRAM_MAX];
 	static struct delivery d;
-	int fds[PASS_FDS_MAX];
-	size_t n, count;
+	struct local_message msg;
+	int fds[PASS_FDS_MAX], reply_fd;
+	size_t n, count = 0;
 	int rc = pass_recv(port, space, sizeof space, &n, fds, &count, deadline, e);
 	if (rc < 0 && rc != E_PEER)
 		return rc;
-	if (rc == 0)
-		rc = count == 3 ? delivery_decode(&d, slice_make(space, n), e) : err_set(e, E_PEER, "a delivery has three descriptors");
-	else
-		count = 0;
 	if (rc == 0) {
-		deliver_all(b, l, &d, fds);
-		count = 2;
+		rc = local_message_take(&msg, &d, &reply_fd, slice_make(space, n), fds, count, e);
+		close_fds(fds, count);
+	}
+	if (rc == 0) {
+		deliver_all(b, l, &d, &msg, reply_fd);
+		local_message_close(&msg);
 	} else {
 		LOG(EV_bad_question, NULL, F_ERR(e));
 	}
-	close_fds(fds, count);
 	return 0;
 }
 

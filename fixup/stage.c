@@ -31,10 +31,7 @@ static int new_head(struct job *job, struct envelope *env, struct buf *header, s
 	if (rc == 0 && !n.sender && !n.recipients)
 		return 0;
 	struct slice piece = rc ? buf_slice(header) : job->header;
-	int fd = job_make_head(env, &piece, 1, e);
-	if (fd < 0)
-		return fd;
-	rc = job_replace_head(job, fd, e);
+	rc = job_replace_head(job, env, &piece, 1, e);
 	if (rc < 0)
 		return rc;
 	log_changes(job, &n);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -53,7 +52,7 @@ static void add_received(struct buf *b, const struct caller *c, int64_t wall_use
 	buf_add_char(b, '\n');
 }
 
-static int make_head(const struct caller *c, struct envelope *env, struct slice header, struct err *e)
+static int make_head(struct job *job, const struct caller *c, struct envelope *env, struct slice header, struct err *e)
 {
 	char space[1024];
 	struct buf received = {space, 0, sizeof space, sizeof space, false};
@@ -61,7 +60,7 @@ static int make_head(const struct caller *c, struct envelope *env, struct slice 
 	env->class = CLASS_LOCAL;
 	env->wall_usec = clock_wall_usec();
 	add_received(&received, c, env->wall_usec);
-	return job_make_head(env, (const struct slice[]){buf_slice(&received), header}, 2, e);
+	return job_make_head(job, env, (const struct slice[]){buf_slice(&received), header}, 2, e);
 }
 
 /* Header and body of the message: the head and body of JOB. */
@@ -70,14 +69,16 @@ static int make_job(struct job *job, const struct caller *c, struct envelope *en
 	struct buf header = BUF_INIT(HEADER_MAX - RECEIVED_ROOM);
 	unsigned hops = 0;
 	memcpy(job->id, c->id, sizeof job->id);
-	job->body_fd = memfd_make("body", e);
-	int rc = job->body_fd < 0 ? E_SYS : message_split(&header, &hops, job->body_fd, message, e);
+	int fd = memfd_make("body", e), rc = fd < 0 ? E_SYS : message_split(&header, &hops, fd, message, e);
 	if (rc == 0 && hops > c->s->maxhops)
 		rc = err_set(e, E_SYNTAX, "more than %u Received fields: the message goes round in a loop", c->s->maxhops);
 	if (rc == 0)
-		rc = job->head_fd = make_head(c, env, buf_slice(&header), e);
+		rc = make_head(job, c, env, buf_slice(&header), e);
 	buf_free(&header);
-	return rc < 0 ? rc : memfd_seal(job->body_fd, e);
+	if (rc == 0)
+		return content_of_own_file(&job->body, fd, e);
+	close_fd(&fd);
+	return rc;
 }
 
 /* Pass the job on and tell the caller what the line says. */
@@ -124,73 +125,62 @@ static void send_mapped(const struct caller *c, struct slice message, struct sli
 	arena_free(&a);
 }
 
-static int map(struct slice *out, int fd, size_t most, struct err *e)
+/* A caller's file, then C's. */
+static int look(struct content *c, int *fd, size_t most, struct err *e)
 {
-	size_t n;
-	*out = slice_make("", 0);
-	int rc = memfd_check(&n, fd, BODY_MAX, e);
-	if (rc < 0)
-		return rc;
-	if (n > most)
-		return err_set(e, E_TOO_LONG, "larger than %zu octets", most);
-	void *p = n ? mmap(NULL, n, PROT_READ, MAP_SHARED, fd, 0) : NULL;
-	if (p == MAP_FAILED)
-		return err_sys(e, "map");
-	*out = slice_make(p, n);
-	return 0;
-}
-
-static void unmap(struct slice s)
-{
-	union { const char *from; void *to; } p = {s.p};
-	if (s.n)
-		munmap(p.to, s.n);
+	int rc = content_of_file(c, *fd, BODY_MAX, e);
+	*fd = -1;
+	if (rc == 0 && c->octets > most)
+		rc = err_set(e, E_TOO_LONG, "larger than %zu octets", most);
+	return rc < 0 ? rc : content_look(c, e);
 }
 
 static void do_send(struct caller *c)
 {
-	struct slice message = {0}, envelope = {0};
+	struct content message = CONTENT_INIT, envelope = CONTENT_INIT;
 	struct err e = {0};
 	id_make(c->id);
-	int rc = c->count == 2 ? map(&message, c->fds[0], c->s->databytes, &e) : err_set(&e, E_PEER, "send goes with two descriptors");
+	int rc = c->count == 2 ? look(&message, &c->fds[0], c->s->databytes, &e) : err_set(&e, E_PEER, "send goes with two descriptors");
 	if (rc == 0)
-		rc = map(&envelope, c->fds[1], ENVELOPE_MAX, &e);
+		rc = look(&envelope, &c->fds[1], ENVELOPE_MAX, &e);
 	if (rc == 0)
-		send_mapped(c, message, envelope);
+		send_mapped(c, content_slice(&message), content_slice(&envelope));
 	else
 		refuse(c, code_for(rc), &e);
-	unmap(message);
-	unmap(envelope);
+	content_close(&message);
+	content_close(&envelope);
+}
+
+static int decode(struct job *job, struct err *e)
+{
+	int rc = envelope_decode(&job->env, &job->header, content_slice(&job->head), e);
+	if (rc == 0)
+		(void)!slice_copy(job->id, sizeof job->id, job->env.id);
+	return rc;
 }
 
 /* A message of another host's queue, as that had it: head and body (postern-export(5)).  Who may speak for the suite may say what an envelope says. */
 static void do_import(struct caller *c)
 {
-	struct envelope env = {0};
-	struct slice head = {0}, header;
 	struct err e = {0};
 	struct job job = JOB_INIT;
-	size_t body;
 	int rc = c->uid != 0 && c->uid != geteuid() ? err_set(&e, E_REFUSED, "only root and the suite's user may import") :
-		c->count == 2 ? map(&head, c->fds[0], HEAD_MAX, &e) : err_set(&e, E_PEER, "import goes with two descriptors");
-	if (rc == 0)
-		rc = memfd_check(&body, c->fds[1], BODY_MAX, &e);
-	if (rc == 0)
-		rc = envelope_decode(&env, &header, head, &e);
+		c->count == 2 ? look(&job.head, &c->fds[0], HEAD_MAX, &e) : err_set(&e, E_PEER, "import goes with two descriptors");
 	if (rc == 0) {
-		(void)!slice_copy(c->id, sizeof c->id, env.id);
-		memcpy(job.id, c->id, sizeof job.id);
-		job.head_fd = c->fds[0];
-		job.body_fd = c->fds[1];
-		c->count = 0; /* the job's now */
-		LOG(EV_inject_handed, c->id, F_NUM("uid", c->uid), F_SLICE("sender", env.sender), F_NUM("octets", header.n + body), F_NUM("rcpts", env.rcpts),
-			F_SLICE("rcpt", env.rcpt[0].address));
+		rc = content_of_file(&job.body, c->fds[1], BODY_MAX, &e);
+		c->fds[1] = -1;
+	}
+	if (rc == 0)
+		rc = decode(&job, &e);
+	if (rc == 0) {
+		memcpy(c->id, job.id, sizeof c->id);
+		LOG(EV_inject_handed, c->id, F_NUM("uid", c->uid), F_SLICE("sender", job.env.sender), F_NUM("octets", job.header.n + job.body.octets),
+			F_NUM("rcpts", job.env.rcpts), F_SLICE("rcpt", job.env.rcpt[0].address));
 		hand_over(c, &job);
 	} else {
 		refuse(c, rc == E_REFUSED ? "550 5.7.1" : code_for(rc), &e);
 	}
-	envelope_free(&env);
-	unmap(head);
+	job_close(&job);
 }
 
 static void do_names(const struct caller *c)

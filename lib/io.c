@@ -210,15 +210,23 @@ static int wait_for_room(int64_t deadline, struct err *e)
 
 int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t deadline, struct err *e)
 {
+	return pass_send_pieces(sock, &text, 1, fds, count, deadline, e);
+}
+
+int pass_send_pieces(int sock, const struct slice *piece, size_t pieces, const int *fds, size_t count, int64_t deadline, struct err *e)
+{
+	struct iovec iov[PASS_PIECES_MAX];
 	union {
 		char space[CMSG_SPACE(PASS_FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = {.iov_len = text.n};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	memcpy(&iov.iov_base, &text.p, sizeof iov.iov_base);
-	if (count > PASS_FDS_MAX)
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = pieces};
+	if (count > PASS_FDS_MAX || pieces > PASS_PIECES_MAX)
 		return err_set(e, E_SYS, "too many descriptors to pass");
+	for (size_t i = 0; i < pieces; i++) {
+		memcpy(&iov[i].iov_base, &piece[i].p, sizeof iov[i].iov_base); /* sendmsg() writes nothing there */
+		iov[i].iov_len = piece[i].n;
+	}
 	if (count) {
 		memset(&control, 0, sizeof control);
 		msg.msg_control = &control;

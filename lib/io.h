@@ -43,6 +43,9 @@ MUST_CHECK int memfd_check(size_t *size, int fd, size_t max, struct err *e);
  * as many descriptors of this user are under way as the kernel allows (RLIMIT_NOFILE, unix(7) ETOOMANYREFS).
  * 0, E_TIMEOUT, E_EOF (nobody reads any more) or E_SYS. */
 MUST_CHECK int pass_send(int sock, struct slice text, const int *fds, size_t count, int64_t deadline, struct err *e);
+/* The same with a text of up to PASS_PIECES_MAX pieces. */
+#define PASS_PIECES_MAX 7
+MUST_CHECK int pass_send_pieces(int sock, const struct slice *piece, size_t pieces, const int *fds, size_t count, int64_t deadline, struct err *e);
 /* Receives into SPACE of SIZE octets; *N octets and *COUNT descriptors (at most PASS_FDS_MAX; surplus ones are closed and make it
  * E_PEER, as does a text longer than SIZE).  On failure no descriptor is left open.  A blocking socket without deadline
  * (DEADLINE_NEVER) costs one system call.  0, E_TIMEOUT, E_EOF (end of file, or told to stop), E_PEER (an empty datagram too), E_SYS. */

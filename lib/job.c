@@ -5,12 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
-#define HEAD_READ_MAX 16384u /* octets of a head that is read and not mapped */
-
-int job_make_head(const struct envelope *env, const struct slice *pieces, size_t count, struct err *e)
+int job_make_head(struct job *job, const struct envelope *env, const struct slice *pieces, size_t count, struct err *e)
 {
 	struct buf b = BUF_INIT(HEAD_MAX);
 	size_t header = 0;
@@ -19,112 +16,72 @@ int job_make_head(const struct envelope *env, const struct slice *pieces, size_t
 		buf_add_slice(&b, pieces[i]);
 		header += pieces[i].n;
 	}
-	int fd;
-	if (b.overflow || header > HEADER_MAX)
-		fd = err_set(e, E_TOO_LONG, "the header is larger than %d octets", HEADER_MAX);
-	else
-		fd = memfd_with("head", buf_slice(&b), e);
+	int rc = b.overflow || header > HEADER_MAX ? err_set(e, E_TOO_LONG, "the header is larger than %d octets", HEADER_MAX) : content_of_buf(&job->head, &b, e);
 	buf_free(&b);
-	return fd;
+	return rc;
 }
 
-/* Mapping, the fault and unmapping cost five times what it costs to read some KiB. */
-static int open_head(struct job *job, struct err *e)
+int job_replace_head(struct job *job, const struct envelope *env, const struct slice *pieces, size_t count, struct err *e)
 {
-	size_t n = job->head_octets;
-	if (n <= HEAD_READ_MAX) {
-		job->head = malloc(n);
-		return job->head ? io_pread_all(job->head_fd, job->head, n, 0, e) : err_sys(e, "head");
-	}
-	void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, job->head_fd, 0);
-	job->head = p == MAP_FAILED ? NULL : p;
-	return job->head ? 0 : err_sys(e, "map head");
+	int rc = job_make_head(job, env, pieces, count, e);
+	return rc < 0 ? rc : job_use_head(job, e);
 }
 
 int job_use_head(struct job *job, struct err *e)
 {
-	int rc = envelope_decode(&job->env, &job->header, slice_make(job->head, job->head_octets), e);
+	envelope_free(&job->env);
+	if (job->head.octets == 0)
+		return err_set(e, E_PEER, "the head is empty");
+	int rc = content_look(&job->head, e);
+	if (rc == 0)
+		rc = envelope_decode(&job->env, &job->header, content_slice(&job->head), e);
 	if (rc == 0 && !slice_eq_str(job->env.id, job->id))
 		rc = err_set(e, E_PEER, "the envelope's id is not the job's");
 	return rc;
 }
 
-static int take_head(struct job *job, struct err *e)
+/* TEXT: the datagram's. */
+static int take(struct job *job, struct slice text, int *fds, size_t count, struct err *e)
 {
-	int rc = memfd_check(&job->head_octets, job->head_fd, HEAD_MAX, e);
-	if (rc < 0)
-		return rc;
-	if (job->head_octets == 0)
-		return err_set(e, E_PEER, "the head is empty");
-	rc = open_head(job, e);
-	if (rc < 0)
-		return rc;
+	struct slice id = slice_upto(text, ID_LEN), rest = slice_from(text, ID_LEN);
+	if (!id_valid(id))
+		return err_set(e, E_PEER, "a job must begin with an id");
+	memcpy(job->id, id.p, ID_LEN);
+	if (rest.n) {
+		job->text = malloc(rest.n);
+		if (!job->text)
+			return err_sys(e, "a job");
+		memcpy(job->text, rest.p, rest.n);
+	}
+	int used = content_take(&job->head, &job->body, slice_make(job->text, rest.n), fds, count, e);
+	if (used < 0)
+		return used;
+	if (count != (size_t)used + 1)
+		return err_set(e, E_PEER, "a job must come with its message and a reply socket");
+	job->reply_fd = fds[used];
+	fds[used] = -1;
 	return job_use_head(job, e);
-}
-
-static void drop_head(struct job *job)
-{
-	envelope_free(&job->env);
-	if (job->head_octets <= HEAD_READ_MAX)
-		free(job->head);
-	else if (job->head)
-		munmap(job->head, job->head_octets);
-	job->head = NULL;
 }
 
 int job_receive(struct job *job, int sock, int64_t deadline, struct err *e)
 {
-	char text[ID_LEN];
+	static char text[ID_LEN + CONTENT_TEXT_MAX];
 	int fds[PASS_FDS_MAX];
 	size_t n, count;
 	*job = JOB_INIT;
 	int rc = pass_recv(sock, text, sizeof text, &n, fds, &count, deadline, e);
 	if (rc < 0)
 		return rc;
-	if (count != 3 || n != ID_LEN || !id_valid(slice_make(text, n))) {
-		close_fds(fds, count);
-		return err_set(e, E_PEER, "a job must be an id with three descriptors");
-	}
-	memcpy(job->id, text, ID_LEN);
-	job->head_fd = fds[0];
-	job->body_fd = fds[1];
-	job->reply_fd = fds[2];
-	rc = memfd_check(&job->body_octets, job->body_fd, BODY_MAX, e);
-	if (rc == 0)
-		rc = take_head(job, e);
+	rc = take(job, slice_make(text, n), fds, count, e);
+	close_fds(fds, count);
 	if (rc < 0)
 		job_close(job);
 	return rc;
 }
 
-int job_send(int sock, const struct job *job, int64_t deadline, struct err *e)
+int job_send(int sock, struct job *job, int64_t deadline, struct err *e)
 {
-	const int fds[3] = {job->head_fd, job->body_fd, job->reply_fd};
-	return pass_send(sock, slice_make(job->id, ID_LEN), fds, 3, deadline, e);
-}
-
-int job_replace_head(struct job *job, int head_fd, struct err *e)
-{
-	drop_head(job);
-	close_fd(&job->head_fd);
-	job->head_fd = head_fd;
-	return take_head(job, e);
-}
-
-void *job_head_room(struct job *job, size_t octets, struct err *e)
-{
-	drop_head(job);
-	close_fd(&job->head_fd);
-	if (!octets || octets > HEAD_MAX) {
-		err_set(e, E_PEER, "the head's length makes no sense");
-		return NULL;
-	}
-	void *p = octets <= HEAD_READ_MAX ? malloc(octets) : mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	job->head = p == MAP_FAILED ? NULL : p;
-	job->head_octets = octets;
-	if (!job->head)
-		err_sys(e, "head");
-	return job->head;
+	return content_send(sock, slice_make(job->id, ID_LEN), &job->head, &job->body, job->reply_fd, deadline, e);
 }
 
 int job_answer(const struct job *job, const char *format, ...)
@@ -143,17 +100,19 @@ int job_answer(const struct job *job, const char *format, ...)
 	return pass_send(job->reply_fd, slice_make(text, len), NULL, 0, deadline_in(0), NULL);
 }
 
-bool job_abandoned(const struct job *job)
+bool job_abandoned(int reply_fd)
 {
-	struct pollfd p = {job->reply_fd, 0, 0};
+	struct pollfd p = {reply_fd, 0, 0};
 	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
 }
 
 void job_close(struct job *job)
 {
-	drop_head(job);
-	close_fd(&job->head_fd);
-	close_fd(&job->body_fd);
+	envelope_free(&job->env);
+	content_close(&job->head);
+	content_close(&job->body);
+	free(job->text);
+	job->text = NULL;
 	close_fd(&job->reply_fd);
 }
 

@@ -71,7 +71,7 @@ static void add_received(struct buf *b, const struct connection *c, int64_t now)
 }
 
 /* The head, or E_SYNTAX: an address is none. */
-static int make_head(const struct connection *c, const struct qmqp_intake *q, struct err *e)
+static int make_head(struct job *job, const struct connection *c, const struct qmqp_intake *q, struct err *e)
 {
 	struct slice header = data_header_header(&q->header);
 	struct envelope env = {.id = slice_str(c->id), .class = CLASS_CLUSTER, .wall_usec = clock_wall_usec(), .client_ip = c->from->client_ip,
@@ -99,13 +99,20 @@ static int make_head(const struct connection *c, const struct qmqp_intake *q, st
 	(void)!origin_take(&env.origin, &env.origin_again, &header);
 	const struct slice pieces[] = {buf_slice(&received), header, slice_make("\n", q->header.no_blank)};
 	if (rc == 0)
-		rc = text.overflow || received.overflow ? err_sys(e, "recipients") : job_make_head(&env, pieces, 3, e);
+		rc = text.overflow || received.overflow ? err_sys(e, "recipients") : job_make_head(job, &env, pieces, 3, e);
 	free(at);
 	free(env.rcpt);
 	buf_free(&text);
 	buf_free(&one);
 	buf_free(&received);
 	return rc;
+}
+
+/* The file that Q wrote the body to. */
+static int take_body(struct content *body, const struct qmqp_intake *q, struct err *e)
+{
+	int fd = dup(q->body_fd);
+	return fd < 0 ? err_sys(e, "body") : content_of_own_file(body, fd, e);
 }
 
 /* CODE of the line's answer, or a failure: all of them are temporary but E_SYNTAX. */
@@ -117,17 +124,15 @@ static int hand_on(const struct connection *c, const struct qmqp_intake *q, int 
 	int mine = -1;
 	int64_t until = deadline_in(control_number(c->control, C_answerseconds) * 1000);
 	memcpy(job.id, c->id, sizeof job.id);
-	int rc = job.head_fd = make_head(c, q, e);
-	if (rc >= 0 && (job.body_fd = dup(q->body_fd)) < 0)
-		rc = err_sys(e, "body");
-	if (rc >= 0)
-		rc = memfd_seal(job.body_fd, e);
-	if (rc >= 0)
+	int rc = make_head(&job, c, q, e);
+	if (rc == 0)
+		rc = take_body(&job.body, q, e);
+	if (rc == 0)
 		rc = answer_pair(&mine, &job.reply_fd, e);
-	if (rc >= 0)
+	if (rc == 0)
 		rc = job_send(next, &job, until, e);
 	job_close(&job);
-	if (rc >= 0) {
+	if (rc == 0) {
 		(void)!origin_take(&origin, &again, &header);
 		LOG(EV_qmqpd_handed, c->id, F_SLICE("ip", c->from->client_ip), F_SLICE("origin", origin), F_NUM("again", again), F_SLICE("sender", qmqp_intake_field(q, 0)),
 			F_NUM("rcpts", q->count - 1), F_NUM("octets", q->header.line + q->body_octets));

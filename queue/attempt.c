@@ -63,7 +63,7 @@ static void start_due(struct queue *q, struct message *m)
 	}
 	w->in_hand = true;
 	q->hands++;
-	q->hand_octets += w->job.head_octets + w->job.body_octets;
+	q->hand_octets += w->job.head.octets + w->job.body.octets;
 	attempt_start(q, w);
 }
 

@@ -265,7 +265,7 @@ static void add_cut(struct buf *b, struct slice text, size_t most)
 /* A boundary of ours cannot stand in the original by accident: it is an id that was just made. */
 static void original(struct buf *b, const struct bounce *r)
 {
-	bool full = r->env->ret == 'F' && count_of(r, BOUNCE_FAILED) && r->header.n + r->body_octets <= r->most;
+	bool full = r->env->ret == 'F' && count_of(r, BOUNCE_FAILED) && r->header.n + r->body->octets <= r->most;
 	bool global = !ascii(r->header);
 	boundary(b, r, "");
 	buf_add_format(b, "Content-Type: %s\n", full ? (global ? "message/global" : "message/rfc822") : (global ? "message/global-headers" : "text/rfc822-headers"));
@@ -273,11 +273,8 @@ static void original(struct buf *b, const struct bounce *r)
 		buf_add_str(b, "Content-Transfer-Encoding: 8bit\n");
 	buf_add_char(b, '\n');
 	add_cut(b, r->header, r->most);
-	if (full && r->body_octets) {
-		char *to = buf_room(b, r->body_octets);
-		if (to && io_pread_all(r->body_fd, to, r->body_octets, 0, NULL) == 0)
-			b->n += r->body_octets;
-	}
+	if (full && content_look(r->body, NULL) == 0)
+		buf_add_slice(b, content_slice(r->body));
 	boundary(b, r, "--");
 }
 

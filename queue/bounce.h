@@ -1,8 +1,7 @@
 /* Delivery status notifications (RFC 3464 in an RFC 6522 multipart/report). */
 #ifndef POSTERN_QUEUE_BOUNCE_H
 #define POSTERN_QUEUE_BOUNCE_H
-#include "lib/buf.h"
-#include "lib/envelope.h"
+#include "lib/content.h"
 
 enum bounce_action {
 	BOUNCE_FAILED,
@@ -29,8 +28,7 @@ struct bounce {
 	int64_t until_usec;           /* delayed ones are tried until then */
 	const struct envelope *env;   /* of the message that is reported */
 	struct slice header;
-	int body_fd;                  /* its body, read only for RET=FULL, and only of a failure (RFC 3461 4.3) */
-	size_t body_octets;
+	struct content *body;         /* looked at only for RET=FULL, and only of a failure (RFC 3461 4.3) */
 	const struct bounce_rcpt *rcpt;
 	size_t rcpts;
 	size_t most;                  /* octets of the original in the report, and of the list of recipients */

@@ -67,9 +67,9 @@ static bool send_on(struct call *c, struct unit *u)
 {
 	struct buf b = BUF_INIT(QUESTION_MAX);
 	struct err e;
-	const int fds[2] = {u->w->job.head_fd, u->w->job.body_fd};
+	struct job *job = &u->w->job;
 	order_put(&b, u);
-	bool sent = !b.overflow && pass_send(c->watch.fd, buf_slice(&b), fds, 2, deadline_in(0), &e) == 0;
+	bool sent = !b.overflow && content_send(c->watch.fd, buf_slice(&b), &job->head, &job->body, -1, deadline_in(0), &e) == 0;
 	buf_free(&b);
 	if (sent) {
 		c->answered = true;
@@ -87,14 +87,16 @@ static int send_first(struct queue *q, struct unit *u)
 {
 	struct err e;
 	struct buf b = BUF_INIT(QUESTION_MAX);
-	const int fds[2] = {u->w->job.head_fd, u->w->job.body_fd};
+	struct job *job = &u->w->job;
 	struct call *c = calloc(1, sizeof *c);
-	int fd = -1, rc = E_SYS;
+	int mine = -1, theirs = -1, rc = E_SYS;
 	order_put(&b, u);
-	if (c && !b.overflow)
-		rc = ask_send(&fd, u->channel->port, buf_slice(&b), fds, 2, deadline_in(0), &e);
+	if (c && !b.overflow && answer_pair(&mine, &theirs, &e) == 0)
+		rc = content_send(u->channel->port, buf_slice(&b), &job->head, &job->body, theirs, deadline_in(0), &e);
 	buf_free(&b);
+	close_fd(&theirs);
 	if (rc < 0) {
+		close_fd(&mine);
 		free(c);
 		return rc;
 	}
@@ -102,7 +104,7 @@ static int send_first(struct queue *q, struct unit *u)
 	c->to = u->to;
 	c->turn_began = clock_msec();
 	under_way(c, u);
-	call_begin(q, &deliveries, c, fd, delivery_ready);
+	call_begin(q, &deliveries, c, mine, delivery_ready);
 	return 0;
 }
 

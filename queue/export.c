@@ -43,7 +43,7 @@ int export_head(struct buf *b, const struct work *w, struct err *e)
 	buf_add_slice(&head, w->job.header);
 	netstring_add_str(b, w->job.id);
 	netstring_add(b, buf_slice(&head));
-	buf_add_format(b, "%zu:", w->job.body_octets);
+	buf_add_format(b, "%zu:", w->job.body.octets);
 	if (head.overflow || b->overflow)
 		rc = err_set(e, E_SYS, "%s is too large", w->job.id);
 	buf_free(&head);

@@ -37,23 +37,17 @@ static void send_chunk(struct caller *c, struct slice data)
 /* The next piece of the message under way. */
 static void send_piece(struct caller *c, struct export *x)
 {
-	static char space[CHUNK];
-	struct err e;
 	if (x->out.n) {
 		size_t n = x->out.n < CHUNK ? x->out.n : CHUNK;
 		send_chunk(c, slice_make(x->out.p, n));
 		buf_drop(&x->out, n);
 		return;
 	}
-	size_t left = x->w->job.body_octets - x->at, n = left < CHUNK ? left : CHUNK;
-	if (n && io_pread_all(x->w->job.body_fd, space, n, (off_t)x->at, &e) < 0) {
-		caller_cut_off(c); /* half a message cannot be taken back; its file has no end and is refused */
-		return;
-	}
-	if (n)
-		send_chunk(c, slice_make(space, n));
-	x->at += n;
-	if (x->at < x->w->job.body_octets)
+	struct slice left = slice_from(content_slice(&x->w->job.body), x->at), data = slice_upto(left, CHUNK);
+	if (data.n)
+		send_chunk(c, data);
+	x->at += data.n;
+	if (data.n < left.n)
 		return;
 	if (!c->ended)
 		send_chunk(c, slice_str(","));
@@ -73,7 +67,7 @@ static void begin(struct caller *c, struct export *x, struct message *m)
 	struct work *w = work_load(c->q, m, true, &e);
 	buf_reset(&x->out);
 	x->at = 0;
-	if (w && export_head(&x->out, w, &e) == 0) {
+	if (w && content_look(&w->job.body, &e) == 0 && export_head(&x->out, w, &e) == 0) {
 		x->w = w;
 		return;
 	}

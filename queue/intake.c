@@ -22,19 +22,19 @@ static int add_message(struct queue *q, struct work *w, struct err *e)
 	unsigned char prologue[PROLOGUE];
 	const struct envelope *env = &w->job.env;
 	prologue_put(prologue, &(struct prologue){
-		.body_octets = w->job.body_octets, .head_octets = (uint32_t)w->job.head_octets, .rcpts = (uint32_t)env->rcpts,
+		.body_octets = w->job.body.octets, .head_octets = (uint32_t)w->job.head.octets, .rcpts = (uint32_t)env->rcpts,
 		.held = env->hold_reason.n > 0, .hold_until_sec = env->hold_until_sec});
 	return store_add(q->store, &(struct store_record){
 		.kind = RECORD_MESSAGE, .id = w->job.id, .pieces = 3,
-		.piece = {{.p = prologue, .n = sizeof prologue}, {.p = w->job.head, .n = w->job.head_octets}, {.fd = w->job.body_fd, .n = w->job.body_octets}}},
+		.piece = {{.p = prologue, .n = sizeof prologue}, {.p = w->job.head.p, .n = w->job.head.octets}, {.p = w->job.body.p, .fd = w->job.body.fd, .n = w->job.body.octets}}},
 		1, true, e);
 }
 
 static void take_in(struct queue *q, struct work *w)
 {
 	struct err e = {0};
-	uint64_t octets = w->job.head_octets + w->job.body_octets + PROLOGUE;
-	if (job_abandoned(&w->job)) {
+	uint64_t octets = w->job.head.octets + w->job.body.octets + PROLOGUE;
+	if (job_abandoned(w->job.reply_fd)) {
 		LOG(EV_queue_abandoned, w->job.id);
 		work_free(q, w);
 		return;
@@ -77,7 +77,7 @@ void intake_ready(struct watch *watch)
 			return;
 		int rc = job_receive(&w->job, watch->fd, deadline_in(0), &e);
 		if (rc == 0) {
-			octets += w->job.body_octets + w->job.head_octets;
+			octets += w->job.body.octets + w->job.head.octets;
 			take_in(q, w);
 			continue;
 		}
@@ -101,10 +101,10 @@ static bool has_hand(struct queue *q, struct work *w, uint64_t octets)
 	return q->hands < places && q->hand_octets + octets <= memory;
 }
 
-/* Keep the memfds for the first delivery while the budget lasts; else it is read back when its turn comes. */
+/* Keep the octets for the first delivery while the budget lasts; else it is read back when its turn comes. */
 static void keep_or_wait(struct queue *q, struct work *w)
 {
-	uint64_t octets = w->job.head_octets + w->job.body_octets;
+	uint64_t octets = w->job.head.octets + w->job.body.octets;
 	struct err e;
 	const struct envelope *env = &w->job.env;
 	if (env->hold_reason.n) {
@@ -129,7 +129,7 @@ static void log_accepted(const struct work *w)
 {
 	const struct envelope *env = &w->job.env;
 	LOG(EV_queue_accepted, w->job.id, F_SLICE("from", env->sender), F_NUM("rcpts", env->rcpts), F_SLICE("to", env->rcpt[0].address),
-		F_NUM("size", w->job.header.n + w->job.body_octets), F_SLICE("user", env->user), F_SLICE("ip", env->client_ip));
+		F_NUM("size", w->job.header.n + w->job.body.octets), F_SLICE("user", env->user), F_SLICE("ip", env->client_ip));
 }
 
 static void answer(struct queue *q, struct work *w)

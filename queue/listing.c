@@ -35,7 +35,7 @@ static void message_row(struct buf *b, const struct work *w, bool busy)
 	pair(b, "user", env->user);
 	pair(b, "class", slice_str(class_name(env->class)));
 	pair(b, "client", env->client_ip);
-	pair_number(b, "size", (long long)m->octets - PROLOGUE - (long long)(w->job.head_octets - w->job.header.n));
+	pair_number(b, "size", (long long)m->octets - PROLOGUE - (long long)(w->job.head.octets - w->job.header.n));
 	pair_number(b, "attempts", m->attempts);
 	pair_number(b, "next", m->heap_at && !pause_delays(m) ? m->next_sec : 0);
 	pair(b, "state", slice_str(message_state(w, busy)));

@@ -30,7 +30,7 @@ static void describe(struct delivery *d, struct buf *sender, const struct unit *
 	*d = (struct delivery){
 		.sender = buf_slice(sender), .attempt = w->m->attempts, .smtputf8 = env->smtputf8, .requiretls = env->require_tls, .ret = env->ret,
 		.envid = passable(env->envid, ENVID_MAX),
-		.size_octets = (long long)(w->job.header.n + w->job.body_octets)};
+		.size_octets = (long long)(w->job.header.n + w->job.body.octets)};
 	memcpy(d->id, w->job.id, sizeof d->id);
 	for (size_t i = 0; i < u->n; i++) {
 		const struct work_rcpt *r = &w->rcpt[u->rcpt[i]];

@@ -12,7 +12,7 @@
 
 #define BATCH_MOST 256            /* jobs taken in before a commit */
 #define BATCH_OCTETS (8u << 20)   /* and their octets */
-#define HAND_MOST 4000            /* messages kept with their memfds for the first delivery */
+#define HAND_MOST 4000            /* messages kept in memory for the first delivery */
 #define WORKS_MOST 8000           /* attempts going on at once; mass mail and retries leave a quarter of both to others' first attempts */
 #define ASKS_MOST 96              /* route questions waiting for their answers: fewer than a socket holds */
 #define CHANNELS 4                /* Maildirs, LMTP, SMTP, QMQP */
@@ -98,7 +98,7 @@ struct queue {
 	} set;
 	/* intake */
 	struct work_list batch;      /* added, not yet durable */
-	struct work_lists fresh;     /* durable, with their memfds, to be started */
+	struct work_lists fresh;     /* durable, with their octets, to be started */
 	unsigned bulk;               /* mass mail among what is in hand (priority.h) */
 	unsigned hands, works;
 	uint64_t hand_octets;
@@ -152,7 +152,7 @@ void intake_answer(struct queue *q);
 void space_tend(struct queue *q);
 bool space_take(struct queue *q, uint64_t octets, struct err *e);
 /* work.c */
-/* A work for M from the store: head and (BODY) body in fresh memfds, recipients as its STATE says.  NULL with *E. */
+/* A work for M from the store: head and (BODY) body, recipients as its STATE says.  NULL with *E. */
 struct work *work_load(struct queue *q, struct message *m, bool body, struct err *e);
 /* The recipients of a message that was just taken in; what a STATE says of them; what a RESULT or an EXPAND says besides; X with its targets.  0, E_SYS: no memory,
  * E_PEER: it breaks its grammar, or does not fit W.  W copies what it keeps. */

@@ -165,7 +165,7 @@ static bool place(struct queue *q, const struct report *b, const struct work *w)
 	return true;
 }
 
-static bool make(struct report *b, struct queue *q, const struct work *w, const struct bounce_rcpt *list, size_t count)
+static bool make(struct report *b, struct queue *q, struct work *w, const struct bounce_rcpt *list, size_t count)
 {
 	const struct envelope *env = &w->job.env;
 	struct slice to = told(q, env);
@@ -174,8 +174,7 @@ static bool make(struct report *b, struct queue *q, const struct work *w, const 
 	id_make(b->id);
 	bounce_make(&b->head, &b->body, &(struct bounce){
 		.id = b->id, .me = q->set.me, .from = q->set.bounce_from, .to = to, .wall_usec = clock_wall_usec(), .env = env, .header = w->job.header,
-		.until_usec = age_until_sec(q, w) * 1000000, .body_fd = w->job.body_fd,
-		.body_octets = w->job.body_fd >= 0 ? w->job.body_octets : 0, .rcpt = list, .rcpts = count, .most = q->set.bounce_octets, .to_postmaster = b->last});
+		.until_usec = age_until_sec(q, w) * 1000000, .body = &w->job.body, .rcpt = list, .rcpts = count, .most = q->set.bounce_octets, .to_postmaster = b->last});
 	struct envelope own = {
 		.id = slice_make(b->id, ID_LEN), .class = CLASS_BOUNCE, .wall_usec = clock_wall_usec(), .sender = slice_make("", 0),
 		.eightbit = true, .smtputf8 = env->smtputf8, .rcpt = &rcpt, .rcpts = 1};

@@ -236,11 +236,19 @@ int work_apply_note(struct work *w, enum record_kind kind, struct slice payload,
 	return 0;
 }
 
-/* N octets of the record into a sealed memfd. */
-static int read_memfd(struct store_reader *r, const char *name, uint64_t n, struct err *e)
+static int read_few(struct content *c, struct store_reader *r, size_t n, struct err *e)
+{
+	void *p = malloc(n ? n : 1);
+	if (!p)
+		return err_sys(e, "message");
+	content_own(c, p, n);
+	return store_read_next(r, p, n, e);
+}
+
+static int read_file(struct content *c, struct store_reader *r, uint64_t n, struct err *e)
 {
 	static char space[COPY];
-	int fd = memfd_make(name, e);
+	int fd = memfd_make("body", e);
 	int rc = fd < 0 ? fd : 0;
 	for (uint64_t at = 0; at < n && rc == 0;) {
 		size_t part = n - at < COPY ? (size_t)(n - at) : COPY;
@@ -250,19 +258,9 @@ static int read_memfd(struct store_reader *r, const char *name, uint64_t n, stru
 		at += part;
 	}
 	if (rc == 0)
-		rc = memfd_seal(fd, e);
-	if (rc == 0)
-		return fd;
+		return content_of_own_file(c, fd, e);
 	close_fd(&fd);
 	return rc;
-}
-
-/* To be looked at: a tenth of the cost of a memfd. */
-static int look_at_head(struct work *w, struct store_reader *r, size_t octets, struct err *e)
-{
-	void *p = job_head_room(&w->job, octets, e);
-	int rc = p ? store_read_next(r, p, octets, e) : E_SYS;
-	return rc == 0 ? job_use_head(&w->job, e) : rc;
 }
 
 static int load_message(struct work *w, struct queue *q, bool body, struct err *e)
@@ -275,19 +273,14 @@ static int load_message(struct work *w, struct queue *q, bool body, struct err *
 		rc = store_read_next(&r, octets, sizeof octets, e);
 	if (rc == 0 && prologue_get(&p, slice_make(octets, sizeof octets)) < 0)
 		rc = err_set(e, E_PEER, "a message record breaks its grammar");
-	if (rc == 0 && !body)
-		return look_at_head(w, &r, p.head_octets, e);
-	int head = rc == 0 ? read_memfd(&r, "head", p.head_octets, e) : rc;
-	if (head < 0)
-		return head;
-	rc = job_replace_head(&w->job, head, e);
-	if (rc < 0)
+	if (rc == 0)
+		rc = read_few(&w->job.head, &r, p.head_octets, e);
+	if (rc == 0)
+		rc = job_use_head(&w->job, e);
+	if (rc < 0 || !body)
 		return rc;
-	w->job.body_fd = read_memfd(&r, "body", p.body_octets, e);
-	if (w->job.body_fd < 0)
-		return w->job.body_fd;
-	w->job.body_octets = (size_t)p.body_octets;
-	return store_read_end(&r, e);
+	rc = p.body_octets <= CONTENT_FEW ? read_few(&w->job.body, &r, (size_t)p.body_octets, e) : read_file(&w->job.body, &r, p.body_octets, e);
+	return rc < 0 ? rc : store_read_end(&r, e);
 }
 
 static int load_state(struct work *w, struct queue *q, struct err *e)
@@ -356,7 +349,7 @@ void work_free(struct queue *q, struct work *w)
 {
 	if (w->in_hand) {
 		q->hands--;
-		q->hand_octets -= w->job.head_octets + w->job.body_octets;
+		q->hand_octets -= w->job.head.octets + w->job.body.octets;
 	}
 	priority_end(q, w);
 	job_close(&w->job);

@@ -20,7 +20,7 @@ static void refuse(const struct job *job, int rc, const struct err *e)
 	job_answer(job, "451 4.3.1 %s cannot be kept for inspection now, try again later", job->id);
 }
 
-static void keep(const struct job *job)
+static void keep(struct job *job)
 {
 	struct quarantine_note note;
 	struct slice header = job->header;
@@ -48,7 +48,7 @@ static void one_job(void)
 	struct err e;
 	int rc = job_receive(&job, program_port(PORT_IN), deadline_in(STALE_MSEC), &e);
 	if (rc == 0) {
-		if (!job_abandoned(&job))
+		if (!job_abandoned(job.reply_fd))
 			keep(&job);
 		job_close(&job);
 	} else if (rc != E_EOF && rc != E_TIMEOUT) {

@@ -47,7 +47,7 @@ static void work(void)
 	struct err e;
 	int rc = job_receive(&job, program_port(PORT_IN), DEADLINE_NEVER, &e);
 	if (rc == 0) {
-		if (!job_abandoned(&job)) /* after a scanner that hung there may be many whose clients have gone */
+		if (!job_abandoned(job.reply_fd)) /* after a scanner that hung there may be many whose clients have gone */
 			stage_handle(&stage, &job);
 		job_close(&job);
 	} else if (rc != E_EOF) {

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <zlib.h>
 
 #include "lib/header.h"
@@ -66,8 +65,8 @@ static int add_message(struct quarantine *q, long long *number, const struct job
 		" state, state_time, release_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $13, 'kept', $2, '') returning number",
 		DB_VALUES(DB_T(job->id), DB_N(now), DB_O(job->env.sender), DB_O(key_of(key, job->env.sender)),
 			DB_O(slice_upto(buf_slice(&subject), SUBJECT_MAX)), DB_T(cause_names[n->cause]), DB_N(n->malware), DB_T(n->reason),
-			n->scored ? DB_N(n->milli) : DB_NONE, DB_N((long long)(header.n + job->body_octets)), DB_N((long long)head_octets),
-			DB_N((long long)job->env.rcpts), DB_N((long long)job->body_octets)), e);
+			n->scored ? DB_N(n->milli) : DB_NONE, DB_N((long long)(header.n + job->body.octets)), DB_N((long long)head_octets),
+			DB_N((long long)job->env.rcpts), DB_N((long long)job->body.octets)), e);
 	buf_free(&subject);
 	return rc;
 }
@@ -107,18 +106,6 @@ static int add_octets(struct pieces *p, struct slice all, struct err *e)
 	return rc;
 }
 
-static int add_body(struct pieces *p, const struct job *job, struct err *e)
-{
-	if (!job->body_octets)
-		return 0;
-	void *map = mmap(NULL, job->body_octets, PROT_READ, MAP_PRIVATE, job->body_fd, 0);
-	if (map == MAP_FAILED)
-		return err_sys(e, "map body");
-	int rc = add_octets(p, slice_make(map, job->body_octets), e);
-	munmap(map, job->body_octets);
-	return rc;
-}
-
 static int full(struct err *e)
 {
 	return err_set(e, E_TOO_LONG, "the quarantine is full: delete or release messages, or raise quarantinebytes");
@@ -133,7 +120,7 @@ static int check_room(struct quarantine *q, long long more, struct err *e)
 	return rc < 0 ? rc : q->stored + more > q->octets_most ? full(e) : 0;
 }
 
-static int keep_all(struct quarantine *q, const struct job *job, struct slice header, struct slice head, const struct quarantine_note *note,
+static int keep_all(struct quarantine *q, struct job *job, struct slice header, struct slice head, const struct quarantine_note *note,
 	struct err *e)
 {
 	struct pieces p = {.q = q, .size = compressBound(QUARANTINE_PIECE)};
@@ -147,7 +134,9 @@ static int keep_all(struct quarantine *q, const struct job *job, struct slice he
 	if (rc == 0)
 		rc = add_octets(&p, head, e);
 	if (rc == 0)
-		rc = add_body(&p, job, e);
+		rc = content_look(&job->body, e);
+	if (rc == 0)
+		rc = add_octets(&p, content_slice(&job->body), e);
 	if (rc == 0)
 		rc = check_room(q, p.stored, e);
 	if (rc == 0)
@@ -158,7 +147,7 @@ static int keep_all(struct quarantine *q, const struct job *job, struct slice he
 	return rc;
 }
 
-int quarantine_keep(struct quarantine *q, const struct job *job, struct slice header, const struct quarantine_note *note, struct err *e)
+int quarantine_keep(struct quarantine *q, struct job *job, struct slice header, const struct quarantine_note *note, struct err *e)
 {
 	struct buf head = BUF_INIT(HEAD_MAX);
 	envelope_encode(&head, &job->env);

@@ -23,7 +23,7 @@ MUST_CHECK int quarantine_open(struct quarantine *q, const char *file, long long
 void quarantine_close(struct quarantine *q);
 
 /* Keep JOB with HEADER in place of its own.  0; E_TOO_LONG: no room, nothing kept; E_TIMEOUT, E_SYS. */
-MUST_CHECK int quarantine_keep(struct quarantine *q, const struct job *job, struct slice header, const struct quarantine_note *note, struct err *e);
+MUST_CHECK int quarantine_keep(struct quarantine *q, struct job *job, struct slice header, const struct quarantine_note *note, struct err *e);
 /* As if it had never come: nobody was told that it is kept. */
 MUST_CHECK int quarantine_forget(struct quarantine *q, const char *id, struct err *e);
 /* Remove what is older than .days at NOW_USEC; *GONE counts.  0, E_TIMEOUT, E_SYS. */
@@ -38,8 +38,8 @@ struct kept {
 };
 /* 0, E_NOT_FOUND, E_TIMEOUT, E_SYS. */
 MUST_CHECK int quarantine_find(struct quarantine *q, struct kept *k, struct slice id, struct err *e);
-/* The octets of K: its head (envelope records and header) into HEAD, its body as a sealed memfd unless BODY_FD is NULL.  0, E_PEER (damaged), E_SYS. */
-MUST_CHECK int quarantine_restore(struct quarantine *q, const struct kept *k, struct buf *head, int *body_fd, struct err *e);
+/* The octets of K: its head (envelope records and header) into HEAD, its body into BODY (a file) unless that is NULL.  0, E_PEER (damaged), E_SYS. */
+MUST_CHECK int quarantine_restore(struct quarantine *q, const struct kept *k, struct buf *head, struct content *body, struct err *e);
 
 /* Give the message ID to the queue behind QUEUE_SOCK as a new one, NEW_ID.  0 when the queue has it, durable, and it is marked so.  Otherwise the text
  * says what to do: E_NOT_FOUND; E_REFUSED: its state, or malware, or doubt, without FORCE; E_PEER: the queue refused, it stays kept; E_EOF: in doubt;

@@ -65,23 +65,20 @@ static int restore_all(struct quarantine *q, const struct kept *k, struct restor
 	return r->head->overflow || r->head->n != r->head_octets || (r->fd >= 0 && r->want) ? damaged(e) : 0;
 }
 
-int quarantine_restore(struct quarantine *q, const struct kept *k, struct buf *head, int *body_fd, struct err *e)
+int quarantine_restore(struct quarantine *q, const struct kept *k, struct buf *head, struct content *body, struct err *e)
 {
 	struct restore r = {.head = head, .head_octets = (size_t)k->head_octets, .want = (size_t)(k->head_octets + k->body_octets), .fd = -1, .e = e};
 	int rc = 0;
-	if (body_fd && (r.fd = memfd_make("body", e)) < 0)
+	if (body && (r.fd = memfd_make("body", e)) < 0)
 		return r.fd;
 	if (!(r.space = malloc(QUARANTINE_PIECE)))
 		rc = err_set(e, E_SYS, "no memory");
 	if (rc == 0)
 		rc = restore_all(q, k, &r, e);
 	free(r.space);
-	if (rc == 0 && body_fd)
-		rc = memfd_seal(r.fd, e);
-	if (rc == 0 && body_fd)
-		*body_fd = r.fd;
-	else
-		close_fd(&r.fd);
+	if (rc == 0 && body)
+		return content_of_own_file(body, r.fd, e);
+	close_fd(&r.fd);
 	return rc;
 }
 
@@ -93,14 +90,13 @@ static int make_job(struct job *job, const struct kept *k, struct quarantine *q,
 	struct slice header;
 	*job = JOB_INIT;
 	id_make(job->id);
-	int rc = quarantine_restore(q, k, &head, &job->body_fd, e);
+	int rc = quarantine_restore(q, k, &head, &job->body, e);
 	if (rc == 0)
 		rc = envelope_decode(&env, &header, buf_slice(&head), e);
 	if (rc == 0) {
 		env.id = slice_str(job->id);
 		env.wall_usec = clock_wall_usec();
-		job->head_fd = job_make_head(&env, &header, 1, e);
-		rc = job->head_fd < 0 ? job->head_fd : 0;
+		rc = job_make_head(job, &env, &header, 1, e);
 		envelope_free(&env);
 	}
 	buf_free(&head);

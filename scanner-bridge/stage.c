@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #define NEXT_MSEC 60000 /* longest wait for room in the next stage */
 
@@ -20,13 +19,12 @@ struct scan {
 	struct decision decision;
 	int64_t begun, deadline;
 	struct buf answer;          /* the worker's; .facts.in borrows */
-	struct slice body;          /* mapped when needed */
 	char return_path[ADDRESS_MAX + 32];
 };
 
 static size_t message_octets(const struct job *j)
 {
-	return j->header.n + j->body_octets;
+	return j->header.n + j->body.octets;
 }
 
 static void failed(struct scan *m, const char *engine, const char *why)
@@ -39,10 +37,12 @@ static void failed(struct scan *m, const char *engine, const char *why)
 
 static int ask_worker(struct scan *m, struct err *e)
 {
-	const struct job *j = m->job;
+	struct job *j = m->job;
 	struct buf q = BUF_INIT(200);
-	int fds[] = {j->head_fd, j->body_fd}, reply, rc;
-	inspect_question(&q, slice_str(j->id), (size_t)(j->header.p - (const char *)j->head));
+	int fds[] = {content_file(&j->head, e), content_file(&j->body, e)}, reply, rc;
+	if (fds[0] < 0 || fds[1] < 0)
+		return E_SYS;
+	inspect_question(&q, slice_str(j->id), (size_t)(j->header.p - j->head.p));
 	rc = ask_send(&reply, m->s->worker, buf_slice(&q), fds, 2, m->deadline, e);
 	buf_free(&q);
 	if (rc == 0)
@@ -72,17 +72,13 @@ static void step_worker(struct scan *m)
 /* The message as scanners get it: a first line that tells them where it comes from, header, body.  False: no memory. */
 static bool pieces(struct scan *m, struct slice piece[3])
 {
-	const struct job *j = m->job;
-	if (!m->body.p && j->body_octets) {
-		void *p = mmap(NULL, j->body_octets, PROT_READ, MAP_PRIVATE, j->body_fd, 0);
-		if (p == MAP_FAILED)
-			return false;
-		m->body = slice_make(p, j->body_octets);
-	}
+	struct job *j = m->job;
+	if (content_look(&j->body, NULL) < 0)
+		return false;
 	snprintf(m->return_path, sizeof m->return_path, "Return-Path: <%.*s>\n", SLICE_FMT(slice_upto(j->env.sender, ADDRESS_MAX)));
 	piece[0] = slice_str(m->return_path);
 	piece[1] = j->header;
-	piece[2] = m->body;
+	piece[2] = content_slice(&j->body);
 	return true;
 }
 
@@ -182,8 +178,7 @@ static int put_stamps(struct scan *m, struct err *e)
 	put_note(&note, m);
 	if (stamped || note.n) {
 		struct slice piece[2] = {buf_slice(&note), stamped ? buf_slice(&b) : m->job->header};
-		int fd = b.overflow ? err_set(e, E_TOO_LONG, "the header is too long") : job_make_head(&m->job->env, piece, 2, e);
-		rc = fd < 0 ? fd : job_replace_head(m->job, fd, e);
+		rc = b.overflow ? err_set(e, E_TOO_LONG, "the header is too long") : job_replace_head(m->job, &m->job->env, piece, 2, e);
 	}
 	buf_free(&b);
 	buf_free(&note);
@@ -207,8 +202,6 @@ static void pass_on(struct scan *m)
 
 static void finish(struct scan *m)
 {
-	if (m->body.p)
-		munmap((void *)(uintptr_t)m->body.p, m->body.n);
 	buf_free(&m->answer);
 }
 

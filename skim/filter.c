@@ -133,15 +133,6 @@ static struct slice user_of(const struct engine *g, struct slice header, struct 
 	return slice_upto(who, ADDRESS_MAX);
 }
 
-static int body_memfd(struct slice body, struct err *e)
-{
-	int fd = memfd_create("body", MFD_CLOEXEC);
-	body = slice_upto(body, BODY_LOOKED_AT);
-	if (fd < 0 || (body.n && io_write_all(fd, body.p, body.n, DEADLINE_NEVER, e) < 0))
-		return fd < 0 ? err_sys(e, "memfd") : E_SYS;
-	return fd;
-}
-
 static void log_line(const struct decision *d, struct slice ip)
 {
 	char rules[R_COUNT * 12] = "";
@@ -170,7 +161,7 @@ static int limited(struct engine *g, const struct job *job, int64_t now)
 	return rc == 0 ? 0 : rc == E_TOO_LONG ? EXIT_NEVER : EXIT_LATER;
 }
 
-static int judge_event(struct engine *g, const struct job *job, struct slice ip, struct err *e)
+static int judge_event(struct engine *g, struct job *job, struct slice ip, struct err *e)
 {
 	struct job_event je;
 	struct decision d = {.action = ACTION_PASS};
@@ -213,11 +204,9 @@ static int judge(const struct message *m, const struct filter_places *p, struct 
 	if (env.user.n == 0)
 		return 0;
 	rc = envelope_of(&env, m->envelope, e);
-	if (rc == 0)
-		job.body_fd = rc = body_memfd(slice_from(m->text, job.header.n), e);
+	content_borrow(&job.body, slice_upto(slice_from(m->text, job.header.n), BODY_LOOKED_AT));
 	job.env = env;
-	job.body_octets = m->text.n - job.header.n < BODY_LOOKED_AT ? m->text.n - job.header.n : BODY_LOOKED_AT;
-	if (rc >= 0)
+	if (rc == 0)
 		rc = (size_t)snprintf(file, sizeof file, "%s/history.db", p->state) >= sizeof file ? err_set(e, E_TOO_LONG, "QMAILSKIMSTATE is too long") : 0;
 	if (rc == 0)
 		rc = skimdb_open(&db, file, e);

@@ -56,8 +56,8 @@ static int hold(struct job *job, bool for_good, struct err *e)
 	env.hold_owner = job->env.user;
 	env.hold_until_sec = for_good ? 0 : clock_wall_usec() / 1000000 + HOLD_SEC;
 	env.hold_then = for_good ? 0 : 'r';
-	int fd = job_make_head(&env, &job->header, 1, e);
-	return fd < 0 ? fd : job_replace_head(job, fd, e);
+	const struct slice header = job->header;
+	return job_replace_head(job, &env, &header, 1, e);
 }
 
 /* False: it was answered. */

@@ -3,7 +3,6 @@
 #include "skim/job_event.h"
 
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include "lib/header.h"
 
@@ -112,19 +111,6 @@ static void client(struct job_event *je, const struct job *job)
 	je->ev.client = slice_upto(buf_slice(&je->client), EVENT_FIELD_MAX);
 }
 
-static int map_body(struct job_event *je, const struct job *job, struct err *e)
-{
-	if (job->body_octets == 0)
-		return 0;
-	je->body = mmap(NULL, job->body_octets, PROT_READ, MAP_PRIVATE, job->body_fd, 0);
-	if (je->body == MAP_FAILED) {
-		je->body = NULL;
-		return err_sys(e, "the body");
-	}
-	je->body_octets = job->body_octets;
-	return 0;
-}
-
 /* The real client behind a webmail server of ours. */
 static void behind_webmail(struct skim_event *ev, const struct skim_config *cfg)
 {
@@ -136,14 +122,14 @@ static void behind_webmail(struct skim_event *ev, const struct skim_config *cfg)
 		ev->ip = real;
 }
 
-int job_event_make(struct job_event *je, const struct job *job, struct history *h, const struct skim_config *cfg, struct err *e)
+int job_event_make(struct job_event *je, struct job *job, struct history *h, const struct skim_config *cfg, struct err *e)
 {
 	const struct envelope *env = &job->env;
 	struct skim_event *ev = &je->ev;
 	struct buf subject;
 	*je = (struct job_event){.ev = {.send = true, .success = true, .recipients = EVENT_NONE, .external = EVENT_NONE, .unknown_recipients = EVENT_NONE,
 		.new_recipients = EVENT_NONE, .size = EVENT_NONE, .swept = EVENT_NONE}};
-	int rc = map_body(je, job, e);
+	int rc = content_look(&job->body, e);
 	if (rc)
 		return rc;
 	field(&je->from, job->header, "From");
@@ -151,10 +137,10 @@ int job_event_make(struct job_event *je, const struct job *job, struct history *
 	field(&subject, job->header, "Subject");
 	ev->time = env->wall_usec / 1000000;
 	ev->user = env->user, ev->ip = env->client_ip, ev->mail_from = env->sender, ev->service = slice_str("submission");
-	ev->header = job->header, ev->body = slice_make(je->body, je->body_octets);
+	ev->header = job->header, ev->body = content_slice(&job->body);
 	ev->header_from = buf_slice(&je->from), ev->reply_to = buf_slice(&je->reply);
 	ev->own_sender = !env->foreign_sender, ev->own_from = !env->foreign_from;
-	ev->size = (long)(job->header.n + job->body_octets);
+	ev->size = (long)(job->header.n + job->body.octets);
 	ev->subject_hash = text_hash(je->hash[0], buf_slice(&subject));
 	ev->body_hash = text_hash(je->hash[1], ev->body);
 	buf_free(&subject);
@@ -172,6 +158,4 @@ void job_event_free(struct job_event *je)
 	buf_free(&je->from);
 	buf_free(&je->reply);
 	buf_free(&je->client);
-	if (je->body)
-		munmap(je->body, je->body_octets);
 }

@@ -9,11 +9,9 @@ struct job_event {
 	char hash[2][17];  /* of subject and body, as text */
 	char host[256];
 	struct buf from, reply, client;
-	void *body;        /* mapped */
-	size_t body_octets;
 };
-/* What JOB says of itself.  Cheap: the body is looked at in its first 64 KiB alone.  0 or E_SYS.  Ends with job_event_free(). */
-MUST_CHECK int job_event_make(struct job_event *out, const struct job *job, struct history *h, const struct skim_config *cfg, struct err *e);
+/* What JOB says of itself, borrowed.  Cheap: the body is looked at in its first 64 KiB alone.  0 or E_SYS.  Ends with job_event_free(). */
+MUST_CHECK int job_event_make(struct job_event *out, struct job *job, struct history *h, const struct skim_config *cfg, struct err *e);
 void job_event_free(struct job_event *je);
 /* The host of the first http or https link in TEXT; empty: none. */
 struct slice first_link_host(struct slice text);

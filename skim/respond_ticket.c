@@ -150,9 +150,8 @@ static int make_job(struct job *job, const struct doing *d, const char *id, stru
 	struct recipient to = {.address = d->step->plan.word[0]};
 	struct envelope env = {.id = slice_str(id), .class = CLASS_BOUNCE, .wall_usec = id_wall_usec(slice_str(id)), .eightbit = true, .rcpt = &to, .rcpts = 1};
 	memcpy(job->id, id, ID_LEN + 1);
-	job->head_fd = job_make_head(&env, &header, 1, e);
-	job->body_fd = job->head_fd < 0 ? -1 : memfd_with("body", body, e);
-	return job->head_fd < 0 ? job->head_fd : job->body_fd < 0 ? job->body_fd : 0;
+	content_borrow(&job->body, body);
+	return job_make_head(job, &env, &header, 1, e);
 }
 
 static int give(struct job *job, int queue_sock, struct err *e)

@@ -18,12 +18,8 @@ static const struct slice none = {"", 0};
 struct message *message_begin(struct session *s)
 {
 	struct message *m = s->message_space;
-	*m = (struct message){.s = s, .header = DATA_HEADER_INIT(HEADER_MAX - RECEIVED_ROOM)};
-	m->body_fd = memfd_make("body", NULL);
-	if (m->body_fd >= 0 && session_hold(s, BLOCK_OCTETS))
-		return s->message = m;
-	close_fd(&m->body_fd);
-	return NULL;
+	*m = (struct message){.s = s, .header = DATA_HEADER_INIT(HEADER_MAX - RECEIVED_ROOM), .body_fd = -1};
+	return session_hold(s, BLOCK_OCTETS) ? s->message = m : NULL;
 }
 
 void session_drop_message(struct session *s)
@@ -57,7 +53,9 @@ static void write_body(struct message *m, struct slice text)
 {
 	if (m->refused || !text.n)
 		return;
-	if (io_pwrite_all(m->body_fd, text.p, text.n, m->written, NULL))
+	if (m->body_fd < 0)
+		m->body_fd = memfd_make("body", NULL);
+	if (m->body_fd < 0 || io_pwrite_all(m->body_fd, text.p, text.n, m->written, NULL))
 		message_refuse(m, REPLY_storage);
 	m->written += (off_t)text.n;
 }
@@ -116,8 +114,26 @@ void message_end_line(struct message *m)
 		message_refuse(m, REPLY_header_too_large);
 	if (used && m->header.done)
 		write_body(m, data_header_spill(&m->header));
-	if (!used)
+	if (!used) {
+		message_write(m);
 		write_body(m, end);
+	}
+}
+
+/* What is whole in the input buffer and few is passed on as it lies there. */
+static int whole_body(struct content *body, struct message *m)
+{
+	if (m->body_fd < 0 && m->fill <= CONTENT_FEW) {
+		content_borrow(body, slice_make(m->s->io.in, m->fill));
+		return 0;
+	}
+	message_write(m);
+	int fd = m->body_fd;
+	m->body_fd = -1;
+	if (!m->refused)
+		return content_of_own_file(body, fd, NULL);
+	close_fd(&fd);
+	return E_SYS;
 }
 
 /* Absolute: a client that trickles cannot move it on by more than its octets are worth. */
@@ -189,12 +205,13 @@ void message_broken_off(struct message *m, int why)
 
 void message_end(struct message *m)
 {
+	struct content body = CONTENT_INIT;
 	finish_header(m);
-	if (m->refused) {
+	if (!m->refused && whole_body(&body, m) < 0)
+		message_refuse(m, REPLY_storage);
+	if (m->refused)
 		message_answer_refused(m);
-		return;
-	}
-	int body_fd = m->body_fd;
-	m->body_fd = -1;
-	session_job(m->s, data_header_header(&m->header), body_fd, m->octets);
+	else
+		session_job(m->s, data_header_header(&m->header), &body, m->octets);
+	content_close(&body);
 }

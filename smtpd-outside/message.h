@@ -1,5 +1,5 @@
 /* One message as it is received, by DATA or by BDAT: header in memory (at most HEADER_MAX), body in a memfd.  Its octets come through the
- * session's input buffer, whose start collects the body until a block is full. */
+ * session's input buffer, whose start collects the body until a block is full; a body of no more than CONTENT_FEW stays there. */
 #ifndef POSTERN_SMTPD_MESSAGE_H
 #define POSTERN_SMTPD_MESSAGE_H
 #include "smtpd-outside/data.h"
@@ -12,7 +12,7 @@ struct message {
 	struct session *s;
 	struct data data;
 	struct data_header header;
-	int body_fd;
+	int body_fd;                 /* -1: nothing of it was written yet */
 	off_t written;               /* octets of the body in the memfd */
 	size_t fill;                 /* octets of the body at the start of the input buffer */
 	unsigned long long octets;   /* as received */

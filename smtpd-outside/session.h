@@ -2,7 +2,7 @@
  * is bounded whatever the client sends. */
 #ifndef POSTERN_SMTPD_SESSION_H
 #define POSTERN_SMTPD_SESSION_H
-#include "lib/envelope.h"
+#include "lib/content.h"
 #include "smtpd-outside/handover.h"
 #include "smtpd-outside/replies.h"
 #include "smtpd-outside/smtpd_command.h"
@@ -181,9 +181,9 @@ enum owns session_owns(struct session *s, struct slice address);
 /* Fills and logs .claims from the envelope and HEADER.  Who is not known to be foreign is not called so. */
 void session_compare(struct session *s, struct slice header);
 
-/* session_job.c: HEADER (with its blank line) and the body in BODY_FD (taken, not yet sealed) go to the next stage; the client gets its
+/* session_job.c: HEADER (with its blank line) and BODY (taken) go to the next stage; the client gets its
  * answer.  OCTETS is the message's size as received. */
-void session_job(struct session *s, struct slice header, int body_fd, unsigned long long octets);
+void session_job(struct session *s, struct slice header, struct content *body, unsigned long long octets);
 /* The Received field (RFC 5321 4.4) for the message in hand. */
 void session_received(struct buf *b, const struct session *s, int64_t wall_usec);
 #endif

@@ -26,7 +26,6 @@ static int read_message(struct message *m)
 		io->start = at + used;
 		io->end = at + (size_t)n;
 	}
-	message_write(m);
 	return 0;
 }
 
@@ -55,9 +54,9 @@ void session_data(struct session *s)
 
 /* ---- BDAT ---- */
 
-/* The buffer may hold the chunk's first octets and, behind a short chunk, further commands; what else is read is no more than the chunk.
- * 0, or why the session cannot go on. */
-static int read_chunk(struct message *m, unsigned long long octets)
+/* The buffer may hold the chunk's first octets and, behind a short chunk, further commands; what else is read is no more than the chunk.  What it
+ * holds of the message is needed for the next command, unless this was the last.  0, or why the session cannot go on. */
+static int read_chunk(struct message *m, unsigned long long octets, bool last)
 {
 	struct session_io *io = &m->s->io;
 	size_t waiting = io->end - io->start, take = waiting < octets ? waiting : (size_t)octets;
@@ -73,7 +72,8 @@ static int read_chunk(struct message *m, unsigned long long octets)
 		octets -= (size_t)n;
 		io->start = io->end = 0;
 	}
-	message_write(m);
+	if (!last)
+		message_write(m);
 	return 0;
 }
 
@@ -127,7 +127,7 @@ static void take_chunk(struct message *m, long long octets, bool last)
 	message_comes(m);
 	if (octets > s->set.databytes)
 		message_refuse(m, REPLY_too_large);
-	int r = read_chunk(m, (unsigned long long)octets);
+	int r = read_chunk(m, (unsigned long long)octets, last);
 	if (r)
 		message_broken_off(m, r);
 	else if (last)

@@ -47,7 +47,7 @@ void session_received(struct buf *b, const struct session *s, int64_t wall_usec)
 	buf_add_char(b, '\n');
 }
 
-static int make_head(const struct session *s, struct slice header, struct err *e)
+static int make_head(struct job *job, const struct session *s, struct slice header, struct err *e)
 {
 	struct envelope env = {
 		.id = slice_str(s->id), .class = s->submission ? CLASS_SUBMISSION : CLASS_OUTSIDE, .user = slice_str(s->user ? s->user : ""),
@@ -65,21 +65,18 @@ static int make_head(const struct session *s, struct slice header, struct err *e
 		memcpy(env.rcpt[i].notify, s->rcpt[i].notify, sizeof env.rcpt[i].notify);
 	}
 	session_received(&received, s, env.wall_usec);
-	int fd = received.overflow ? err_set(e, E_SYS, "no memory for the Received field") :
-		job_make_head(&env, (const struct slice[]){buf_slice(&received), header}, 2, e);
+	int rc = received.overflow ? err_set(e, E_SYS, "no memory for the Received field") :
+		job_make_head(job, &env, (const struct slice[]){buf_slice(&received), header}, 2, e);
 	buf_free(&received);
 	free(env.rcpt);
-	return fd;
+	return rc;
 }
 
 /* Pass the job on.  0 with *MINE the descriptor on which the answer comes. */
 static int send_job(int *mine, const struct session *s, struct job *job, struct slice header, int64_t deadline, struct err *e)
 {
 	memcpy(job->id, s->id, sizeof job->id);
-	job->head_fd = make_head(s, header, e);
-	if (job->head_fd < 0)
-		return job->head_fd;
-	int r = memfd_seal(job->body_fd, e);
+	int r = make_head(job, s, header, e);
 	if (!r)
 		r = answer_pair(mine, &job->reply_fd, e);
 	return r ? r : job_send(s->next_port, job, deadline, e);
@@ -128,14 +125,15 @@ static void log_handed(const struct session *s, unsigned long long octets)
 		F_NUM("octets", octets), F_NUM("rcpts", s->rcpts), F_SLICE("rcpt", session_rcpt(s, 0)), F_STR("tls", s->tls));
 }
 
-void session_job(struct session *s, struct slice header, int body_fd, unsigned long long octets)
+void session_job(struct session *s, struct slice header, struct content *body, unsigned long long octets)
 {
 	struct job job = JOB_INIT;
 	struct err e = {0};
 	int mine = -1, code = 0;
 	char text[ANSWER_MAX + 1];
 	int64_t begin = clock_msec(), deadline = deadline_in(s->set.answer_msec);
-	job.body_fd = body_fd;
+	job.body = *body;
+	*body = CONTENT_INIT;
 	session_tell_unknown(s); /* before skim judges the message */
 	int r = send_job(&mine, s, &job, header, deadline, &e);
 	/* our copy of the reply's far end goes before we wait: its end of file is how we learn that a stage died */

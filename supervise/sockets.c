@@ -11,7 +11,7 @@
 #include "lib/space.h"
 #include "supervise/suite.h"
 
-#define PAIR_OCTETS (1024 * 1024) /* waiting in one stage's socket: about a thousand jobs; then senders block */
+#define PAIR_OCTETS (1024 * 1024) /* waiting in one stage's socket: a hundred jobs or more, whatever of them is in the datagram; then senders block */
 #define BACKLOG 1024
 #define OPEN_BACKLOG 128
 #define COMMAND_BACKLOG 16

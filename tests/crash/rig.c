@@ -69,7 +69,7 @@ static void answer_route(const struct rig *r, struct question *q)
 
 static pid_t start_helper(const struct rig *r, int sock, void (*answer)(const struct rig *r, struct question *q))
 {
-	static char space[QUESTION_MAX];
+	static char space[QUESTION_MAX + CONTENT_TEXT_MAX];
 	pid_t pid = fork();
 	if (pid)
 		return pid;
@@ -87,9 +87,10 @@ static void answer_remote(const struct rig *r, struct question *q)
 {
 	static struct delivery d;
 	struct buf b = BUF_INIT(QUESTION_MAX);
+	struct slice rest;
 	struct err e;
 	(void)r;
-	if (q->count != 2 || delivery_decode(&d, q->text, &e) < 0)
+	if (delivery_decode(&d, &rest, q->text, &e) < 0)
 		abort();
 	usleep(FAR_USEC);
 	for (size_t i = 0; i < d.count; i++)

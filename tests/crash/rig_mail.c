@@ -94,15 +94,11 @@ int rig_offer(struct rig *r, unsigned mark)
 	struct envelope env = {.id = slice_str(job.id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec(), .sender = slice_str(sender), .rcpt = rcpt, .rcpts = count,
 		.hold_reason = slice_str(rig_kind_of(mark) == RIG_HELD ? "held by the rig" : "")};
 	snprintf(header, sizeof header, "From: <%s>\nSubject: %u\nMessage-ID: <%s@rig>\n\n", sender, mark, job.id);
-	job.head_fd = job_make_head(&env, &(struct slice){header, strlen(header)}, 1, &e);
-	job.body_fd = memfd_with("body", slice_make(body, octets), &e);
-	free(body);
-	if (job.head_fd < 0 || job.body_fd < 0 || answer_pair(&mine, &job.reply_fd, &e) < 0)
+	content_own(&job.body, body, octets);
+	if (job_make_head(&job, &env, &(struct slice){header, strlen(header)}, 1, &e) < 0 || answer_pair(&mine, &job.reply_fd, &e) < 0)
 		die("job");
 	int rc = job_send(r->jobs[0], &job, deadline_in(5000), &e);
-	close(job.reply_fd);
-	close(job.head_fd);
-	close(job.body_fd);
+	job_close(&job);
 	if (rc == 0)
 		return mine;
 	close(mine);

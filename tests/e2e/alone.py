@@ -38,6 +38,9 @@ def joined(*items):
     return b"".join(netstring(i) for i in items)
 
 
+JOB_MAX = 1 << 16  # octets of a datagram with a message
+
+
 def netstrings(data):
     out = []
     while data:
@@ -60,6 +63,16 @@ def sealed(data):
 def content(fd):
     """All of a memfd."""
     return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def message_of(text, fds, own=13):
+    """(own text, head, body, other descriptors) of a datagram that carries a message (lib/content.h), OWN octets before it; its files are closed."""
+    inside = netstrings(text[own:])
+    files = fds[:2 - len(inside)]
+    head, body = inside + [content(fd) for fd in files]
+    for fd in files:
+        os.close(fd)
+    return text[:own], head, body, fds[len(files):]
 
 
 def split_head(head):

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from alone import Alone, make_user, netstring, netstrings, readable
+from alone import JOB_MAX, Alone, make_user, message_of, netstring, netstrings, readable
 from slapd import ADMIN, BASE, SECRET, Slapd
 
 PEOPLE = f"ou=people,{BASE}"
@@ -116,12 +116,9 @@ class Responder:
     def play_queue(self):
         while not self.stopping:
             if readable(self.queue, 0.05):
-                text, fds, _, _ = socket.recv_fds(self.queue, 100, 4)
-                head, body = os.pread(fds[0], 1 << 20, 0), os.pread(fds[1], 1 << 20, 0)
+                text, head, body, (reply,) = message_of(*socket.recv_fds(self.queue, JOB_MAX, 4)[:2])
                 self.mail.append((text.decode(), head, body))
-                reply = socket.socket(fileno=fds[2])
-                os.close(fds[0])
-                os.close(fds[1])
+                reply = socket.socket(fileno=reply)
                 try:
                     reply.send(self.answer.encode())
                 except OSError:

@@ -15,7 +15,7 @@ import time
 import zipfile
 import io
 
-from alone import Alone, content, make_user, netstring, sealed, split_head
+from alone import JOB_MAX, Alone, make_user, message_of, netstring, sealed, split_head
 from processes import children
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
@@ -60,12 +60,10 @@ def zipped(data):
 class Message:
     """What came out of the stage to the queue."""
     def __init__(self, data, fds):
-        self.id = data.decode()
-        self.header, self.body = split_head(content(fds[0]))[1], content(fds[1])
+        data, head, self.body, (reply,) = message_of(data, fds)
+        self.id, self.header = data.decode(), split_head(head)[1]
         self.whole = self.header + self.body
-        self.reply = socket.socket(fileno=fds[2])
-        os.close(fds[0])
-        os.close(fds[1])
+        self.reply = socket.socket(fileno=reply)
 
     def answer(self):
         try:
@@ -104,7 +102,7 @@ class ScanLine:
     def _queue(self):
         while True:
             try:
-                data, fds, _, _ = socket.recv_fds(self.next[1], 100, 4)
+                data, fds, _, _ = socket.recv_fds(self.next[1], JOB_MAX, 4)
             except OSError:
                 return
             if not fds:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from alone import BIN, ROOT, Alone, content, make_user, netstring, netstrings, readable, sealed
+from alone import BIN, JOB_MAX, ROOT, Alone, make_user, message_of, netstring, netstrings, readable, sealed
 
 PLACES = """10.1.0.0/16\tDE\t680\t52.4\t13.1\t20\tPotsdam
 10.2.0.0/16\tNG\t29465\t6.5\t3.4\t50\tLagos
@@ -124,10 +124,9 @@ class Skim:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if readable(self.after, 0.02):
-                _, fds, _, _ = socket.recv_fds(self.after, 100, 4)
-                head = content(fds[0])
-                for fd in fds:
-                    os.close(fd)
+                text, fds, _, _ = socket.recv_fds(self.after, JOB_MAX, 4)
+                _, head, _, (reply,) = message_of(text, fds)
+                os.close(reply)
                 return head, None
             if readable(self.reply, 0.02):
                 return None, self.reply.recv(1000).decode()

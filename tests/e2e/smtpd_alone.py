@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 
-from alone import Alone, content, joined, netstring, netstrings, split_head
+from alone import Alone, joined, message_of, netstring, netstrings, split_head
 from processes import children
 from smtp_client import Client
 
@@ -20,12 +20,10 @@ ME = "mx1.campus.test"
 class Job:
     """One job as the next stage gets it."""
     def __init__(self, text, fds):
+        text, head, self.body, (self.reply_fd,) = message_of(text, fds)
         self.id = text.decode()
-        head, body, self.reply_fd = fds
-        records, self.header = split_head(content(head))
-        self.records, self.body = [(r[:1].decode(), r[1:]) for r in records], content(body)
-        os.close(head)
-        os.close(body)
+        records, self.header = split_head(head)
+        self.records = [(r[:1].decode(), r[1:]) for r in records]
 
     def record(self, key):
         return [v for k, v in self.records if k == key]
@@ -134,10 +132,9 @@ class Smtpd(Alone):
     def _queue(self):
         for data, fds in self._receive("next"):
             if self.drop_jobs:
-                with socket.socket(fileno=fds[2]) as reply:
-                    reply.send(self.queue_answer.format(id=data.decode()).encode())
-                os.close(fds[0])
-                os.close(fds[1])
+                id, _, _, (reply,) = message_of(data, fds)
+                with socket.socket(fileno=reply) as reply:
+                    reply.send(self.queue_answer.format(id=id.decode()).encode())
                 continue
             job = Job(data, fds)
             with self.lock:

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from alone import Program, SEALS, content, joined as netstrings, sealed, split_head
+from alone import JOB_MAX, Program, SEALS, joined as netstrings, message_of, sealed, split_head
 from conftest import BIN, wait_for
 
 ID = b"0123456789abc"
@@ -49,22 +49,21 @@ class Fixup:
 
     def receive(self):
         try:
-            text, fds, _, _ = socket.recv_fds(self.next, 100, 4)
+            text, fds, _, _ = socket.recv_fds(self.next, JOB_MAX, 4)
         except TimeoutError:
             raise AssertionError("no job came out:\n" + self.program.log()) from None
-        assert text == ID and len(fds) == 3
-        return fds
+        assert all(fcntl.fcntl(fd, 1034) & SEALS == SEALS for fd in fds[:-1])  # F_GET_SEALS
+        text, head, body, (reply,) = message_of(text, fds)
+        os.close(reply)
+        assert text == ID
+        return head, body
 
     def through(self, header, **envelope):
         """(records, header) as they come out; the answer's socket is closed."""
         mine = self.send(records(**envelope) + header)
-        fds = self.receive()
+        head, body = self.receive()
         mine.close()
-        assert content(fds[1]) == b"body\n"
-        assert fcntl.fcntl(fds[0], 1034) & SEALS == SEALS  # F_GET_SEALS
-        head = content(fds[0])
-        for fd in fds:
-            os.close(fd)
+        assert body == b"body\n"
         return split_head(head)
 
 
@@ -78,15 +77,18 @@ def fixup(folder):
 WHOLE = b"Date: x\nMessage-ID: <x>\n"
 
 
-def test_unchanged_is_the_same_descriptor(fixup):
-    head = records() + b"To: u@campus.test\n" + WHOLE + b"\n"
+@pytest.mark.parametrize("more", [0, 20_000])
+def test_unchanged_goes_on_as_it_came(fixup, more):
+    """A head of few octets in the datagram, a long one as the same file; the body is never looked at."""
+    head = records() + b"To: u@campus.test\n" + WHOLE + b"X: " + b"x" * more + b"\n\n"
     fds = [sealed(head), sealed(b"body\n")]
     mine, reply = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     fixup.send(None, fds=[*fds, reply.fileno()])
-    out = fixup.receive()
-    assert [os.fstat(a).st_ino for a in fds] == [os.fstat(b).st_ino for b in out[:2]]
-    assert content(out[0]) == head
-    os.write(out[2], b"250 2.0.0 ok")
+    text, out, _, _ = socket.recv_fds(fixup.next, JOB_MAX, 4)
+    assert [os.fstat(a).st_ino for a in fds[0 if more else 1:]] == [os.fstat(b).st_ino for b in out[:-1]]
+    _, got, body, (reply,) = message_of(text, out)
+    assert (got, body) == (head, b"body\n")
+    os.write(reply, b"250 2.0.0 ok")
     assert mine.recv(100) == b"250 2.0.0 ok"
 
 
@@ -257,7 +259,7 @@ def test_killed_with_a_job_in_hand(folder):
     assert gone == 1
     f.program.start()
     for _ in range(len(sessions) - 1):
-        assert b"To: u@campus.test\n" in content(f.receive()[0])
+        assert b"To: u@campus.test\n" in f.receive()[0]
     assert f.program.stop() == 0
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import qmqp_client
-from alone import Program, joined
+from alone import JOB_MAX, Program, joined, message_of
 from processes import failing
 
 MESSAGE = b"Subject: x\n\n" + b"hello\n" * 100
@@ -29,8 +29,7 @@ class Qmqpd(Program):
 
     def _queue(self):
         while True:
-            text, fds, _, _ = socket.recv_fds(self.in_queue, 1000, 4)
-            head, body, reply = fds
+            text, _, _, (reply,) = message_of(*socket.recv_fds(self.in_queue, JOB_MAX, 4)[:2])
             reply = socket.socket(fileno=reply)
             self.jobs.append(text)
             if self.queue is False:
@@ -88,7 +87,9 @@ FAULTS = ["memfd_create:error=ENFILE:when=1", "memfd_create:error=EMFILE:when=2"
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_of_the_system(qmqpd, fault):
+    """Of a message whose header is a file, too."""
+    message = b"X: " + b"x" * 20_000 + b"\n" + MESSAGE
     with failing(qmqpd.process.pid, fault):
-        assert qmqpd.talk(framed())[:1] in ("Z", ""), fault
+        assert qmqpd.talk(framed(message))[:1] in ("Z", ""), fault
         assert qmqpd.jobs == [], "nothing was handed on"
-        assert qmqpd.talk(framed())[:1] == "K" and len(qmqpd.jobs) == 1
+        assert qmqpd.talk(framed(message))[:1] == "K" and len(qmqpd.jobs) == 1

@@ -906,8 +906,8 @@ def test_noop_flood_ends(shared):
 
 # --- what fails around the session
 
-def finish(c):
-    return c.do(MESSAGE + b".\r\n")
+def finish(c, message=MESSAGE):
+    return c.do(message + b".\r\n")
 
 
 def test_next_stage_dies_with_the_job(start):
@@ -1241,12 +1241,12 @@ def test_taken_over_session_holds_its_edges_alone(start):
 
 
 FAULTS = [
-    # (system call and fault, where the session notices, expected reply)
-    ("memfd_create:error=ENFILE:when=1", "DATA", "452 4.3.1"),
+    # (system call and fault, where the session notices, expected reply); the first of a kind is the body's file, the second the header's
+    ("memfd_create:error=ENFILE:when=1", "end", "452 4.3.1"),
     ("memfd_create:error=ENFILE:when=2", "end", "451 4.3.0"),
     ("pwrite64:error=ENOSPC:when=1", "end", "452 4.3.1"),
     ("pwrite64:error=ENOSPC:when=2", "end", "451 4.3.0"),
-    ("fcntl:error=EBUSY:when=1", "end", "451 4.3.0"),
+    ("fcntl:error=EBUSY:when=1", "end", "452 4.3.1"),
     ("fcntl:error=EBUSY:when=2", "end", "451 4.3.0"),
     ("socketpair:error=EMFILE:when=1", "RCPT", "451 4.3.0"),
     ("socketpair:error=EMFILE:when=2", "end", "451 4.3.0"),
@@ -1260,7 +1260,10 @@ FAULTS = [
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize("fault,where,expected", FAULTS, ids=[f[0] for f in FAULTS])
 def test_faults_of_the_system(start, fault, where, expected):
-    """Each call that can fail on the way of a message fails once: a temporary refusal, and the next message of the session comes through."""
+    """Each call that can fail on the way of a message fails once: a temporary refusal, and the next message of the session comes through.  The message is long
+    enough for header and body to be files."""
+    message = b"X: " + b"x" * 990 + b"\r\n"
+    message = message * 20 + MESSAGE + (b"y" * 990 + b"\r\n") * 20
     d = start()
     c = d.connect()
     c.ehlo()
@@ -1272,13 +1275,13 @@ def test_faults_of_the_system(start, fault, where, expected):
             assert c.do(R)[0] == 250
         got["DATA"] = c.do("DATA")
         if got["DATA"][0] == 354:
-            got["end"] = finish(c)
+            got["end"] = finish(c, message)
         else:
             c.do("RSET")
         refused = [f"{got[step][0]} {got[step][1]}" for step in where.split(" or ") if step in got and got[step][0] >= 400]
         assert len(refused) == 1 and refused[0].startswith(expected), got
         c.do("RSET")
-        assert finish(c.envelope())[0] == 250
+        assert finish(c.envelope(), message)[0] == 250
         assert len(d.jobs) == (2 if where == "RCPT" or fault.startswith("recvmsg") else 1)
 
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "deliver/delivery.h"
+#include "lib/content.h"
+#include "lib/netstring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,14 +26,28 @@ static bool targets(struct buf *out, struct slice in)
 	return out->n > 0;
 }
 
+/* With the message behind it, where there is one. */
 static bool delivery(struct buf *out, struct slice in)
 {
 	static struct delivery d;
+	struct content head, body;
+	struct slice rest;
 	struct err e;
-	if (delivery_decode(&d, in, &e) < 0)
+	if (delivery_decode(&d, &rest, in, &e) < 0)
 		return false;
 	delivery_encode(out, &d);
-	return true;
+	if (!rest.n)
+		return true;
+	int used = content_take(&head, &body, rest, NULL, 0, &e);
+	if (used > 0)
+		abort();
+	if (used == 0) {
+		netstring_add(out, content_slice(&head));
+		netstring_add(out, content_slice(&body));
+	}
+	content_close(&head);
+	content_close(&body);
+	return used == 0;
 }
 
 static bool results(struct buf *out, struct slice in)

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -69,13 +68,10 @@ static void check_jobs(int port)
 	struct err e;
 	struct job job;
 	while (job_receive(&job, port, deadline_in(0), &e) == 0) {
-		char *body = job.body_octets ? mmap(NULL, job.body_octets, PROT_READ, MAP_PRIVATE, job.body_fd, 0) : NULL;
-		if (body == MAP_FAILED || !job.header.n || job.header.p[job.header.n - 1] != '\n' || !job.env.rcpts)
+		if (content_look(&job.body, &e) < 0 || !job.header.n || job.header.p[job.header.n - 1] != '\n' || !job.env.rcpts)
 			abort();
 		clean(job.header.p, job.header.n);
-		clean(body, job.body_octets);
-		if (body)
-			munmap(body, job.body_octets);
+		clean(job.body.p, job.body.octets);
 		job_close(&job);
 	}
 }

@@ -111,15 +111,7 @@ void teardown(void)
 	remove_all(top);
 }
 
-static int memfd(const char *content, size_t n)
-{
-	struct err e;
-	int fd = memfd_with("test", slice_make(content, n), &e);
-	ck_assert_int_ge(fd, 0);
-	return fd;
-}
-
-static int head(const struct order *o)
+static struct buf head(const struct order *o)
 {
 	struct buf b = BUF_INIT(1 << 20), peer = BUF_INIT(100);
 	netstring_add_str(&b, "i" ID);
@@ -133,9 +125,7 @@ static int head(const struct order *o)
 	buf_free(&peer);
 	netstring_add_str(&b, "");
 	buf_add_str(&b, o->header ? o->header : HEADER);
-	int fd = memfd(b.p, b.n);
-	buf_free(&b);
-	return fd;
+	return b;
 }
 
 const struct delivery *delivery_of(const struct order *o)
@@ -159,13 +149,22 @@ int post(const struct order *o)
 	struct err e;
 	int pair[2];
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	const char *body = o->body ? o->body : BODY;
-	int fds[3] = {head(o), memfd(body, strlen(body)), pair[1]};
+	struct content message[2] = {CONTENT_INIT, CONTENT_INIT};
+	struct buf h = head(o);
+	const struct slice octets[2] = {buf_slice(&h), slice_str(o->body ? o->body : BODY)};
+	for (int i = 0; i < 2; i++)
+		if (o->files)
+			ck_assert_int_eq(content_of_file(&message[i], memfd_with("test", octets[i], &e), BODY_MAX, &e), 0);
+		else
+			content_borrow(&message[i], octets[i]);
 	delivery_encode(&b, delivery_of(o));
 	ck_assert(!b.overflow);
-	int rc = pass_send(port, buf_slice(&b), fds, 3, deadline_in(5000), &e);
+	int rc = content_send(port, buf_slice(&b), &message[0], &message[1], pair[1], deadline_in(5000), &e);
 	ck_assert_msg(rc == 0, "%s", e.text);
-	close_fds(fds, 3);
+	close(pair[1]);
+	content_close(&message[0]);
+	content_close(&message[1]);
+	buf_free(&h);
 	buf_free(&b);
 	return pair[0];
 }

@@ -31,6 +31,7 @@ struct order {
 	const char *maildir, *address, *header, *body;
 	long long uid, size_most, quota_octets, quota_count, number;
 	bool doubt;
+	bool files;       /* header and body as files, however short */
 	const char *peer; /* sent by this host of the cluster, where it has the id ORIGIN */
 	bool again;
 	long long attempt;

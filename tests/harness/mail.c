@@ -28,9 +28,8 @@ void job_make(struct job *job, const char *sender, const char *const *rcpts, siz
 		.id = slice_str(job->id), .class = CLASS_OUTSIDE, .wall_usec = clock_wall_usec() - harness_age_sec * 1000000, .sender = slice_str(sender), .rcpt = r, .rcpts = count,
 		.client_ip = slice_str("192.0.2.1"), .helo = slice_str("client.test")};
 	snprintf(header, sizeof header, "From: <%s>\nSubject: %lld\nMessage-ID: <%s@client.test>\n\n", sender, mark, job->id);
-	job->head_fd = job_make_head(&env, &(struct slice){header, strlen(header)}, 1, &e);
-	job->body_fd = body_fd;
-	if (job->head_fd < 0)
+	if (job_make_head(job, &env, &(struct slice){header, strlen(header)}, 1, &e) < 0 || content_of_file(&job->body, dup(body_fd), BODY_MAX, &e) < 0 ||
+	    (mark & 1 && content_look(&job->body, &e) < 0))
 		die("job");
 }
 
@@ -40,8 +39,7 @@ int job_offer(struct harness *h, struct job *job)
 	int mine;
 	if (answer_pair(&mine, &job->reply_fd, &e) < 0 || job_send(h->jobs[0], job, deadline_in(10000), &e) < 0)
 		die("offer");
-	close(job->reply_fd);
-	close(job->head_fd);
+	job_close(job);
 	return mine;
 }
 

@@ -11,9 +11,9 @@ extern const char *harness_notify; /* NOTIFY of their recipients, as in struct r
 
 /* A body of lines of OCTETS octets; close it. */
 int body_of(size_t octets);
-/* A job for RCPTS from SENDER, its subject MARK; BODY_FD is shared by all that use the same. */
+/* A job for RCPTS from SENDER, its subject MARK, with a body as BODY_FD: as a file where MARK is even, as smtpd sends it where it is odd. */
 void job_make(struct job *job, const char *sender, const char *const *rcpts, size_t count, long long mark, int body_fd);
-/* Send it; the answer comes on the descriptor. */
+/* Send it, and job_close() it; the answer comes on the descriptor. */
 int job_offer(struct harness *h, struct job *job);
 /* Both, with a body of 4,000 octets, and wait ten seconds for the answer: its code, or 0, and its TEXT, whose octets from 9 on are the id where it is a 250. */
 int send_one(struct harness *h, const char *sender, const char *const *rcpts, size_t count, long long mark, char text[ANSWER_MAX + 1]);

@@ -1,12 +1,17 @@
 /* See neighbours.h. */
 #include "tests/harness/neighbours.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#include "lib/content.h"
+
+#define PING "4:ping,"
 
 /* Where the test's addresses go: a prefix says it. */
 static void answer_route(struct question *q)
@@ -47,13 +52,12 @@ static void answer_route(struct question *q)
 }
 
 /* The mark of a message: "Subject: NUMBER" in its header; its body repeats one letter that follows from it. */
-static long long mark_of(int head_fd)
+static long long mark_of(struct slice head)
 {
-	char head[8192];
-	ssize_t n = pread(head_fd, head, sizeof head - 1, 0);
-	head[n > 0 ? n : 0] = 0;
-	const char *s = n > 0 ? memmem(head, (size_t)n, "Subject: ", 9) : NULL;
-	return s && s[9] >= '0' && s[9] <= '9' ? atoll(s + 9) : -1;
+	long long mark = -1;
+	const char *s = memmem(head.p, head.n, "Subject: ", 9);
+	struct slice rest = s ? slice_make(s + 9, head.n - (size_t)(s + 9 - head.p)) : slice_make("", 0), line;
+	return slice_cut(&line, &rest, '\n') && slice_number(&mark, line, 0, LLONG_MAX) == 0 ? mark : -1;
 }
 
 static void record_delivery(struct shared *s, const struct delivery *d, long long mark)
@@ -73,7 +77,7 @@ static void record_delivery(struct shared *s, const struct delivery *d, long lon
 }
 
 /* What a report says of how many recipients; its last part has the header of the message that it is about. */
-static void read_report(struct shared *s, const char *id, int body_fd)
+static void read_report(struct shared *s, const char *id, struct slice body)
 {
 	for (unsigned i = 0; i < s->reports; i++)
 		if (strcmp(s->report[i], id) == 0)
@@ -82,8 +86,9 @@ static void read_report(struct shared *s, const char *id, int body_fd)
 		memcpy(s->report[s->reports++], id, ID_LEN);
 	static char text[1 << 20];
 	static const char *const action[] = {"\nAction: delivered\n", "\nAction: delayed\n", "\nAction: failed\n"};
-	ssize_t n = pread(body_fd, text, sizeof text - 1, 0);
-	text[n > 0 ? n : 0] = 0;
+	body = slice_upto(body, sizeof text - 1);
+	memcpy(text, body.p, body.n);
+	text[body.n] = 0;
 	const char *subject = strstr(text, "\nSubject: ");
 	long long mark = subject ? atoll(subject + 10) : -1;
 	for (int i = 0; i < 3 && mark >= 0 && mark < TOLD_MOST; i++)
@@ -95,10 +100,13 @@ static void answer_local(struct shared *s, struct question *q)
 {
 	static struct delivery d;
 	struct buf b = BUF_INIT(QUESTION_MAX);
+	struct content head, body;
+	struct slice rest;
 	struct err e;
-	if (q->count != 2 || delivery_decode(&d, q->text, &e) < 0)
+	if (delivery_decode(&d, &rest, q->text, &e) < 0 || content_take(&head, &body, rest, q->fds, q->count, &e) != (int)q->count || content_look(&head, &e) < 0 ||
+	    content_look(&body, &e) < 0)
 		abort();
-	long long mark = mark_of(q->fds[0]);
+	long long mark = mark_of(content_slice(&head));
 	if (s->usec_each)
 		usleep((useconds_t)(s->usec_each * d.count));
 	while (s->stall_from && s->deliveries + 1 >= s->stall_from)
@@ -113,11 +121,22 @@ static void answer_local(struct shared *s, struct question *q)
 		memcpy(r.enhanced, bad ? "5.2.1" : slow ? "4.2.1" : "2.0.0", 6);
 		result_encode(&b, &r);
 		if (slice_eq_str(to, "sender@here.test"))
-			read_report(s, d.id, q->fds[1]);
+			read_report(s, d.id, content_slice(&body));
 		if (!bad && !slow)
 			snprintf(s->recipients[s->recipients_seen++ % 64], ADDRESS_MAX + 1, "%.*s", (int)to.n, to.p);
 	}
 	question_answer(q, buf_slice(&b), NULL, 0);
+	buf_free(&b);
+	content_close(&head);
+	content_close(&body);
+}
+
+void neighbour_wait(int sock)
+{
+	struct buf b = BUF_INIT(100);
+	struct err e;
+	if (ask(&b, sock, slice_str(PING), deadline_in(60000), &e) < 0)
+		abort();
 	buf_free(&b);
 }
 
@@ -127,12 +146,16 @@ pid_t neighbour_start(struct shared *s, int sock, bool route)
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	static char space[QUESTION_MAX];
+	static char space[QUESTION_MAX + CONTENT_TEXT_MAX];
 	for (;;) {
 		struct question q;
 		struct err e;
 		if (question_receive(&q, sock, space, sizeof space, DEADLINE_NEVER, &e) < 0)
 			continue;
+		if (slice_eq_str(q.text, PING)) {
+			question_answer(&q, q.text, NULL, 0);
+			continue;
+		}
 		s->questions += route;
 		if (route)
 			answer_route(&q);

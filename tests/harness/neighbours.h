@@ -42,4 +42,6 @@ struct shared {
 
 /* A process that answers on SOCK as route or as local; it ends with its parent. */
 pid_t neighbour_start(struct shared *s, int sock, bool route);
+/* The neighbour at the other end of SOCK has done what was sent to it before: of a queue that was killed, too. */
+void neighbour_wait(int sock);
 #endif

@@ -142,12 +142,14 @@ static void make_delivery(struct delivery *d, size_t count)
 START_TEST(delivery_round_trip)
 {
 	static struct delivery d, got;
+	struct slice rest;
 	struct buf b = BUF_INIT(QUESTION_MAX);
 	struct err e;
 	make_delivery(&d, DELIVERY_RECIPIENTS_MAX);
 	delivery_encode(&b, &d);
 	ck_assert(!b.overflow);
-	ck_assert_int_eq(delivery_decode(&got, buf_slice(&b), &e), 0);
+	ck_assert_int_eq(delivery_decode(&got, &rest, buf_slice(&b), &e), 0);
+	ck_assert_uint_eq(rest.n, 0);
 	ck_assert(!strcmp(got.id, ID) && slice_eq_str(got.sender, "s@far.test") && got.attempt == 3 && got.doubt && got.size_octets == 1234);
 	ck_assert(got.smtputf8 && !got.requiretls && got.ret == 'H' && slice_eq_str(got.envid, "QQ+3D1"));
 	ck_assert(!strcmp(got.rcpt[99].notify, "SF") && slice_eq_str(got.rcpt[99].orcpt, "rfc822;a.b+40old.test"));
@@ -155,9 +157,10 @@ START_TEST(delivery_round_trip)
 	for (size_t i = 0; i < got.count; i++)
 		ck_assert(got.rcpt[i].number == (long long)i * 7 && target_same(&got.rcpt[i].target, &local) && slice_eq_str(got.rcpt[i].original, "a.b@old.test"));
 	for (size_t n = 0; n < b.n; n += 7)
-		ck_assert_int_eq(delivery_decode(&got, slice_upto(buf_slice(&b), n), &e), E_PEER);
-	buf_add_char(&b, ',');
-	ck_assert_int_eq(delivery_decode(&got, buf_slice(&b), &e), E_PEER);
+		ck_assert_int_eq(delivery_decode(&got, &rest, slice_upto(buf_slice(&b), n), &e), E_PEER);
+	buf_add_str(&b, "1:h,1:b,");
+	ck_assert_int_eq(delivery_decode(&got, &rest, buf_slice(&b), &e), 0);
+	ck_assert_msg(slice_eq_str(rest, "1:h,1:b,"), "what follows is the message's");
 	buf_free(&b);
 }
 END_TEST
@@ -191,12 +194,13 @@ static const struct {
 START_TEST(delivery_bad)
 {
 	static struct delivery d, got;
+	struct slice rest;
 	struct buf b = BUF_INIT(QUESTION_MAX);
 	struct err e;
 	make_delivery(&d, 1);
 	bad_deliveries[_i].change(&d);
 	delivery_encode(&b, &d);
-	ck_assert_msg(delivery_decode(&got, buf_slice(&b), &e) == E_PEER, "%s", bad_deliveries[_i].spec);
+	ck_assert_msg(delivery_decode(&got, &rest, buf_slice(&b), &e) == E_PEER, "%s", bad_deliveries[_i].spec);
 	buf_free(&b);
 }
 END_TEST
@@ -205,6 +209,7 @@ END_TEST
 START_TEST(delivery_one_too_many)
 {
 	static struct delivery d, got;
+	struct slice rest;
 	struct buf b = BUF_INIT(QUESTION_MAX), t = BUF_INIT(QUESTION_MAX);
 	struct err e;
 	make_delivery(&d, DELIVERY_RECIPIENTS_MAX);
@@ -218,7 +223,7 @@ START_TEST(delivery_one_too_many)
 	buf_add_str(&t, "1:1,");
 	target_encode(&t, &local);
 	buf_add_str(&t, "1:o,0:,0:,");
-	ck_assert_int_eq(delivery_decode(&got, buf_slice(&t), &e), E_PEER);
+	ck_assert_int_eq(delivery_decode(&got, &rest, buf_slice(&t), &e), E_PEER);
 	buf_free(&b);
 	buf_free(&t);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/io.h"
+#include "lib/netstring.h"
 #include "tests/harness/local_worker.h"
 #include "tests/unit/unit.h"
 
@@ -15,7 +16,7 @@ START_TEST(plain)
 {
 	char one[300];
 	struct stat st;
-	struct delivery_result r = deliver(&(struct order){.maildir = maildir("u1"), .number = 7});
+	struct delivery_result r = deliver(&(struct order){.maildir = maildir("u1"), .number = 7, .files = _i});
 	WANT(r, DELIVERY_DONE, "2.0.0", box);
 	ck_assert_int_eq(r.number, 7);
 	ck_assert_int_eq(names(box, "new", one), 1);
@@ -169,6 +170,12 @@ START_TEST(bad_datagrams)
 	struct buf b = BUF_INIT(DELIVERY_DATAGRAM_MAX);
 	delivery_encode(&b, delivery_of(&(struct order){.maildir = maildir("u1")}));
 	ck_assert_int_eq(pass_send(port, buf_slice(&b), fds, 3, deadline_in(1000), &e), 0);
+	netstring_add_str(&b, "1:h,");
+	netstring_add_str(&b, BODY);
+	ck_assert_int_eq(pass_send(port, buf_slice(&b), fds, 2, deadline_in(1000), &e), 0);
+	ck_assert_int_eq(pass_send(port, buf_slice(&b), fds, 0, deadline_in(1000), &e), 0);
+	netstring_add_str(&b, BODY);
+	ck_assert_int_eq(pass_send(port, buf_slice(&b), fds, 1, deadline_in(1000), &e), 0);
 	buf_free(&b);
 	struct delivery_result r = deliver(&(struct order){.maildir = maildir("u1")});
 	WANT(r, DELIVERY_DONE, "2.0.0", "");
@@ -242,7 +249,7 @@ START_TEST(host_in_the_name)
 }
 END_TEST
 
-UNIT_MAIN("local", tcase_add_checked_fixture(t, setup, teardown); tcase_set_timeout(t, 60); tcase_add_test(t, plain); tcase_add_test(t, hundred_recipients_in_one_delivery);
+UNIT_MAIN("local", tcase_add_checked_fixture(t, setup, teardown); tcase_set_timeout(t, 60); tcase_add_loop_test(t, plain, 0, 2); tcase_add_test(t, hundred_recipients_in_one_delivery);
 	tcase_add_test(t, hundred_deliveries_waiting); tcase_add_loop_test(t, repeated, 0, (int)(sizeof again / sizeof *again));
 	tcase_add_test(t, refused_by_the_message); tcase_add_test(t, quota); tcase_add_test(t, nobody_waits); tcase_add_test(t, bad_datagrams);
 	tcase_add_test(t, large_body); tcase_add_loop_test(t, sent_twice_by_another_host, 0, sizeof sent_twice / sizeof *sent_twice);

@@ -137,8 +137,8 @@ static struct line start(const char *id)
 	struct slice header = slice_str("Subject: x\n\n");
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, l.sock), 0);
 	memcpy(l.job.id, id, ID_LEN + 1);
-	l.job.head_fd = job_make_head(&env, &header, 1, NULL);
-	l.job.body_fd = memfd_with("body", slice_str("hello\n"), NULL);
+	ck_assert_int_eq(job_make_head(&l.job, &env, &header, 1, NULL), 0);
+	content_borrow(&l.job.body, slice_str("hello\n"));
 	ck_assert_int_eq(answer_pair(&l.mine, &l.job.reply_fd, NULL), 0);
 	return l;
 }
@@ -161,11 +161,11 @@ START_TEST(job_passes)
 	ck_assert_int_eq(job_send(l.sock[0], &l.job, deadline_in(1000), &e), 0);
 	job_close(&l.job);
 	ck_assert_msg(job_receive(&got, l.sock[1], deadline_in(1000), &e) == 0, "%s", e.text);
-	ck_assert(got.env.rcpts == 2 && slice_eq_str(got.header, "Subject: x\n\n") && got.body_octets == 6);
-	ck_assert(!job_abandoned(&got));
+	ck_assert(got.env.rcpts == 2 && slice_eq_str(got.header, "Subject: x\n\n") && slice_eq_str(content_slice(&got.body), "hello\n"));
+	ck_assert(!job_abandoned(got.reply_fd));
 	struct slice other = slice_str("Subject: y\n\n");
-	ck_assert_int_eq(job_replace_head(&got, job_make_head(&got.env, &other, 1, NULL), &e), 0);
-	ck_assert(slice_eq_str(got.header, "Subject: y\n\n") && got.env.rcpts == 2);
+	ck_assert_int_eq(job_replace_head(&got, &got.env, &other, 1, &e), 0);
+	ck_assert(slice_eq_str(got.header, "Subject: y\n\n") && got.env.rcpts == 2 && slice_eq_str(content_slice(&got.body), "hello\n"));
 	ck_assert_int_eq(job_answer(&got, "250 2.0.0 ok %s\r\nforged", got.id), 0);
 	job_close(&got);
 	ck_assert_int_eq(answer_wait(&code, text, l.mine, deadline_in(1000), &e), 0);
@@ -197,7 +197,7 @@ START_TEST(deadline_is_final_on_both_sides)
 	int code;
 	char text[ANSWER_MAX + 1];
 	ck_assert_int_eq(answer_wait(&code, text, l.mine, deadline_in(20), NULL), E_TIMEOUT);
-	ck_assert(job_abandoned(&l.job));
+	ck_assert(job_abandoned(l.job.reply_fd));
 	ck_assert_int_eq(job_answer(&l.job, "250 2.0.0 ok"), E_EOF);
 	end(&l);
 	l = start("0123456789abc");
@@ -206,7 +206,7 @@ START_TEST(deadline_is_final_on_both_sides)
 	end(&l);
 	l = start("0123456789abc");
 	close_fd(&l.mine);
-	ck_assert(job_abandoned(&l.job));
+	ck_assert(job_abandoned(l.job.reply_fd));
 	end(&l);
 }
 END_TEST
@@ -226,11 +226,40 @@ START_TEST(bad_answers)
 }
 END_TEST
 
+/* A head that grew, for a message of which nothing may get lost: the same by files, and passed on again. */
+START_TEST(job_passes_with_files)
+{
+	int before = open_fds();
+	struct line l = start("0123456789abc");
+	static char body[100000], subject[CONTENT_FEW];
+	struct job got;
+	struct err e;
+	memset(body, 'b', sizeof body);
+	memset(subject, 's', sizeof subject);
+	content_borrow(&l.job.body, slice_make(body, sizeof body));
+	ck_assert_int_eq(job_send(l.sock[0], &l.job, deadline_in(1000), &e), 0);
+	job_close(&l.job);
+	ck_assert_msg(job_receive(&got, l.sock[1], deadline_in(1000), &e) == 0, "%s", e.text);
+	ck_assert(got.head.fd < 0 && got.body.fd >= 0 && !got.body.p && got.body.octets == sizeof body);
+	struct slice pieces[] = {slice_str("Subject: "), slice_make(subject, sizeof subject), slice_str("\n\n")};
+	ck_assert_int_eq(job_replace_head(&got, &got.env, pieces, 3, &e), 0);
+	ck_assert_int_eq(job_send(l.sock[0], &got, deadline_in(1000), &e), 0);
+	job_close(&got);
+	ck_assert_msg(job_receive(&got, l.sock[1], deadline_in(1000), &e) == 0, "%s", e.text);
+	ck_assert(got.head.fd >= 0 && got.header.n == sizeof subject + 11 && got.env.rcpts == 2 && content_look(&got.body, &e) == 0);
+	ck_assert(slice_eq(content_slice(&got.body), slice_make(body, sizeof body)));
+	job_close(&got);
+	end(&l);
+	ck_assert_int_eq(open_fds(), before);
+}
+END_TEST
+
 /* What a program that was taken over may try; each is refused, and no descriptor stays behind. */
 static int send_bad(int how, struct line *l)
 {
-	int fds[8] = {l->job.head_fd, l->job.body_fd, l->job.reply_fd, l->job.reply_fd};
+	int fds[8] = {content_file(&l->job.head, NULL), content_file(&l->job.body, NULL), l->job.reply_fd, l->job.reply_fd};
 	int plain = memfd_make("plain", NULL), empty = memfd_with("empty", slice_str(""), NULL);
+	struct buf text = BUF_INIT(CONTENT_TEXT_MAX);
 	const char *id = "0123456789abc";
 	size_t count = 3;
 	switch (how) {
@@ -247,9 +276,24 @@ static int send_bad(int how, struct line *l)
 	case 10: id = "0123456789abu"; break;
 	case 11: id = ""; break;
 	}
-	int rc = pass_send(l->sock[0], slice_str(id), fds, count, deadline_in(1000), NULL);
+	buf_add_str(&text, id);
+	if (how >= 12)
+		netstring_add(&text, how == 16 ? slice_str("") : content_slice(&l->job.head));
+	if (how >= 14)
+		netstring_add(&text, content_slice(&l->job.body));
+	switch (how) {
+	case 12: break;                          /* the head twice: as text and as file */
+	case 13: fds[0] = fds[2], count = 1; break; /* no body */
+	case 14: fds[0] = fds[1], fds[1] = fds[2], count = 2; break; /* the body twice */
+	case 15: count = 0; break;               /* no reply socket */
+	case 16: fds[0] = fds[2], count = 1; break; /* an empty head */
+	case 17: buf_add_str(&text, "1:x,"), fds[0] = fds[2], count = 1; break; /* a third text */
+	case 18: text.n--, fds[0] = fds[2], count = 1; break; /* cut off */
+	}
+	int rc = pass_send(l->sock[0], buf_slice(&text), fds, count, deadline_in(1000), NULL);
 	close(plain);
 	close(empty);
+	buf_free(&text);
 	return rc;
 }
 
@@ -260,7 +304,7 @@ START_TEST(bad_jobs)
 	struct job got;
 	ck_assert_int_eq(send_bad(_i, &l), 0);
 	ck_assert_int_eq(job_receive(&got, l.sock[1], deadline_in(1000), NULL), E_PEER);
-	ck_assert(got.head_fd < 0 && got.body_fd < 0 && got.reply_fd < 0);
+	ck_assert(got.head.fd < 0 && got.body.fd < 0 && got.reply_fd < 0 && !got.text);
 	end(&l);
 	ck_assert_int_eq(open_fds(), before);
 }
@@ -423,10 +467,11 @@ UNIT_MAIN("job",
 	tcase_add_loop_test(t, envelope_grammar, 0, sizeof heads / sizeof *heads);
 	tcase_add_test(t, recipient_limit);
 	tcase_add_test(t, job_passes);
+	tcase_add_test(t, job_passes_with_files);
 	tcase_add_test(t, holder_dies);
 	tcase_add_test(t, deadline_is_final_on_both_sides);
 	tcase_add_test(t, bad_answers);
-	tcase_add_loop_test(t, bad_jobs, 0, 12);
+	tcase_add_loop_test(t, bad_jobs, 0, 19);
 	tcase_add_test(t, surplus_descriptors);
 	tcase_add_test(t, full_socket_times_out);
 	tcase_add_test(t, full_kernel_times_out);

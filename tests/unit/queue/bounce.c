@@ -26,11 +26,13 @@ END_TEST
 
 static struct envelope env = {.id = {"0123456789abc", 13}, .class = CLASS_OUTSIDE, .wall_usec = 1800000000000000, .sender = {"a@x.test", 8}};
 
+static struct content no_body = CONTENT_INIT;
+
 static void make(struct buf *header, struct buf *body, const struct bounce_rcpt *r, size_t n, const char *original, size_t most)
 {
 	bounce_make(header, body, &(struct bounce){
 		.id = "abcdefghjkmnp", .me = "mx.test", .from = "MAILER-DAEMON@mx.test", .to = slice_str("a@x.test"), .wall_usec = 1800000000000000, .env = &env,
-		.header = slice_str(original), .body_fd = -1, .rcpt = r, .rcpts = n, .most = most});
+		.header = slice_str(original), .body = &no_body, .rcpt = r, .rcpts = n, .most = most});
 }
 
 static size_t lines_with(struct slice text, const char *start)

@@ -27,8 +27,7 @@ static int send_held(struct harness *h, const struct hold_row *r, const char *to
 	struct envelope env = {.id = slice_str(job.id), .class = CLASS_SUBMISSION, .wall_usec = clock_wall_usec(), .sender = slice_str("sender@here.test"),
 		.user = slice_str("anna"), .hold_reason = slice_str("skim"), .hold_owner = slice_str("anna"), .hold_until_sec = until, .hold_then = r->letter,
 		.rcpt = &rcpt, .rcpts = 1};
-	close_fd(&job.head_fd);
-	job.head_fd = job_make_head(&env, &(struct slice){"Subject: 1\n\n", 12}, 1, &e);
+	ck_assert_int_eq(job_make_head(&job, &env, &(struct slice){"Subject: 1\n\n", 12}, 1, &e), 0);
 	int mine = job_offer(h, &job);
 	ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
 	close(mine);
@@ -100,8 +99,7 @@ START_TEST(held_by_owner)
 	job_make(&job, "a@here.test", (const char *[]){"slow@here.test"}, 1, 1, body);
 	struct envelope env = {.id = slice_str(job.id), .class = CLASS_SUBMISSION, .wall_usec = clock_wall_usec(), .sender = slice_str("a@here.test"),
 		.user = slice_str("anna"), .hold_reason = slice_str("skim"), .hold_owner = slice_str("Anna"), .rcpt = &to, .rcpts = 1};
-	close_fd(&job.head_fd);
-	job.head_fd = job_make_head(&env, &(struct slice){"Subject: 1\n\n", 12}, 1, &e);
+	ck_assert_int_eq(job_make_head(&job, &env, &(struct slice){"Subject: 1\n\n", 12}, 1, &e), 0);
 	int mine = job_offer(&h, &job);
 	ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
 	ck_assert_int_eq(code, 250);

@@ -224,6 +224,7 @@ START_TEST(paused_at_every_call)
 		close(mine);
 		harness_mishap.what = MISHAP_NONE;
 		harness_reload(&h, "holdlocal", "1\n");
+		neighbour_wait(h.local[0]);
 		unsigned deliveries = h.shared->deliveries;
 		queue_start(&h);
 		ck_assert(until(idle, &h));

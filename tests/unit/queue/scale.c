@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,15 +98,13 @@ static void add_message(struct making *m, char id[ID_LEN + 1], const char *const
 	struct job job;
 	struct err e;
 	unsigned char prologue[PROLOGUE];
-	struct stat head, octets;
 	job_make(&job, "sender@here.test", to, count, mark, body);
 	memcpy(id, job.id, ID_LEN + 1);
-	ck_assert(fstat(job.head_fd, &head) == 0 && fstat(body, &octets) == 0);
-	prologue_put(prologue, &(struct prologue){.body_octets = (uint64_t)octets.st_size, .head_octets = (uint32_t)head.st_size, .rcpts = (uint32_t)count});
+	prologue_put(prologue, &(struct prologue){.body_octets = job.body.octets, .head_octets = (uint32_t)job.head.octets, .rcpts = (uint32_t)count});
 	ck_assert_int_eq(store_add(m->store, &(struct store_record){.kind = RECORD_MESSAGE, .id = id, .pieces = 3, .piece = {
-		{.p = prologue, .n = PROLOGUE}, {.fd = job.head_fd, .n = (size_t)head.st_size}, {.fd = body, .n = (size_t)octets.st_size}}}, 1, false, &e), 0);
+		{.p = prologue, .n = PROLOGUE}, {.p = job.head.p, .n = job.head.octets}, {.fd = body, .n = job.body.octets}}}, 1, false, &e), 0);
 	ck_assert_int_eq(store_commit(m->store, &e), 0);
-	close(job.head_fd);
+	job_close(&job);
 }
 
 static void add_notes(struct making *m, const char *id)

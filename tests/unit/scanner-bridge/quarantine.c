@@ -59,9 +59,7 @@ static void make_job(struct job *job, size_t body_octets, unsigned seed)
 		.rcpt = rcpt, .rcpts = 2};
 	job->header = slice_str(HEADER);
 	fill(body, body_octets, seed);
-	job->body_fd = memfd_with("body", slice_make(body, body_octets), &e);
-	ck_assert_int_ge(job->body_fd, 0);
-	job->body_octets = body_octets;
+	ck_assert_int_eq(content_of_file(&job->body, memfd_with("body", slice_make(body, body_octets), &e), BODY_MAX, &e), 0);
 	free(body);
 }
 
@@ -82,7 +80,7 @@ START_TEST(round_trip)
 	struct envelope env;
 	struct slice header;
 	struct buf head = BUF_INIT(HEAD_MAX);
-	int fd = -1;
+	struct content body = CONTENT_INIT;
 	size_t n = sizes[_i];
 	open_store(&q, 1 << 30);
 	make_job(&job, n, 7);
@@ -92,26 +90,24 @@ START_TEST(round_trip)
 	open_store(&q, 1 << 30);
 	ck_assert_int_eq(quarantine_find(&q, &k, slice_str(job.id), &e), 0);
 	ck_assert(strcmp(k.state, "kept") == 0 && !k.malware && k.body_octets == (long long)n);
-	ck_assert_msg(quarantine_restore(&q, &k, &head, &fd, &e) == 0, "%s", e.text);
+	ck_assert_msg(quarantine_restore(&q, &k, &head, &body, &e) == 0, "%s", e.text);
 	ck_assert_int_eq(envelope_decode(&env, &header, buf_slice(&head), &e), 0);
 	ck_assert(slice_eq_str(header, HEADER) && env.rcpts == 2 && slice_eq_str(env.rcpt[1].orcpt, "rfc822;x@y") && env.wall_usec == 5);
 	envelope_free(&env);
 	size_t size;
-	ck_assert_int_eq(memfd_check(&size, fd, BODY_MAX, &e), 0);
-	ck_assert_uint_eq(size, n);
-	char *was = malloc(n + 1), *is = malloc(n + 1);
+	ck_assert_int_eq(memfd_check(&size, body.fd, BODY_MAX, &e), 0);
+	ck_assert(size == n && body.octets == n && content_look(&body, &e) == 0);
+	char *was = malloc(n + 1);
 	fill(was, n, 7);
-	ck_assert(n == 0 || (io_pread_all(fd, is, n, 0, &e) == 0 && memcmp(was, is, n) == 0));
+	ck_assert(slice_eq(content_slice(&body), slice_make(was, n)));
 	free(was);
-	free(is);
-	close(fd);
+	content_close(&body);
 	buf_free(&head);
 	/* A piece lost or changed is damage, and nothing is handed out. */
-	fd = -1;
 	head = BUF_INIT(HEAD_MAX);
 	ck_assert_int_eq(db_do(q.db, NULL, "delete from piece where number = (select max(number) from piece)", NULL, 0, &e), 0);
-	ck_assert_int_eq(quarantine_restore(&q, &k, &head, &fd, &e), E_PEER);
-	ck_assert_int_eq(fd, -1);
+	ck_assert_int_eq(quarantine_restore(&q, &k, &head, &body, &e), E_PEER);
+	ck_assert_int_eq(body.fd, -1);
 	buf_free(&head);
 	ck_assert_int_eq(quarantine_delete(&q, slice_str(job.id), &e), 0);
 	ck_assert_int_eq(quarantine_delete(&q, slice_str(job.id), &e), E_REFUSED);
@@ -172,7 +168,7 @@ static pid_t queue_saying(int sock[2], const char *answer)
 	int rc = job_receive(&job, sock[1], deadline_in(5000), &e);
 	if (rc == 0 && answer[0])
 		job_answer(&job, "%s", answer);
-	_exit(rc == 0 && job.env.rcpts == 2 && job.body_octets == 100 && slice_eq_str(job.header, HEADER) && job.env.wall_usec > 5 ? 0 : 1);
+	_exit(rc == 0 && job.env.rcpts == 2 && job.body.octets == 100 && slice_eq_str(job.header, HEADER) && job.env.wall_usec > 5 ? 0 : 1);
 }
 
 static const struct {
