@@ -10,6 +10,7 @@
 The program gets just the descriptors of lib/program.h: 0 null, 1 and 2 the log, 3 the lifeline, 4 the settings, then the ports.  For root an
 Alone has its own user, which is made when missing, and a Program is nobody."""
 import array
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -115,7 +116,8 @@ class Alone:
         if os.geteuid() == 0:
             for p in [self.state, *self.state.parents][:3]:
                 p.chmod(p.stat().st_mode | 0o711)
-        self.lines, self.process, self.said = [], None, None
+        self.process, self.said = None, None
+        self._lines, self._half, self._reading = [], {}, threading.Lock()
 
     def _child(self, fds):
         def run():
@@ -134,10 +136,37 @@ class Alone:
     def open_log(self):
         """Where the program writes its log: a pipe, not a file, for it may be forbidden to make one grow."""
         read, write = os.pipe()
+        os.set_blocking(read, False)
+        self._half[read] = b""
         threading.Thread(target=self._read_log, args=(read,), daemon=True).start()
         return write
 
-    def start(self, wait=True, seconds=20):
+    def _read_log(self, fd):
+        """Takes what comes until nobody writes any more, so that the pipe is never full."""
+        come = select.poll()
+        come.register(fd)
+        while fd in self._half:
+            come.poll()
+            self._take_log()
+        os.close(fd)
+
+    def _take_log(self):
+        with self._reading:
+            for fd in list(self._half):
+                with contextlib.suppress(BlockingIOError):
+                    while data := os.read(fd, 65536):
+                        *whole, self._half[fd] = (self._half[fd] + data).split(b"\n")
+                        self._lines += [line.decode(errors="replace") for line in whole]
+                    if last := self._half.pop(fd):  # nobody writes any more
+                        self._lines.append(last.decode(errors="replace"))
+
+    @property
+    def lines(self):
+        """Of the log.  Whoever sees an answer of the program sees what it logged before."""
+        self._take_log()
+        return self._lines
+
+    def start(self, wait=True, seconds=60):
         if os.geteuid() == 0 and not self.nobody:
             make_user("postern-" + self.name)
         self.lifeline, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -157,19 +186,15 @@ class Alone:
             self.said = said.decode()
         return self
 
-    def _read_log(self, fd):
-        with os.fdopen(fd, errors="replace") as f:
-            for line in f:
-                self.lines.append(line.rstrip("\n"))
-
-    def log(self, word, seconds=5, count=1):
+    def log(self, word, seconds=20, count=1):
         """The lines that contain WORD, waiting until there are COUNT."""
-        end = time.monotonic() + seconds
+        end, late = time.monotonic() + seconds, False
         while True:
             found = [s for s in list(self.lines) if word in s]
-            if len(found) >= count or time.monotonic() > end:
+            if len(found) >= count or late:
                 return found
             time.sleep(0.01)
+            late = time.monotonic() > end
 
     def reload(self, files):
         fd = settings(files)
@@ -185,7 +210,7 @@ class Alone:
     def cpu_seconds(self):
         return processes.cpu_seconds(self.process.pid)
 
-    def stop(self, sig=signal.SIGTERM, seconds=10):
+    def stop(self, sig=signal.SIGTERM, seconds=30):
         """SIGTERM is repeated, as the supervisor does."""
         end = time.monotonic() + seconds
         while self.process and self.process.poll() is None:
@@ -210,17 +235,15 @@ class Program(Alone):
     def log(self):
         return "\n".join(list(self.lines)) + "\n"
 
-    def wait_log(self, text, seconds=5):
-        """The log reaches the test by a pipe, perhaps after the answer."""
-        end = time.monotonic() + seconds
-        while text not in self.log() and time.monotonic() < end:
-            time.sleep(0.01)
-        assert text in self.log(), self.log()
+    def wait_log(self, text, seconds=20):
+        """What is logged after the answer."""
+        assert Alone.log(self, text, seconds), self.log()
         return self.log()
 
     def send(self, *question):
         """Ask without waiting; returns the socket on which the answer comes."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mine.settimeout(60)
         self.ask_socket.sendmsg([joined(*question)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))])
         theirs.close()
         return mine

@@ -24,7 +24,7 @@ import time
 
 import pytest
 
-from processes import kill
+from processes import is_idle, kill
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin")).resolve()
@@ -70,13 +70,13 @@ def free_port():
 
 
 def wait_for(what, seconds=20, why="it did not happen"):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        got = what()
-        if got:
-            return got
+    """What WHAT() gives as soon as it is something; after the last of SECONDS it is asked once more, as this process may have stood still meanwhile."""
+    end, late = time.monotonic() + seconds, False
+    while not (got := what()):
+        assert not late, f"after {seconds} s: {why() if callable(why) else why}"
         time.sleep(0.02)
-    raise AssertionError(f"after {seconds} s: {why() if callable(why) else why}")
+        late = time.monotonic() > end
+    return got
 
 
 class Suite:
@@ -125,7 +125,7 @@ class Suite:
                                             stdin=subprocess.DEVNULL, start_new_session=True)
         return self.process
 
-    def start(self, seconds=30):
+    def start(self, seconds=60):
         self.launch()
 
         def ready():
@@ -134,7 +134,7 @@ class Suite:
         wait_for(ready, seconds, lambda: "the suite is not ready:\n" + self.stderr())
         return self
 
-    def stop(self, seconds=30):
+    def stop(self, seconds=60):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(seconds)
@@ -172,8 +172,10 @@ class Suite:
         return self.err.read_text(errors="replace") if self.err.exists() else ""
 
     def log(self):
-        """All log lines, those of rotated files first.  The supervisor takes them a hundred times a second."""
-        time.sleep(0.03)
+        """All log lines, those of rotated files first: with everything that was written before, however late the supervisor is."""
+        if self.process and self.process.poll() is None:
+            with contextlib.suppress(AssertionError):  # it was stopped, or is killed
+                wait_for(lambda: is_idle(self.process.pid), 5)
         files = sorted((self.state / "log").glob("*"), key=lambda f: (f.name == "current", f.name))
         return "".join(f.read_text(errors="replace") for f in files)
 

@@ -86,4 +86,4 @@ class Dovecot:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)

@@ -1,10 +1,13 @@
 """What /proc says of processes, what kills them, and what is done many times at once."""
+import array
 import concurrent.futures
 import contextlib
+import fcntl
 import os
 import pathlib
 import signal
 import subprocess
+import termios
 import threading
 import time
 
@@ -30,6 +33,46 @@ def children(pid, living=False):
     return sorted(found)
 
 
+def unread(path):
+    """Octets that wait in the pipe at PATH, a descriptor below /proc; 0 where it was closed."""
+    count = array.array("i", [0])
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            fcntl.ioctl(fd, termios.FIONREAD, count)
+        finally:
+            os.close(fd)
+    return count[0]
+
+
+def is_idle(pid):
+    """A process sleeps and has read what came by its pipes, but for standard input and output; so has one that ended."""
+    try:
+        pipes = {os.readlink(f"/proc/{pid}/fd/{fd}"): fd for fd in sorted(os.listdir(f"/proc/{pid}/fd"), key=int, reverse=True)}  # each once, by its lowest number
+        waiting = any(what.startswith("pipe:") and int(fd) > 2 and unread(f"/proc/{pid}/fd/{fd}") for what, fd in pipes.items())
+        return not waiting and stat(pid)[0] in "SZX"
+    except FileNotFoundError:
+        return not os.path.exists(f"/proc/{pid}")  # or it closed one meanwhile
+    except PermissionError:
+        time.sleep(0.03)  # nobody may look: the supervisor takes log lines a hundred times a second
+        return True
+
+
+def threads(pid):
+    """The state of each thread, S, R, T …; nothing where the process has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return [stat(f"{pid}/task/{task}")[0] for task in os.listdir(f"/proc/{pid}/task")]
+    return []
+
+
+def until(what, why, seconds=60):
+    """Waits for a change that is not the test's matter but its condition."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, why
+        time.sleep(0.005)
+
+
 def descriptors(pid):
     return sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
 
@@ -43,8 +86,8 @@ def memory_kib(pid, key="Pss"):
 
 
 def memory(pid, mode):
-    """(line of maps, octets) of each part of its memory that has MODE, "r" or "w"."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+    """(line of maps, octets) of each part of its memory that has MODE, "r" or "w"; nothing of a process that has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for line in maps:
             where, modes = line.split()[:2]
             if mode not in modes or "[v" in line:
@@ -67,11 +110,12 @@ def kill(pids):
 
 @contextlib.contextmanager
 def standing_still(pids):
-    """SIGSTOP to all, and SIGCONT when the block ends to those that are still there."""
+    """SIGSTOP to all, whose threads stand still when the block begins, and SIGCONT when it ends to those that are still there."""
     pids = list(pids)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
+        until(lambda: all(state in "Tt" for pid in pids for state in threads(pid)), "they do not stop")
         yield
     finally:
         for pid in pids:
@@ -96,15 +140,19 @@ def killed_meanwhile(victims, pause):
         thread.join()
 
 
+def is_traced(pid):
+    """Or has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return "TracerPid:\t0\n" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    return True
+
+
 @contextlib.contextmanager
 def traced(pids, *options):
-    """Until the block ends strace with OPTIONS looks at PIDS; it begins when all are looked at."""
+    """Until the block ends strace with OPTIONS looks at PIDS; it begins when all are looked at: attached, and asleep again like strace itself."""
     strace = subprocess.Popen(["strace", "-qq", *options, *(x for p in pids for x in ("-p", str(p)))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 20
-        while any("TracerPid:\t0\n" in pathlib.Path(f"/proc/{p}/status").read_text() for p in pids):
-            assert time.monotonic() < end, "strace does not trace"
-            time.sleep(0.005)
+        until(lambda: all(is_traced(p) for p in pids) and stat(strace.pid)[0] == "S" and all(set(threads(p)) <= {"S", "Z"} for p in pids), "strace does not trace")
         yield
     finally:
         strace.terminate()
@@ -116,7 +164,6 @@ def failing(pid, fault):
     """Until the block ends process PID meets FAULT, in the words of strace's inject: "write:error=ENOSPC:when=1"."""
     # syscall=getpid: a harmless call in its place; the usual number -1 would meet the program's seccomp filter
     with traced([pid], "-o", "/dev/null", "-e", f"trace={fault.split(':')[0]}", "-e", f"inject={fault}:syscall=getpid"):
-        time.sleep(0.05)
         yield
 
 

@@ -149,18 +149,19 @@ class ScanLine:
 
     def workers(self):
         """The processes forked from the scan worker's parent."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while not (found := children(self.worker.process.pid)) and time.monotonic() < end:
             time.sleep(0.01)
         return found
 
-    def logs(self, word, seconds=5, count=1):
-        end = time.monotonic() + seconds
+    def logs(self, word, seconds=20, count=1):
+        end, late = time.monotonic() + seconds, False
         while True:
             found = [s for p in [self.worker, *self.stages] for s in list(p.lines) if word in s]
-            if len(found) >= count or time.monotonic() > end:
+            if len(found) >= count or late:
                 return found
             time.sleep(0.02)
+            late = time.monotonic() > end
 
     def stop(self):
         codes = [p.stop() for p in self.stages] + ([self.worker.stop()] if self.worker else [])
@@ -175,7 +176,7 @@ class ScanLine:
         return codes
 
 
-def wait_socket(path, greeting, answer, seconds=30):
+def wait_socket(path, greeting, answer, seconds=120):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:

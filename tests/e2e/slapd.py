@@ -89,7 +89,7 @@ class Slapd:
         self.process = subprocess.Popen(self.host.command(*command) if self.host else command,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         atexit.register(self.kill)  # also when a test fails
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             assert self.process.poll() is None, "slapd ended"
             try:

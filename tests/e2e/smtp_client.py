@@ -7,7 +7,7 @@ from certificates import NO_CHECK
 
 
 class Client:
-    def __init__(self, sock, seconds=20):
+    def __init__(self, sock, seconds=60):
         self.raw = self.sock = sock
         self.buffer = b""
         sock.settimeout(seconds)

@@ -8,7 +8,7 @@ from conftest import BIN, ROOT
 RIGS = ROOT / "build/tests/crash"
 
 
-def rig(*command, seconds=150):
+def rig(*command, seconds=600):
     """Run a rig; what it says.  77: this machine cannot."""
     p = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=seconds, cwd=ROOT, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "POSTERN_BIN": str(BIN)})
     if p.returncode == 77:

@@ -10,8 +10,9 @@ import time
 import pytest
 
 from alone import Program, netstrings
-from conftest import many
+from conftest import many, wait_for
 from slapd import ADMIN, BASE, SECRET, TREE, Slapd, group, person
+from timing import TRIES, seconds_of, within
 
 PASSWORD = "right one"
 UMLAUT = base64.b64encode("gr\u00fc\u00dfe\n".encode()).decode()
@@ -193,7 +194,7 @@ def ldap_program(tmp_path_factory, servers, **more):
     return Program("directory", state_folder(tmp_path_factory), files, ["in"])
 
 
-def wait_answer(p, question, verdict, seconds=15):
+def wait_answer(p, question, verdict, seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         got = p.ask(*question)
@@ -330,17 +331,15 @@ def test_hanging_server(program, answer_bind, half):
     """Each question is answered at its deadline; the loop never hangs: what needs no server is answered at once."""
     s = Silent(answer_bind, half)
     p = program(f"127.0.0.1:{s.port}", ldaptimeout="2")
-    start = time.monotonic()
-    replies = [p.send("rcpt", f"u{i}@campus.test") for i in range(20)]
-    for _ in range(10):
-        asked = time.monotonic()
-        assert p.ask("rcpt", "u1@far.test")[0] == b"N"
-        assert time.monotonic() - asked < 0.5
-        time.sleep(0.05)
-    for r in replies:
-        r.settimeout(8)
-        assert r.recv(1000)[2:3] == b"T"
-    assert 1 < time.monotonic() - start < 7
+
+    def wait_in_vain():
+        replies = [p.send("rcpt", f"u{i}@campus.test") for i in range(20)]
+        for _ in range(10):
+            assert within(0.5, lambda: p.ask("rcpt", "u1@far.test"))[0] == b"N"
+            time.sleep(0.05)
+        for r in replies:
+            assert r.recv(1000)[2:3] == b"T"
+    within(7, wait_in_vain, least=1)
     if not answer_bind:
         assert p.ask("auth", "u1", PASSWORD, "")[0] == b"T"
     s.close()
@@ -384,15 +383,14 @@ def test_silent_binds_are_answered_in_time(program, server):
     s = FirstOnly(server.port)
     p = program("\n".join([f"127.0.0.1:{s.port}"] * 3), ldaptimeout="3", directorycache="0")
     assert p.ask("rcpt", "anna@campus.test")[0] == b"Y"
-    start = time.monotonic()
-    replies = [p.send("auth", "anna", PASSWORD + str(i), f"192.0.2.{i}") for i in range(12)]
-    assert p.ask("rcpt", "away@campus.test")[0] == b"Y"
-    assert time.monotonic() - start < 1
-    for r in replies:
-        r.settimeout(10)
-        verdict, text = netstrings(r.recv(1000))[:2]
-        assert verdict == b"T" and text == b"the directory could not find out in time"
-        assert 2.9 < time.monotonic() - start < 4
+
+    def ask_in_vain():
+        replies = [p.send("auth", "anna", PASSWORD + str(i), f"192.0.2.{i}") for i in range(12)]
+        assert within(1, lambda: p.ask("rcpt", "away@campus.test"))[0] == b"Y"
+        for r in replies:
+            verdict, text = netstrings(r.recv(1000))[:2]
+            assert verdict == b"T" and text == b"the directory could not find out in time"
+    within(4, ask_in_vain, least=2.9)
     time.sleep(1)
     assert p.ask("rcpt", "both@campus.test")[0] == b"Y"  # what was late does no harm when it ends
     p.stop()
@@ -406,9 +404,7 @@ def test_ldap_injection_leaves_one_equality_on_the_literal(program):
     for name in (b"*", b"*)(uid=*", rb"\2a", b"nul\0l", b"\xc0\xaf", b")(|(a=b"):
         s.got = b""
         reply = p.send("auth", name, "password", "")
-        end = time.monotonic() + 5
-        while b"uid" not in s.got and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_for(lambda: b"uid" in s.got)
         # equalityMatch [3] { OCTET STRING "uid", OCTET STRING name }, RFC 4511 4.5.1
         assert bytes([0xA3, 7 + len(name), 4, 3]) + b"uid" + bytes([4, len(name)]) + name in s.got, (name, s.got)
         assert s.got.count(b"\xa3" + bytes([7 + len(name)])) == 1
@@ -524,7 +520,7 @@ def test_hundred_thousand_entries(tmp_path_factory):
                           "userPassword: {SSHA}" + "x" * 36, "mailHost: mx1.campus.test", "accountStatus: active") for i in range(100000))
     p = Program("directory", state_folder(tmp_path_factory), {**CONTROL, "directory.ldif": text}, ["in"])
     start = time.monotonic()
-    p.start(seconds=60)
+    p.start(seconds=120)
     seconds = time.monotonic() - start
     assert p.said == "ready"
     print(f"\n100,000 entries, {len(text) >> 20} MiB: {seconds:.2f} s, RSS {p.memory_kib('VmRSS') >> 10} MiB, "
@@ -542,19 +538,16 @@ def test_slow_hash_delays_nobody(tmp_path_factory):
     p = Program("directory", state_folder(tmp_path_factory), {**CONTROL, "directory.ldif": text}, ["in"]).start()
     replies = [p.send("auth", "slow", PASSWORD if i % 2 else "wrong", "") for i in range(10)]
     for _ in range(20):
-        start = time.monotonic()
-        assert p.ask("rcpt", "slow@campus.test")[0] == b"Y"
-        assert time.monotonic() - start < 0.5
+        assert within(0.5, lambda: p.ask("rcpt", "slow@campus.test"))[0] == b"Y"
     for i, r in enumerate(replies):
         r.settimeout(60)
         assert r.recv(70000)[2:3] == (b"Y" if i % 2 else b"N")
-    start = time.monotonic()
-    assert p.ask("auth", "nobody", PASSWORD, "")[0] == b"N"
-    unknown = time.monotonic() - start
-    start = time.monotonic()
-    assert p.ask("auth", "slow", "wrong", "")[0] == b"N"
-    known = time.monotonic() - start
-    assert 0.3 < unknown / known < 3, (unknown, known)  # who exists is not told by the clock
+    times = {"nobody": [], "slow": []}  # the least of several: a standstill makes it longer
+    for user in [*times] * TRIES:
+        answer, seconds = seconds_of(lambda: p.ask("auth", user, "wrong", ""))
+        assert answer[0] == b"N"
+        times[user].append(seconds)
+    assert 0.3 < min(times["nobody"]) / min(times["slow"]) < 3, times  # who exists is not told by the clock
     assert p.stop() == 0
 
 
@@ -570,5 +563,4 @@ FAULTS = [
 def test_faulty_ldif_does_not_start(tmp_path_factory, text, error):
     p = Program("directory", state_folder(tmp_path_factory), {**CONTROL, "directory.ldif": text}, ["in"]).start()
     assert p.said.startswith("fatal:" + error)
-    p.process.wait(10)
-    assert p.process.returncode == 111
+    assert p.process.wait(60) == 111

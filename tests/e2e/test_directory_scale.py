@@ -133,11 +133,11 @@ def send(suites, count, messages, during=None):
     for s in senders:
         s.start()
     if during:
-        during()
+        during(senders)
     for s in senders:
-        s.join(60)
+        s.join(180)
         assert not s.is_alive()
-    wait_for(lambda: empty(suites), 60, lambda: "".join(s.postern("queue", "list").stdout for s in suites))
+    wait_for(lambda: empty(suites), 180, lambda: "".join(s.postern("queue", "list").stdout for s in suites))
     expected = sum((s.expected for s in senders), collections.Counter())
     assert [w for s in senders for w in s.wrong] == []
     got = found(suites)
@@ -160,9 +160,10 @@ def test_slapd_stops_and_comes_back(cluster):
     """No refusal for good while nobody can know; what was taken before waits for its route."""
     suites, slapd = cluster
 
-    def stop_and_start():
-        for _ in range(2):
-            time.sleep(0.4)
+    def stop_and_start(senders):
+        wait_for(lambda: any(s.seconds for s in senders), why="nobody asks")
+        for pause in (0, 0.4):
+            time.sleep(pause)
             slapd.kill()
             time.sleep(0.2)
             assert suites[0].send("a@far.test", "u00099zz@campus.test", b"Subject: x\r\n\r\nx\r\n")[0] == 451

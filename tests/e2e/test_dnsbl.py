@@ -1,5 +1,6 @@
 """Door and postern-dns in the suite, with a real rbldnsd, a real name server for names, and servers that do not answer.  Clients come by a PROXY
 header, so that they can have any address."""
+import itertools
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import pytest
 from conftest import free_port, wait_for
 from knot import Knot, dig
 from scan_alone import Spamd
+from timing import measured, sleep
 
 BL = """$SOA 60 ns.bl.test hostmaster.bl.test 0 60 60 60 60
 $NS 60 ns.bl.test
@@ -57,13 +59,13 @@ def silent():
 
 
 class Client:
-    def __init__(self, suite, ip, seconds=15):
-        self.s = socket.create_connection(("127.0.0.1", suite.port), 10)
+    def __init__(self, suite, ip, seconds=60):
+        start = time.monotonic()
+        self.s = socket.create_connection(("127.0.0.1", suite.port), 60)
         self.s.settimeout(seconds)
         family, local = ("TCP6", "2001:db8::1") if ":" in ip else ("TCP4", "192.0.2.1")
         self.s.sendall(f"PROXY {family} {ip} {local} 4000 25\r\n".encode())
         self.f = self.s.makefile("rb")
-        start = time.monotonic()
         self.greeting = self.line()
         self.waited = time.monotonic() - start
 
@@ -84,6 +86,16 @@ class Client:
         self.say("QUIT")
         self.s.close()
         return answer
+
+
+def greeted(suite, ips, most, least=0):
+    """A client that is greeted after LEAST to MOST seconds.  IPS: its address, or a text with {} for another one at each try, so that nothing is known of it."""
+    number = itertools.count(1)
+
+    def measure():
+        c = Client(suite, ips.format(next(number)))
+        return c, c.waited
+    return measured(most, measure, least)
 
 
 def start(suite, port, dnsbl, **files):
@@ -124,13 +136,10 @@ def test_answers_are_remembered(suite, lists):
     assert Client(suite, "203.0.113.1").rcpt().startswith("250 ")
     rbldnsd.send_signal(signal.SIGSTOP)
     for _ in range(3):
-        c = Client(suite, "192.0.2.2")
-        assert c.waited < 0.5 and c.rcpt().startswith("550 ")
-        c = Client(suite, "203.0.113.1")
-        assert c.waited < 0.5 and c.rcpt().startswith("250 ")
-    c = Client(suite, "203.0.113.2")
+        assert greeted(suite, "192.0.2.2", 0.5).rcpt().startswith("550 ")
+        assert greeted(suite, "203.0.113.1", 0.5).rcpt().startswith("250 ")
+    c = greeted(suite, "203.0.113.1{}", 3, 0.9)
     assert c.rcpt() == "451 4.7.1 the DNS lists that decide on your address do not answer, try again"
-    assert 0.9 < c.waited < 3
     rbldnsd.send_signal(signal.SIGCONT)
     wait_for(lambda: Client(suite, "203.0.113.2").rcpt().startswith("250 "), 40)
 
@@ -139,8 +148,7 @@ def test_answers_are_remembered(suite, lists):
                                                    ("0", ',DNSBLFAILCLOSED="1"', "451 4.7.1 the DNS lists")])
 def test_silence(suite, silent, closed, rule, answer):
     start(suite, silent, "bl.test\nwl.test weight=-1", dnsbltimeout="1", dnsblfailclosed=closed, tcp_smtp=f":allow{rule}")
-    c = Client(suite, "192.0.2.2")
-    assert 0.9 < c.waited < 3 and c.rcpt().startswith(answer)
+    assert greeted(suite, "192.0.2.2{}", 3, 0.9).rcpt().startswith(answer)
 
 
 def test_a_list_that_answers_nonsense(suite, lists):
@@ -154,14 +162,12 @@ def test_a_list_that_answers_nonsense(suite, lists):
 
 def test_delay_and_lists_run_at_the_same_time(suite, lists, silent):
     start(suite, silent, "bl.test", dnsbltimeout="2", greetdelay="2")
-    c = Client(suite, "203.0.113.1")
-    assert 1.9 < c.waited < 3.2 and c.greeting.startswith("220 "), c.waited
+    assert greeted(suite, "203.0.113.1{}", 3.2, 1.9).greeting.startswith("220 ")
     suite.control("resolver", f"127.0.0.1:{lists[0]}")
     suite.control("greetdelay", "1")
     suite.reload()
     wait_for(lambda: 0.9 < Client(suite, "203.0.113.3").waited < 1.8)
-    c = Client(suite, "192.0.2.2")
-    assert c.waited < 0.5 and c.rcpt().startswith("550 ")  # nobody waits to refuse
+    assert greeted(suite, "192.0.2.2", 0.5).rcpt().startswith("550 ")  # nobody waits to refuse
     with socket.create_connection(("127.0.0.1", suite.port), 10) as s:
         s.sendall(b"PROXY TCP4 203.0.113.4 192.0.2.1 4000 25\r\nEHLO early\r\n")
         assert s.recv(100).startswith(b"554 5.5.1")
@@ -170,16 +176,15 @@ def test_delay_and_lists_run_at_the_same_time(suite, lists, silent):
 def test_dns_dies(suite, lists):
     """Its questions are asked again; clients that wait get their answer from its successor."""
     port, rbldnsd = lists
-    start(suite, port, "bl.test", dnsbltimeout="5")
+    start(suite, port, "bl.test", dnsbltimeout="20")
     assert Client(suite, "192.0.2.2").rcpt().startswith("550 ")
     rbldnsd.send_signal(signal.SIGSTOP)
-    with socket.create_connection(("127.0.0.1", suite.port), 10) as s:
+    with socket.create_connection(("127.0.0.1", suite.port), 60) as s:
         s.sendall(b"PROXY TCP4 192.0.2.3 192.0.2.1 4000 25\r\n")
         time.sleep(0.3)
         for pid in suite.pids("dns"):
             os.kill(pid, signal.SIGKILL)
         rbldnsd.send_signal(signal.SIGCONT)
-        s.settimeout(8)
         assert s.recv(100).startswith(b"220 ")
         s.sendall(b"MAIL FROM:<>\r\nRCPT TO:<u1@campus.test>\r\n")
         f = s.makefile("rb")
@@ -227,8 +232,7 @@ def test_names_without_a_server(suite, silent):
     suite.control("dnsbltimeout", "1")
     suite.control("tcp.smtp", '=.names.test:deny\n:allow')
     suite.start()
-    c = Client(suite, "192.0.2.7")
-    assert 0.9 < c.waited < 3 and c.rcpt().startswith("250 ")
+    assert greeted(suite, "192.0.2.7{}", 3, 0.9).rcpt().startswith("250 ")
 
 
 def send_from(suite, ip, to="u1"):
@@ -263,13 +267,10 @@ def test_client_names(suite, names):
 
 def test_client_names_without_a_server(suite, silent):
     """Nobody waits longer than dnsbltimeout for a name, and the delay and the question run at the same time; this host's own addresses are not asked about."""
-    start(suite, silent, None, clientnames="1", dnsbltimeout="1", tcp_smtp='192.0.2.9:allow,GREETDELAY="2"\n:allow', dnsblfailclosed="1")
-    c = Client(suite, "192.0.2.7")
-    assert 0.9 < c.waited < 1.9 and c.rcpt().startswith("250 ")
-    c = Client(suite, "192.0.2.9")
-    assert 1.9 < c.waited < 2.8 and c.rcpt().startswith("250 ")
-    c = Client(suite, "127.0.0.5")
-    assert c.waited < 0.5 and c.rcpt().startswith("250 ")
+    start(suite, silent, None, clientnames="1", dnsbltimeout="1", tcp_smtp='198.51.100.:allow,GREETDELAY="2"\n:allow', dnsblfailclosed="1")
+    assert greeted(suite, "192.0.2.7{}", 1.9, 0.9).rcpt().startswith("250 ")
+    assert greeted(suite, "198.51.100.{}", 2.8, 1.9).rcpt().startswith("250 ")
+    assert greeted(suite, "127.0.0.5", 0.5).rcpt().startswith("250 ")
 
 
 def test_a_refusal_waits_for_no_name(suite):
@@ -282,10 +283,8 @@ def test_a_refusal_waits_for_no_name(suite):
     try:
         start(suite, server.port, 'bl.test text="listed"', dnsbltimeout="2", clientnames="1", dnsblfailclosed="1")
         for _ in range(2):
-            c = Client(suite, "203.0.113.66")
-            assert c.waited < 1 and c.rcpt() == "550 5.7.1 listed"
-        c = Client(suite, "203.0.113.7")
-        assert 1.9 < c.waited < 3.5 and c.rcpt().startswith("250 "), "no name in time: let in all the same"
+            assert greeted(suite, "203.0.113.66", 1).rcpt() == "550 5.7.1 listed"
+        assert greeted(suite, "203.0.113.7{}", 3.5, 1.9).rcpt().startswith("250 "), "no name in time: let in all the same"
     finally:
         server.close()
 
@@ -392,12 +391,11 @@ def test_a_dead_list_is_not_waited_for_again_and_again(suite, silent):
         s.sendall(f"PROXY TCP4 203.0.113.{i + 1} 192.0.2.1 4000 25\r\n".encode())
         waiting.append(s)
     for s in waiting:
-        s.settimeout(10)
+        s.settimeout(60)
         assert s.recv(100).startswith(b"220 ")
         s.close()
     wait_for(lambda: suite.events("dns-silent"))
-    c = Client(suite, "203.0.113.200")
-    assert c.waited < 0.7 and c.rcpt().startswith("250 ")
+    assert greeted(suite, "203.0.113.20{}", 0.7).rcpt().startswith("250 ")
 
 
 # ---- name servers that attack ----
@@ -469,11 +467,10 @@ def test_hostile_dns(suite):
     try:
         start(suite, server.port, "bl.test", dnsbltimeout="1", clientnames="1")
         pid = wait_for(lambda: suite.pids("dns"))
-        clients = [f"203.0.113.{n}" for n in range(1, len(HOSTILE_PACKETS) + 1)]
-        for ip, (what, packets) in zip(clients, HOSTILE_PACKETS.items()):
+        for n, (what, packets) in enumerate(HOSTILE_PACKETS.items(), 1):
             kind[0] = packets
-            c = Client(suite, ip)
-            assert c.greeting.startswith("220 ") and c.waited < 3, what
+            c = greeted(suite, f"203.0.{{}}.{n}", 3)
+            assert c.greeting.startswith("220 "), what
             assert c.rcpt().startswith("250 "), what
         kind[0] = lambda q: [packet(q, [(b"\xc0\x0c", 1, 60, LISTED)])] if q[12:].find(b"\2bl\4test\0") > 0 else [packet(q, rcode=3)]
         wait_for(lambda: Client(suite, "198.51.100.4").rcpt().startswith("550 "), 45, "after all that lists are asked as before")  # silent for thirty seconds

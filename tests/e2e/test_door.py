@@ -1,5 +1,6 @@
 """postern-door by itself: the test is the supervisor, the clients and smtpd."""
 import os
+import re
 import resource
 import signal
 import smtplib
@@ -12,6 +13,8 @@ import pytest
 from alone import Alone, netstring, netstrings, readable
 from certificates import NO_CHECK, certificate
 from conftest import free_port, many, wait_for
+from processes import standing_still
+from timing import sleep, within
 
 BASE = {"me": "mx.test", "maxperip": "5000", "maxpernet": "5000"}
 
@@ -63,19 +66,25 @@ class Door(Alone):
         before = len(self.log("door-settings", 0)) + len(self.log("control-fault", 0))
         files = {k.replace("_", "."): v for k, v in files.items()}
         self.reload({**BASE, **self.fixed, **files})
-        end = time.monotonic() + 5
-        while len(self.log("door-settings", 0)) + len(self.log("control-fault", 0)) == before:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_for(lambda: len(self.log("door-settings", 0)) + len(self.log("control-fault", 0)) > before)
+
+    def status(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(60)
+            s.connect(str(self.folder / "door.sock"))
+            s.send(netstring("status"))
+            row = [x.decode() for x in netstrings(s.recv(32768))]
+            assert netstrings(s.recv(100))[:1] == [b"."]
+        return {k: int(v) for k, v in zip(row[::2], row[1::2]) if v.isdigit()}
 
     def connect(self, source="127.0.0.1", listener=0, send=b""):
-        s = socket.create_connection(self.listeners[listener].getsockname()[:2], 10, (source, 0))
+        s = socket.create_connection(self.listeners[listener].getsockname()[:2], 60, (source, 0))
         self.kept.append(s)
         if send:
             s.sendall(send)
         return s
 
-    def session(self, seconds=5):
+    def session(self, seconds=20):
         assert readable(self.smtpd, seconds), f"nothing was handed over; log: {self.lines}"
         text, fds, flags, _ = socket.recv_fds(self.smtpd, 8192, 4)
         assert len(fds) == 2 and not flags & socket.MSG_CTRUNC
@@ -92,7 +101,7 @@ def door(tmp_path):
         yield lambda files=None, **kw: new(tmp_path, files and {k.replace("_", "."): v for k, v in files.items()}, **kw).start()
 
 
-def rest(s, seconds=5):
+def rest(s, seconds=60):
     """All that the server says until it closes."""
     s.settimeout(seconds)
     out = b""
@@ -154,14 +163,11 @@ def test_maxperip_counts_sessions_by_their_token(door):
     sessions[0].client.close()
     assert b"maxperip 3 of 2" in rest(d.connect())
     sessions[0].token.close()
-    deadline = time.monotonic() + 5
-    while True:
+
+    def let_in():
         c = d.connect()
-        if not d.none(0.2):
-            d.session()
-            break
-        assert time.monotonic() < deadline
-        c.close()
+        return d.session() if not d.none(0.2) else c.close()
+    wait_for(let_in)
 
 
 def test_token_shut_down_is_still_counted(door):
@@ -206,16 +212,19 @@ def test_sessions_full_then_waiting_then_421(door, listen, counts, other):
     assert d.none()
 
 
+def handed_over(d, source, **kw):
+    """A client, and its session until it ends; nothing was said to it meanwhile."""
+    c = d.connect(source, **kw)
+    s = d.session()
+    assert not readable(c, 0), source
+    s.end()
+
+
 def test_greetdelay_silent_wait_then_session(door):
     d = door({"greetdelay": "1", "tcp_smtp": '127.0.0.2:allow,GREETDELAY="2"\n127.0.0.3:allow,GREETDELAY="0"\n'
               '127.0.0.4:allow,SMTPD_GREETDELAY="0"'})
     for source, least, most in (("127.0.0.1", 0.95, 1.9), ("127.0.0.2", 1.95, 2.9), ("127.0.0.3", 0, 0.5), ("127.0.0.4", 0, 0.5)):
-        start = time.monotonic()
-        c = d.connect(source)
-        s = d.session()
-        assert least <= time.monotonic() - start <= most, source
-        assert not readable(c, 0)
-        s.end()
+        within(most, lambda: handed_over(d, source), least)
 
 
 @pytest.mark.parametrize("rule, answer", [
@@ -228,7 +237,8 @@ def test_greetdelay_silent_wait_then_session(door):
 ])
 def test_early_talkers(door, rule, answer):
     d = door({"greetdelay": "1", "tcp_smtp": f":allow{',' + rule if rule else ''}"})
-    c = d.connect(send=b"EHLO early\r\nMAIL FROM:<>\r\n" * 50)
+    with standing_still([d.process.pid]):  # it finds the connection with the octets, however late they are sent
+        c = d.connect(send=b"EHLO early\r\nMAIL FROM:<>\r\n" * 50)
     if answer:
         assert rest(c) == answer
         assert "action=refused" in d.log("door-early")[0] and d.none()
@@ -241,22 +251,19 @@ def test_early_talkers(door, rule, answer):
 
 def test_drop_pre_greet_alone_waits_a_second(door):
     d = door({"tcp_smtp": '127.0.0.2:allow,DROP_PRE_GREET="1"'})
-    start = time.monotonic()
-    d.connect("127.0.0.2")
-    d.session()
-    assert 0.95 < time.monotonic() - start < 1.9
-    start = time.monotonic()
-    d.connect("127.0.0.1")
-    d.session()
-    assert time.monotonic() - start < 0.5
+    within(1.9, lambda: handed_over(d, "127.0.0.2"), 0.95)
+    within(0.5, lambda: handed_over(d, "127.0.0.1"))
 
 
 def test_client_that_leaves_while_it_waits(door):
-    d = door({"greetdelay": "1", "maxperip": "1"})
-    d.connect().close()
-    time.sleep(0.2)
+    d = door({"greetdelay": "60", "maxperip": "1"})
+    c = d.connect()
+    wait_for(lambda: d.status()["waiting"] == 1)
+    c.close()
+    wait_for(lambda: d.status()["waiting"] == 0)
+    d.set(greetdelay="0", maxperip="1")
     d.connect()  # is not over the limit
-    assert d.session(3)
+    assert d.session()
     assert not d.log("door-refused", 0)
 
 
@@ -287,7 +294,7 @@ def test_proxy(door, header, ip):
         assert (s.ip, s.port, s.local_port, s.vars) == (ip, "4000", "25", {"A": "behind"})
     else:
         assert (s.ip, s.port, s.vars) == ("127.0.0.1", str(c.getsockname()[1]), {"A": "balancer"})
-    s.client.settimeout(5)
+    s.client.settimeout(60)
     assert s.client.recv(100) == b"EHLO follows\r\n"
     once = d.connect(send=header + b"EHLO at once\r\n")
     assert d.session().client.recv(100) == b"EHLO at once\r\n"
@@ -307,10 +314,7 @@ def test_proxy_faults(door):
 
 def test_proxy_deadline(door):
     d = door({}, listen=("proxy",))
-    start = time.monotonic()
-    c = d.connect(send=b"PROXY ")
-    assert rest(c, 15) in (b"", b"<reset>")
-    assert 9 < time.monotonic() - start < 12
+    assert within(12, lambda: rest(d.connect(send=b"PROXY ")), 9) in (b"", b"<reset>")
 
 
 def test_proxy_limits_count_the_client_behind(door):
@@ -360,10 +364,7 @@ def test_waiting_clients_cost_little(door):
     d = door({"greetdelay": "120"})
     base = d.memory_kib("Pss_Anon")
     clients = [d.connect(f"127.0.{i % 7}.{i % 250 + 1}") for i in range(2000)]
-    end = time.monotonic() + 20
-    while d.descriptors() < 2000:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: d.descriptors() >= 2000, 60)
     grown = d.memory_kib("Pss_Anon") - base
     print(f"2000 waiting clients: {grown} KiB")
     assert grown < 2000
@@ -372,9 +373,7 @@ def test_waiting_clients_cost_little(door):
     assert d.cpu_seconds() - idle < 0.1
     for c in clients:
         c.close()
-    while d.descriptors() > 50:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: d.descriptors() <= 50, 60)
 
 
 def few_descriptors(n):
@@ -382,10 +381,9 @@ def few_descriptors(n):
 
 
 def test_as_many_clients_as_descriptors_allow(door):
-    d = door({"greetdelay": "2"}, preexec=few_descriptors(64))
+    d = door({"greetdelay": "5"}, preexec=few_descriptors(64))
     clients = [d.connect(f"127.0.0.{i + 1}") for i in range(60)]
-    time.sleep(0.5)
-    told = [c for c in clients if readable(c, 0)]
+    told = wait_for(lambda: len(found := [c for c in clients if readable(c, 0)]) + d.status()["waiting"] == 60 and found)
     assert 20 < len(told) < 40
     assert rest(told[0]).startswith(b"421 4.3.2 too many clients are waiting (descriptors 32 of 31)")
     assert {d.session().ip for _ in range(60 - len(told))}  # and all others get through
@@ -397,12 +395,12 @@ def test_out_of_descriptors(door):
     start = d.cpu_seconds()
     time.sleep(1)
     assert d.cpu_seconds() - start < 0.3, "the loop spins"
-    told = [rest(c) for c in clients if readable(c, 0)]
+    told = [rest(c) for c in wait_for(lambda: [c for c in clients if readable(c, 0)])]
     assert told and any(b"421 4.3.2 out of descriptors" in t for t in told), (told, d.lines)
     assert d.log("out of descriptors")
     for c in clients:
         c.close()
-    time.sleep(2)
+    sleep(2)
     again = d.connect("127.0.0.100")
     assert not readable(again, 0.5)  # it is let in
 
@@ -419,14 +417,12 @@ def test_smtpd_full_keeps_clients_and_the_loop_goes_on(door):
 
 
 def test_reload_counts_at_once_and_drops_nobody(door):
-    d = door({"greetdelay": "2", "tcp_smtp": ":allow"})
+    d = door({"greetdelay": "5", "tcp_smtp": ":allow"})
     kept, barred = d.connect("127.0.0.1"), d.connect("127.0.0.2")
-    time.sleep(0.2)
+    wait_for(lambda: d.status()["waiting"] == 2)
     d.set(greetdelay="0", tcp_smtp='127.0.0.2:deny\n:allow,N="new"')
     d.connect("127.0.0.3")
-    assert d.session().vars == {"N": "new"}
-    s = d.session()
-    assert (s.ip, s.vars) == ("127.0.0.1", {"N": "new"})
+    assert {(s.ip, s.vars["N"]) for s in (d.session(), d.session())} == {("127.0.0.1", "new"), ("127.0.0.3", "new")}
     assert rest(barred) == b""
 
 
@@ -443,7 +439,7 @@ def test_stop_leaves_sessions_and_tells_those_who_wait(door):
     running = d.connect("127.0.0.1")
     s = d.session()
     greet, blocked, ready = d.connect("127.0.0.2"), d.connect("127.0.0.3"), d.connect("127.0.0.4")
-    time.sleep(0.3)
+    wait_for(lambda: d.status()["waiting"] == 3, why=lambda: d.status())
     assert d.stop() == 0
     assert rest(greet).startswith(b"421 4.3.2 the service is being restarted")
     assert b"421 4.3.2" in rest(blocked)
@@ -500,7 +496,7 @@ def test_in_the_suite(suite):
     suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nsmtp 127.0.0.1:{proxied} proxy")
     suite.control("tcp.smtp", '203.0.113.9:allow,DATABYTES="2000"\n127.0.0.2:deny\n:allow')
     suite.start()
-    with Proxied("127.0.0.1", proxied, timeout=10) as c:
+    with Proxied("127.0.0.1", proxied, timeout=60) as c:
         c.ehlo("x.test")
         assert c.esmtp_features["size"] == "2000"
         c.sendmail("a@far.test", ["u1@campus.test"], b"Subject: x\r\n\r\nhello\r\n")
@@ -523,8 +519,11 @@ def test_in_the_suite(suite):
         except smtplib.SMTPException:  # a session of the program that is being replaced: 421
             return False
     wait_for(replaced, why="the new certificate is not used")
-    with socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.3", 0)) as s:
-        assert rest(s) == b""
+
+    def closed(source):
+        with socket.create_connection(("127.0.0.1", suite.port), 60, (source, 0)) as s:
+            return s.recv(3) == b""
+    wait_for(lambda: closed("127.0.0.3"), why="the new rules do not count")
     with socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.2", 0)) as s:
         assert s.recv(3) == b"220"
     with suite.smtp() as before:
@@ -540,18 +539,12 @@ def test_status_command(door, tmp_path):
     d.connect()
     d.session()
     waits = d.connect("127.0.0.2")
-    time.sleep(0.2)
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    s.connect(str(tmp_path / "door.sock"))
-    s.send(netstring("status"))
-    row = netstrings(s.recv(32768))
-    got = dict(zip(row[::2], row[1::2]))
-    assert (got[b"sessions"], got[b"waiting"]) == (b"1", b"1")
-    assert netstrings(s.recv(100))[:1] == [b"."]
+    wait_for(lambda: d.status()["waiting"])
+    assert (d.status()["sessions"], d.status()["waiting"]) == (1, 1)
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     s.connect(str(tmp_path / "door.sock"))
     s.send(b"\xff\xff")
-    s.settimeout(5)
+    s.settimeout(60)
     s.recv(100)
     d.connect()
     d.session()
@@ -562,10 +555,9 @@ def test_status_command(door, tmp_path):
 def test_submission_has_rules_of_its_own(door):
     d = door({"tcp_smtp": ":deny", "tcp_submission": '127.0.0.2:deny\n127.0.0.3:allow,RELAYCLIENT=""\n:allow,X="1"', "greetdelay": "5"},
              listen=("submission", "submissions"))
-    began = time.monotonic()
+    within(2, lambda: handed_over(d, "127.0.0.1"))  # greetdelay is for strangers
     d.connect()
     s = d.session()
-    assert time.monotonic() - began < 2  # greetdelay is for strangers
     assert (s.listener, s.vars) == ("submission", {"X": "1"})
     d.connect(listener=1)
     assert d.session().listener == "submissions"
@@ -584,15 +576,15 @@ def test_tls_first_client_is_never_answered_in_clear(door):
     d.session()
     assert rest(d.connect()) == b""  # over a limit
     assert rest(d.connect("127.0.0.2")) == b""
-    d.connect("127.0.0.3", send=b"\x16\x03\x01")  # a ClientHello is not early
-    assert d.none(0.5)
+    within(20, lambda: handed_over(d, "127.0.0.3", send=b"\x16\x03\x01"), 0.95)  # a ClientHello is not early
+    d.connect("127.0.0.3", send=b"\x16\x03\x01")
     assert d.session().client.recv(3) == b"\x16\x03\x01"
-    d.connect("127.0.0.4", send=b"\x16\x03\x01")
-    d.session(0.5)
+    within(0.5, lambda: handed_over(d, "127.0.0.4", send=b"\x16\x03\x01"))
 
 
-def refusal(d, source, seconds=5):
-    """What the door says at once, or None where it hands over."""
+def refusal(d, source, seconds=20):
+    """What the door says at once, or what a session has LEFT where it hands over, of which the door knows everything at the end."""
+    held = d.descriptors()
     c = d.connect(source)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -602,62 +594,75 @@ def refusal(d, source, seconds=5):
             s = d.session()
             left = {k: v for k, v in s.vars.items() if k.startswith("LEFT_")}
             s.end()
+            wait_for(lambda: d.descriptors() == held)
             return left
     raise AssertionError("neither")
 
 
+def again(text):
+    """A refusal without its last number, and that: the seconds until one may come again."""
+    said, seconds = re.fullmatch(r"(.*, again in) (\d+) s.*", text.strip()).groups()
+    return said, int(seconds)
+
+
 def test_connections_per_time(door):
-    d = door({"connectionsperip": "3/600", "connectionspernet": "5/3", "tcp_smtp": '127.0.0.9:allow,CONNECTIONSPERIP="0",CONNECTIONSPERNET="0"\n'
+    d = door({"connectionsperip": "3/600", "connectionspernet": "5/60", "tcp_smtp": '127.0.0.9:allow,CONNECTIONSPERIP="0",CONNECTIONSPERNET="0"\n'
               '127.0.0.10:allow,RELAYCLIENT=""\n127.0.0.11:allow,RELAYCLIENT="",CONNECTIONSPERIP="1/60"\n:allow'})
     for _ in range(3):
         assert refusal(d, "127.0.0.1") == {}
-    got = refusal(d, "127.0.0.1")
-    assert got.startswith("421 4.7.0 too much from your address or network (connectionsperip 4 of 3 in 600 s, again in 20")
-    assert 'reason="connectionsperip 4 of 3 in 600 s, again in 20' in d.log("door-refused")[0]
+    said, seconds = again(refusal(d, "127.0.0.1"))
+    assert said == "421 4.7.0 too much from your address or network (connectionsperip 4 of 3 in 600 s, again in" and 180 < seconds <= 201
+    assert f'reason="connectionsperip 4 of 3 in 600 s, again in {seconds} s' in d.log("door-refused")[0]
     assert refusal(d, "127.0.0.2") == {} and refusal(d, "127.0.0.2") == {}
-    assert "connectionspernet 6 of 5 in 3 s, again in" in refusal(d, "127.0.0.3")
+    assert "connectionspernet 6 of 5 in 60 s, again in" in refusal(d, "127.0.0.3")
     assert refusal(d, "127.0.1.3") == {}  # another network
     for _ in range(5):
         assert refusal(d, "127.0.0.9") == refusal(d, "127.0.0.10") == {}
     assert refusal(d, "127.0.0.11") == {} and "connectionsperip 2 of 1 in 60 s" in refusal(d, "127.0.0.11")
+
+
+def test_a_place_comes_back(door):
+    d = door({"connectionspernet": "5/3"})
+    for _ in range(8):
+        refusal(d, "127.0.0.1")
     time.sleep(0.7)
-    assert refusal(d, "127.0.0.3") == {}  # a place came back
+    assert refusal(d, "127.0.0.3") == {}
+
+
+def reporting(d, source, *reports):
+    """The variables of a session that tells this at its end; the door has heard it then."""
+    held = d.descriptors()
+    d.connect(source)
+    s = d.session()
+    for r in reports:
+        s.token.send(r)
+    s.end()
+    wait_for(lambda: d.descriptors() == held)
+    return s.vars
 
 
 def test_what_sessions_report_counts(door):
-    d = door({"messagesperip": "4/1000", "recipientspernet": "100/1000", "errorsperip": "10/1000"})
-
-    def session(source, *reports):
-        d.connect(source)
-        s = d.session()
-        for r in reports:
-            s.token.send(r)
-        s.end()
-        time.sleep(0.05)
-        return s.vars
-    assert session("127.0.0.1", b"messages 3", b"recipients 60") == {"LEFT_MESSAGES": "4 messagesperip 4 1000", "LEFT_RECIPIENTS": "100 recipientspernet 100 1000"}
-    assert session("127.0.0.1", b"messages 1") == {"LEFT_MESSAGES": "1 messagesperip 4 1000", "LEFT_RECIPIENTS": "40 recipientspernet 100 1000"}
-    assert "(messagesperip 4 of 4 in 1000 s, again in 25" in refusal(d, "127.0.0.1")
-    session("127.0.0.2", b"recipients 20")
-    assert session("127.0.0.3", b"recipients 500", b"errors 3")["LEFT_RECIPIENTS"] == "20 recipientspernet 100 1000"
-    assert "(recipientspernet 200 of 100 in 1000 s, again in 10" in refusal(d, "127.0.0.4")
-    session("127.0.7.1", b"errors 4", b"badrcpt 5")
+    d = door({"messagesperip": "4/86400", "recipientspernet": "100/86400", "errorsperip": "10/86400"})
+    assert reporting(d, "127.0.0.1", b"messages 3", b"recipients 60") == {"LEFT_MESSAGES": "4 messagesperip 4 86400", "LEFT_RECIPIENTS": "100 recipientspernet 100 86400"}
+    assert reporting(d, "127.0.0.1", b"messages 1") == {"LEFT_MESSAGES": "1 messagesperip 4 86400", "LEFT_RECIPIENTS": "40 recipientspernet 100 86400"}
+    said, seconds = again(refusal(d, "127.0.0.1"))
+    assert "(messagesperip 4 of 4 in 86400 s, again in" in said and 21500 < seconds <= 21601
+    reporting(d, "127.0.0.2", b"recipients 20")
+    assert reporting(d, "127.0.0.3", b"recipients 500", b"errors 3")["LEFT_RECIPIENTS"] == "20 recipientspernet 100 86400"
+    said, seconds = again(refusal(d, "127.0.0.4"))
+    assert "(recipientspernet 200 of 100 in 86400 s, again in" in said and 87164 < seconds <= 87265
+    reporting(d, "127.0.7.1", b"errors 4", b"badrcpt 5")
     assert refusal(d, "127.0.7.1") != {} and isinstance(refusal(d, "127.0.7.1"), dict)
-    session("127.0.7.1", b"badrcpt 1")
+    reporting(d, "127.0.7.1", b"badrcpt 1")
     assert "errorsperip 10 of 10" in refusal(d, "127.0.7.1")
 
 
 def test_failed_logins_count_in_submission(door):
     d = door({"authfailsperip": "3/600", "messagesperip": "1/600"}, listen=("submission",))
     for n in (2, 1):
-        d.connect()
-        s = d.session()
-        assert s.vars == {}  # messagesperip is for strangers
-        s.token.send(b"authfail %d" % n)
-        s.token.send(b"messages 5")
-        s.end()
-        time.sleep(0.05)
-    assert "authfailsperip 3 of 3 in 600 s, again in 20" in refusal(d, "127.0.0.1")
+        assert reporting(d, "127.0.0.1", b"authfail %d" % n, b"messages 5") == {}  # messagesperip is for strangers
+    said, seconds = again(refusal(d, "127.0.0.1"))
+    assert "authfailsperip 3 of 3 in 600 s, again in" in said and 180 < seconds <= 201
     assert refusal(d, "127.0.0.2") == {}
 
 
@@ -670,19 +675,17 @@ def test_limits_over_time_in_the_suite(suite):
         for _ in range(2):
             c.sendmail("a@far.test", ["u1@campus.test", "u2@campus.test"], b"Subject: x\r\n\r\nhello\r\n")
         assert c.mail("a@far.test")[0] == 250 and c.rcpt("u1@campus.test")[0] == 250
-        assert c.rcpt("u2@campus.test") == (451, b"4.7.0 too much from your address or network (recipientsperip 5 of 5 in 600 s, again in 121 s) " + c.rcpt("u2@campus.test")[1].split()[-1])
+        code, text = c.rcpt("u2@campus.test")
+        assert code == 451 and re.fullmatch(r"4\.7\.0 too much from your address or network \(recipientsperip 5 of 5 in 600 s, again in 1[012]\d s\) \w{13}", text.decode()), text
         c.data(b"Subject: x\r\n\r\nhello\r\n")
         code, text = c.mail("a@far.test")
         assert code == 451 and b"messagesperip 3 of 3 in 600 s" in text
         assert c.noop()[0] == 250
-    end = time.monotonic() + 5
-    while True:
-        with socket.create_connection(("127.0.0.1", suite.port), 10) as s:
-            got = s.recv(300)
-        if got.startswith(b"421 4.7.0 too much from your address or network (messagesperip 3 of 3 in 600 s, again in"):
-            break
-        assert time.monotonic() < end, got
-        time.sleep(0.05)
+
+    def greeting():
+        with socket.create_connection(("127.0.0.1", suite.port), 60) as s:
+            return s.recv(300)
+    wait_for(lambda: greeting().startswith(b"421 4.7.0 too much from your address or network (messagesperip 3 of 3 in 600 s, again in"))
 
 
 def test_reload_leaves_sessions_and_waiting_clients_alone(suite):
@@ -695,7 +698,7 @@ def test_reload_leaves_sessions_and_waiting_clients_alone(suite):
         busy.ehlo("x.test"), busy.mail("a@far.test"), busy.rcpt("u1@campus.test")
         busy.putcmd("data")
         assert busy.getreply()[0] == 354
-        waiting = socket.create_connection(("127.0.0.1", suite.port), 10, ("127.0.0.5", 0))
+        waiting = socket.create_connection(("127.0.0.1", suite.port), 60, ("127.0.0.5", 0))
         time.sleep(0.3)
         old = set(suite.pids("smtpd"))
         for change in ("", f"\nsmtp 127.0.0.1:{free_port()}"):
@@ -707,16 +710,15 @@ def test_reload_leaves_sessions_and_waiting_clients_alone(suite):
         busy.send(b"Subject: x\r\n\r\nacross a reload\r\n.\r\n")
         assert busy.getreply()[0] == 250
         idle.sendmail("a@far.test", ["u2@campus.test"], b"Subject: x\r\n\r\nafter a reload\r\n")
-        waiting.settimeout(10)
         assert waiting.recv(100).startswith(b"220 ")
         assert old & set(suite.pids("smtpd"))
         busy.quit()
         assert idle.noop()[0] == 250
         begin = time.monotonic()
         suite.process.send_signal(signal.SIGTERM)
-        idle.sock.settimeout(10)
+        idle.sock.settimeout(60)
         assert idle.file.readline().startswith(b"421 4.3.2 the service is being restarted")
-        suite.process.wait(15)
+        suite.process.wait(60)
         assert time.monotonic() - begin < 12
     waiting.close()
     assert suite.wait_mail("u2")
@@ -730,7 +732,7 @@ def test_rules_about_tls(suite):
     suite.start()
 
     def session(n):
-        return smtplib.SMTP("127.0.0.1", suite.port, timeout=10, source_address=(f"127.0.0.{n}", 0))
+        return smtplib.SMTP("127.0.0.1", suite.port, timeout=60, source_address=(f"127.0.0.{n}", 0))
     for n, offered, code in ((1, True, 250), (2, False, 250), (3, False, 250), (4, True, 530), (5, True, 530)):
         with session(n) as c:
             c.ehlo("x.test")
