@@ -8,6 +8,7 @@
 
 Everything below /tmp is searchable by all users, as the programs run as users of their own."""
 import atexit
+import collections
 import contextlib
 import json
 import os
@@ -57,16 +58,19 @@ userPassword: {{SSHA}}unused
 """ for i in range(1, 51))
 
 
+GIVEN = collections.deque(maxlen=5000)
+
+
 def free_port():
-    """Below those that the kernel gives to clients: one of theirs may be taken again before the server binds it."""
+    """Free for TCP and UDP, and not given lately.  Below those that the kernel gives to clients: one of theirs may be taken again before the server binds it."""
     while True:
         port = random.SystemRandom().randrange(10240, 32000)
-        with socket.socket() as s:
-            try:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram, contextlib.suppress(OSError):
+            for s in stream, datagram:
                 s.bind(("127.0.0.1", port))
+            if port not in GIVEN:
+                GIVEN.append(port)
                 return port
-            except OSError:
-                pass
 
 
 def wait_for(what, seconds=20, why="it did not happen"):

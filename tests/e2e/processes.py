@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import termios
 import threading
 import time
@@ -20,6 +21,13 @@ def stat(pid):
 def cpu_seconds(pid):
     fields = stat(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def started(pid):
+    """Tells a process from a later one with the same number; 0 where there is none."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return int(stat(pid)[19])
+    return 0
 
 
 def children(pid, living=False):
@@ -147,16 +155,29 @@ def is_traced(pid):
     return True
 
 
+def strace(pids, *options):
+    """strace with OPTIONS, once it looks at all of PIDS: attached, and asleep again like they themselves."""
+    with tempfile.TemporaryFile("w+") as said:
+        tracer = subprocess.Popen(["strace", "-qq", *options, *(x for p in pids for x in ("-p", str(p)))], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+
+        def looks():
+            if tracer.poll() is not None:
+                said.seek(0)
+                raise AssertionError(f"strace ended: {said.read()}")
+            return all(is_traced(p) for p in pids) and stat(tracer.pid)[0] == "S" and all(set(threads(p)) <= {"S", "Z"} for p in pids)
+        until(looks, "strace does not trace")
+    return tracer
+
+
 @contextlib.contextmanager
 def traced(pids, *options):
-    """Until the block ends strace with OPTIONS looks at PIDS; it begins when all are looked at: attached, and asleep again like strace itself."""
-    strace = subprocess.Popen(["strace", "-qq", *options, *(x for p in pids for x in ("-p", str(p)))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Until the block ends strace with OPTIONS looks at PIDS."""
+    tracer = strace(pids, *options)
     try:
-        until(lambda: all(is_traced(p) for p in pids) and stat(strace.pid)[0] == "S" and all(set(threads(p)) <= {"S", "Z"} for p in pids), "strace does not trace")
         yield
     finally:
-        strace.terminate()
-        strace.wait()
+        tracer.terminate()
+        tracer.wait()
 
 
 @contextlib.contextmanager

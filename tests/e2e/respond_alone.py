@@ -191,10 +191,10 @@ class Responder:
             time.sleep(0.03)
         raise AssertionError((self.ask("show", which), self.program.lines[-20:]))
 
-    def told(self, door):
-        """What that door was told since the last time, the latest of each address."""
+    def told(self, door, least=0):
+        """What that door was told since the last time, the latest of each address; waits for LEAST of them."""
         found = {}
-        while readable(door, 0.2):
+        while readable(door, 0.2 if len(found) >= least else 20):
             address, seconds = netstrings(door.recv(200))
             found[address.decode()] = int(seconds)
         return found

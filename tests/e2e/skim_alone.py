@@ -119,7 +119,7 @@ class Skim:
     def login(self, user, ip, code=0, **more):
         return self.ask("login", text=json.dumps({"type": "login", "user": user, "ip": ip, "service": "imap", **more}) + "\n", code=code)
 
-    def next(self, seconds=10):
+    def next(self, seconds=60):
         """(head, None) of what was passed on, or (None, answer)."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

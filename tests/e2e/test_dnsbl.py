@@ -14,7 +14,7 @@ import pytest
 from conftest import free_port, wait_for
 from knot import Knot, dig
 from scan_alone import Spamd
-from timing import measured, sleep
+from timing import measured
 
 BL = """$SOA 60 ns.bl.test hostmaster.bl.test 0 60 60 60 60
 $NS 60 ns.bl.test

@@ -35,7 +35,7 @@ def dovecot(suite):
 
 
 def imap(d, user, mailbox="INBOX"):
-    c = imaplib.IMAP4("127.0.0.1", d.imap, timeout=30)
+    c = imaplib.IMAP4("127.0.0.1", d.imap, timeout=60)
     c.login(user, "pw")
     assert c.select(mailbox)[0] == "OK"
     return c
@@ -67,7 +67,7 @@ def test_same_octets_by_imap_and_pop3(suite, dovecot):
     sizes = {int(x) for x in re.findall(rb"RFC822.SIZE (\d+)", b" ".join(c.fetch("1:*", "(RFC822.SIZE)")[1]))}
     assert sizes == {len(m) for m in stored}
     c.logout()
-    p = poplib.POP3("127.0.0.1", dovecot.pop3, timeout=30)
+    p = poplib.POP3("127.0.0.1", dovecot.pop3, timeout=60)
     poplib._MAXLINE = 1 << 20
     p.user("u2"), p.pass_("pw")
     got = [b"\r\n".join(p.retr(i)[1]) + b"\r\n" for i in range(1, p.stat()[0] + 1)]
@@ -134,7 +134,7 @@ def move(reader):
 
 
 def take_by_pop3(reader):
-    p = poplib.POP3("127.0.0.1", reader.d.pop3, timeout=30)
+    p = poplib.POP3("127.0.0.1", reader.d.pop3, timeout=60)
     p.user(reader.user), p.pass_("pw")
     got = []
     for i in range(1, p.stat()[0] + 1):
@@ -161,7 +161,8 @@ def test_read_while_it_is_written(suite, dovecot):
     for r in readers:
         r.start()
     sent = send_many(suite, ["u1", "u2", "u3"], 150)
-    wait_for(lambda: suite.json("queue", "list") == [])
+    wait_for(lambda: suite.json("queue", "list") == [], 60)
+    wait_for(lambda: all(r.rounds > 2 or r.error for r in readers), 60)
     for r in readers:
         r.stopping.set()
         r.join(60)
@@ -182,7 +183,7 @@ def test_killed_while_a_reader_moves_files(suite, dovecot):
     def victims():
         return [pid for name in ("local", random.choice(["queue", "local", "local"])) for pid in suite.pids(name)[:2]]
     acknowledged = []
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     with killed_meanwhile(victims, lambda: 0.2):
         for i in itertools.count():
             if i >= 80 and len(suite.events("died")) > 5 or time.monotonic() > end:

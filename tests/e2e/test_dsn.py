@@ -192,7 +192,7 @@ def test_operator_bounces(shared):
 
 def test_delay(own):
     """Off by default; with control/delaynotice once, to those who want it, and it survives a restart that it was told."""
-    s = own(delaynotice="1")
+    s = own(delaynotice="3600")
     told = send(s, "u1@campus.test", {"away@campus.test": ["ORCPT=rfc822;away@campus.test"]})
     asked = send(s, "u1@campus.test", {"away@campus.test": ["NOTIFY=DELAY"]})
     not_asked = send(s, "u1@campus.test", {"away@campus.test": ["NOTIFY=FAILURE"]})
@@ -202,7 +202,10 @@ def test_delay(own):
         return wait_for(lambda: all(m["attempts"] >= n and m["state"] == "waiting" for m in s.json("queue", "list", "domain=campus.test")))
     tried(1)
     assert not s.events("queue-bounced")
+    assert s.stop() == 0
+    s.control("delaynotice", "1")
     time.sleep(1.1)
+    s.start()
     s.postern("queue", "retry", "all", check=0)
     for id in (told, asked):
         [m] = wait_for(lambda: reports(s, "u1", id))
@@ -249,7 +252,7 @@ def qmail_queue(s, sender, rcpts, message=b"Subject: v\n\n" + BODY.replace(b"\r\
     os.close(write1)
     os.close(read0)
     os.close(read1)
-    return p.wait(20)
+    return p.wait(60)
 
 
 def test_verp(shared, far):

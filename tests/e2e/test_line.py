@@ -26,8 +26,7 @@ def test_id_in_every_step(suite):
     suite.start()
     id = suite.send("a@far.test", "u2@campus.test", MESSAGE)[1].split()[-1]
     suite.wait_mail("u2")
-    wait_for(lambda: {"smtpd", "queue"} <= {line.split()[1].split("[")[0] for line in suite.log().splitlines() if id in line}, 5,
-             lambda: "the id is not in the log of session and queue:\n" + suite.log())
+    wait_for(lambda: {"smtpd", "queue"} <= {line.split()[1].split("[")[0] for line in suite.log().splitlines() if id in line}, why=lambda: "the id is not in the log of session and queue:\n" + suite.log())
     assert any(id in f.name for f in suite.maildir("u2").glob("new/*"))
 
 

@@ -167,7 +167,7 @@ def test_killed_at_every_call(worker):
         box = worker.mail / f"u{k}" / "Maildir"
         worker.start("-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={nth}")
         reply = worker.post(box)
-        worker.process.wait(20)
+        worker.process.wait(60)
         worker.start()
         again = worker.deliver(box, doubt=True)
         worker.stop()
@@ -235,7 +235,7 @@ def test_rename_without_noreplace(worker):
 def test_stops_when_told(worker):
     worker.start()
     worker.process.terminate()
-    assert worker.process.wait(5) == 0
+    assert worker.process.wait(60) == 0
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can deliver as other users")

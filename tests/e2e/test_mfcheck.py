@@ -1,6 +1,7 @@
 """Senders' domains (control/mfcheck, MFCHECK): the whole suite with a real name server that answers, fails, stands still and dies; postern-dns alone with
 hostile and with very many questions."""
 import array
+import itertools
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from alone import Alone, joined, netstrings
 from conftest import wait_for
 from knot import Knot, dig
 from smtpd_alone import Smtpd, netstring
+from timing import measured, seconds_of, within
 
 ROOT_ZONE = """$ORIGIN .
 $TTL 300
@@ -52,6 +54,11 @@ class Names(Knot):
 
     def go_on(self):
         self.process.send_signal(signal.SIGCONT)
+
+    def is_asked(self):
+        """A question waits for it, as it stands still."""
+        rows = [line.split() for line in open("/proc/net/udp").readlines()[1:]]
+        return any(row[1].endswith(f":{self.port:04X}") and int(row[4].split(":")[1], 16) for row in rows)
 
 
 @pytest.fixture
@@ -172,11 +179,9 @@ def test_name_server_stands_still(site, names):
     site.start()
     assert rcpt(site, "a@mx.test")[0] == 250 and rcpt(site, "a@nowhere.test")[0] == 550 and rcpt(site, "a@addr.test")[0] == 250
     names.stand_still()
-    begin = time.monotonic()
-    assert rcpt(site, "a@mx.test")[0] == 250 and rcpt(site, "b@nowhere.test")[0] == 550 and rcpt(site, "b@addr.test")[0] == 250
-    assert time.monotonic() - begin < 3
-    code, text = rcpt(site, "a@six.test")
-    assert (code, text) == (451, UNKNOWN.format("six.test")) and 1 < time.monotonic() - begin < 20
+    got = within(3, lambda: [rcpt(site, a)[0] for a in ("a@mx.test", "b@nowhere.test", "b@addr.test")])
+    assert got == [250, 550, 250]
+    assert within(20, lambda: rcpt(site, "a@six.test"), 1) == (451, UNKNOWN.format("six.test"))
     names.go_on()
     wait_for(lambda: rcpt(site, "a@six.test")[0] == 250, 60, "it was not asked again")
 
@@ -192,7 +197,7 @@ def test_reload_and_death_with_a_question_in_hand(site, names):
     names.stand_still()
     t = threading.Thread(target=ask, args=("addr.test",))
     t.start()
-    time.sleep(1)
+    wait_for(names.is_asked)
     site.reload()
     time.sleep(1)
     names.go_on()
@@ -200,10 +205,10 @@ def test_reload_and_death_with_a_question_in_hand(site, names):
     assert answers["addr.test"] == 250
     # killed: the session sees it at once
     names.stand_still()
-    begin = time.monotonic()
     t = threading.Thread(target=ask, args=("six.test",))
     t.start()
-    time.sleep(1)
+    wait_for(names.is_asked)
+    begin = time.monotonic()
     pid, = site.pids("dns")
     os.kill(pid, signal.SIGKILL)
     t.join(30)
@@ -354,10 +359,14 @@ class Peak(threading.Thread):
 
 def ask_lists(door, first):
     for i in range(first, first + 20):
-        begin = time.monotonic()
-        door.send(joined(i, f"192.0.2.{i}", 1))
-        number, score, failed, *_ = netstrings(door.recv(1000))
-        assert (int(number), int(score), int(failed)) == (i, 0, 0) and time.monotonic() - begin < 2
+        nets = itertools.count()
+
+        def ask():
+            door.send(joined(i, f"192.0.{next(nets)}.{i}", 1))
+            number, score, failed, *_ = netstrings(door.recv(1000))
+            assert (int(number), int(score)) == (i, 0)
+            return failed
+        assert int(within(2, ask)) == 0
 
 
 def domain_is(dns, domain, seconds):
@@ -372,12 +381,9 @@ def test_very_many_slow_domains(dns):
     before = dns.descriptors()
     peak = Peak(dns.process.pid)
     waiting = [question(dns, joined("sender", f"d{i}.slow.test")) for i in range(2048)]
-    begin = time.monotonic()
-    with question(dns, joined("sender", "one.more.test")) as reply:
-        reply.settimeout(10)
-        assert netstrings(reply.recv(100)) == [b"T"] and time.monotonic() - begin < 5
+    assert within(5, lambda: domain_is(dns, "one.more.test", 60)) == [b"T"]
     door = question(dns, b"door", to=dns.door_socket)
-    door.settimeout(10)
+    door.settimeout(60)
     ask_lists(door, 0)
     # a name server that takes its time is given time by libunbound, for slow domains too
     dns.fake.late = 3
@@ -385,14 +391,14 @@ def test_very_many_slow_domains(dns):
         door.send(joined(100 + i, f"192.0.2.{100 + i}", 1))
         time.sleep(0.5)
     for w in waiting:
-        w.settimeout(30)
+        w.settimeout(60)
         assert netstrings(w.recv(100)) == [b"T"]
         w.close()
     dns.fake.late = 0
     assert sorted(int(netstrings(door.recv(1000))[0]) for _ in range(24)) == list(range(100, 124))
     ask_lists(door, 20)
     # after the lists: a name server that has answered nothing for 12 s, as only slow domains were asked for, counts as down until it answers anything
-    assert domain_is(dns, "now.good.test", 5) == [b"N"]
+    assert domain_is(dns, "now.good.test", 20) == [b"N"]
     assert 200 < peak.stop() <= SOCKETS_MOST
     wait_for(lambda: dns.descriptors() <= before + 20, LEFT_SECONDS, why="descriptors stay")
     # sessions that went away cost nothing and stop nothing
@@ -405,15 +411,17 @@ def test_very_many_slow_domains(dns):
 
 def test_name_server_was_down(dns):
     """A silent name server is tried every 13 s, however long it has been silent; libunbound alone would wait twice as long each time, and in the end 15 minutes."""
-    assert domain_is(dns, "a.good.test", 5) == [b"N"]
-    dns.fake.silent = True
-    waiting = []
-    for i in range(55):
-        waiting.append(question(dns, joined("sender", f"b{i}.good.test")))
-        time.sleep(1)
-    dns.fake.silent = False
-    begin = time.monotonic()
-    wait_for(lambda: domain_is(dns, f"c{time.monotonic()}.good.test", 20) == [b"N"], 17, "the name server is not asked again")
-    assert time.monotonic() - begin < 17
-    for w in waiting:
-        w.close()
+    assert domain_is(dns, "a.good.test", 20) == [b"N"]
+
+    def silence():
+        dns.fake.silent = True
+        waiting = []
+        for _ in range(55):
+            waiting.append(question(dns, joined("sender", f"b{time.monotonic()}.good.test")))
+            time.sleep(1)
+        dns.fake.silent = False
+        got = seconds_of(lambda: wait_for(lambda: domain_is(dns, f"c{time.monotonic()}.good.test", 60) == [b"N"], 60, "the name server is not asked again"))
+        for w in waiting:
+            w.close()
+        return got
+    measured(17, silence)

@@ -1,13 +1,13 @@
 """QMQP between hosts of a cluster: two whole suites with one directory, hostile clients, lost hosts, loops."""
 import socket
 import threading
-import time
 
 import pytest
 
 from alone import netstring
 from conftest import LDIF, Suite, ended, free_port, wait_for
 from qmqp_client import framed, said
+from timing import within
 
 MESSAGE = b"From: a@far.test\r\nTo: u1@campus.test\r\nSubject: cluster\r\n\r\nhello\r\n.dot\r\n"
 SPLIT = LDIF.replace("mail: u1@campus.test\n", "mail: u1@campus.test\nmailHost: mx2.campus.test\n").replace(
@@ -21,8 +21,8 @@ def qmqp_host(suite, name, port, others):
     suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nqmqp 127.0.0.1:{port}")
     suite.control("tcp.qmqp", "127.:allow\n:deny")
     suite.control("qmqproutes", "\n".join(f"{n}:127.0.0.1:{p}" for n, p in others.items()))
-    suite.control("timeoutsmtpd", "5")
-    suite.control("timeoutremote", "5")
+    suite.control("timeoutsmtpd", "8")
+    suite.control("timeoutremote", "8")
     suite.qmqp = port
 
 
@@ -40,8 +40,7 @@ def pair(suite, tmp_path_factory):
 
 def talk(port, data, close=False):
     """What the server answers; b"" when it closes without a word."""
-    with socket.create_connection(("127.0.0.1", port), 10) as s:
-        s.settimeout(20)
+    with socket.create_connection(("127.0.0.1", port), 60) as s:
         return said(s, data, close)
 
 
@@ -218,7 +217,7 @@ def test_hostile_clients(pair):
         assert talk(one.qmqp, whole[:n], close=True) == b""
     assert len(one.mails("u3")) == taken
     # an octet at a time
-    with socket.create_connection(("127.0.0.1", one.qmqp), 10) as s:
+    with socket.create_connection(("127.0.0.1", one.qmqp), 60) as s:
         for i in range(len(whole)):
             s.sendall(whole[i:i + 1])
         assert b"Kok " in s.recv(1000)
@@ -232,10 +231,9 @@ def test_a_million_recipients(pair):
     answer = talk(one.qmqp, framed(GOOD, b"a@far.test", *everybody[:20000]))
     assert b":Kok " in answer, answer
     assert b":Dmore than 20000 recipients" in (answer := talk(one.qmqp, framed(GOOD, b"a@far.test", *everybody[:20001]))), answer
-    start = time.monotonic()
-    answer = talk(one.qmqp, framed(GOOD, b"a@far.test", *everybody))
+    too_many = framed(GOOD, b"a@far.test", *everybody)
+    answer = within(10, lambda: talk(one.qmqp, too_many))
     assert answer == b"" or b":D" in answer, (answer, "it may close before all is sent")
-    assert time.monotonic() - start < 10
     for pid in one.pids("qmqpd"):
         peak = next(int(x.split()[1]) for x in open(f"/proc/{pid}/status") if x.startswith("VmHWM"))
         assert peak < 64 * 1024, f"{peak} KiB"
@@ -255,8 +253,7 @@ def test_half_closed_and_silent(pair):
     one.start()
     socks = []
     for what, data, half, letter in LATER:
-        s = socket.create_connection(("127.0.0.1", one.qmqp), 10)
-        s.settimeout(20)
+        s = socket.create_connection(("127.0.0.1", one.qmqp), 60)
         s.sendall(data)
         if half:
             s.shutdown(socket.SHUT_WR)
@@ -271,7 +268,7 @@ def test_half_closed_and_silent(pair):
 def test_silent_clients_hold_nobody_for_long(pair):
     one, _ = pair
     one.start()
-    held = [socket.create_connection(("127.0.0.1", one.qmqp), 10) for _ in range(8)]
+    held = [socket.create_connection(("127.0.0.1", one.qmqp), 60) for _ in range(8)]
     for s in held:
         s.sendall(b"100:")
     assert b"Kok " in talk(one.qmqp, framed(GOOD, b"a@far.test", b"u3@campus.test"))
@@ -300,10 +297,10 @@ def test_hostile_hosts(pair):
         for i, answer in enumerate([*HOSTILE, b"19:D5.1.1 no\nX-Evil: x,"]):
             if i:
                 one.postern("queue", "retry", "all", check=0)
-            server.settimeout(20)
+            server.settimeout(60)
             s, _ = server.accept()
             with s:
-                s.settimeout(10)
+                s.settimeout(60)
                 got = b""
                 while not got.endswith(b"14:u1@campus.test,,"):
                     got += s.recv(65536)

@@ -46,7 +46,7 @@ class Qmqpd(Program):
         socket.send_fds(self.ask_socket, [text], [theirs.fileno(), token.fileno()])
         theirs.close()
         token.close()
-        mine.settimeout(30)
+        mine.settimeout(60)
         return mine
 
     def talk(self, data):

@@ -3,13 +3,13 @@ filter in an existing qmail."""
 import os
 import re
 import signal
-import time
 
 from conftest import wait_for
 from processes import at_once, standing_still
 from skim_alone import mmdb  # noqa: F401 (a fixture)
 from submission import MESSAGE, SECRET, people, site, ssha, submit  # noqa: F401 (a fixture)
 from test_skim_filter import qmail  # noqa: F401 (a fixture)
+from timing import sleep
 
 def send(suite, rcpts=("u2@campus.test",), message=MESSAGE, user="u1", source="127.0.0.1", password=SECRET, login=None):
     """(code, text) of the answer to DATA."""
@@ -67,7 +67,7 @@ def test_restart_kill_reload(site):
     site.stop()
     site.start()
     assert limits(site) == want and send(site)[0] == 451
-    time.sleep(3)  # what is older than two seconds is kept
+    sleep(3)  # what is older than two seconds is kept
     pid, = site.pids("skim")
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: site.pids("skim") not in ([], [pid]), why="skim was not started again")

@@ -1,4 +1,5 @@
 """Stolen accounts: `postern skim replay` on events, and postern-skim alone between two sockets."""
+import itertools
 import json
 import pathlib
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from alone import BIN, netstring, netstrings
 from skim_alone import CONF, Skim, held, mmdb, place, skim  # noqa: F401 (fixtures)
+from timing import sleep, within
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/skim"))
@@ -280,7 +282,7 @@ def test_killed_after_a_batch_loses_nothing(skim):
     skim.ask("flag", "bert", "--why", "told us")
     skim.ask("travel", "carl", "JP", "until", "2099-01-01")
     skim.feed.send(b"".join(netstring(x) for x in ("L", "dora", "10.3.0.1", "imap", "", "n", 1)))
-    time.sleep(3)  # a batch every 2 s
+    sleep(3)  # a batch every 2 s
     skim.program.process.kill()
     skim.program.process.wait()
     skim.start()
@@ -294,7 +296,7 @@ def test_killed_in_the_middle_starts_again(skim):
     for n in range(6):
         for i in range(300):
             skim.feed.send(b"".join(netstring(x) for x in ("L", f"user{n}-{i}", "10.3.0.1", "imap", "", "y", 1)))
-        time.sleep(0.5 + n * 0.45)
+        sleep(0.5 + n * 0.45)
         skim.program.process.kill()
         skim.program.process.wait()
         skim.start()
@@ -339,12 +341,14 @@ def test_busy_database_delays_no_mail(skim):
     import sqlite3
     db = sqlite3.connect(skim.folder / "state/skim/history.db", isolation_level=None)
     db.execute("begin immediate")
-    start = time.monotonic()
-    for n in range(6):
-        skim.send(f"user{n}", ["a@b.test"], ip="10.3.0.1")
-        assert not held(skim.next()[0])
-        time.sleep(0.5)
-    assert time.monotonic() - start < 4.5
+    number = itertools.count()
+
+    def six():
+        for _ in range(6):
+            skim.send(f"user{next(number)}", ["a@b.test"], ip="10.3.0.1")
+            assert not held(skim.next()[0])
+            time.sleep(0.5)
+    within(4.5, six)
     db.execute("rollback")
     db.close()
     assert skim.program.stop() == 0

@@ -159,7 +159,7 @@ def test_hostile_commands(skim):
     assert states(skim) == {} and passes(skim, "anna") == "passed"
 
 
-def order(skim, seconds=5):
+def order(skim, seconds=60):
     skim.respond.settimeout(seconds)
     f = [x.decode() for x in netstrings(skim.respond.recv(5000))]
     return dict(zip(("user", "code", "state", "since", "score", "rules", "why"), f[:7]), rest=f[7:])

@@ -6,7 +6,6 @@ import random
 import socket
 import subprocess
 import tempfile
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from smtp_server import Scripted
 from scan_alone import BAD, signatures
 from skim_alone import Skim, held, mmdb, place, skim  # noqa: F401 (fixtures)
 from submission import SECRET, people, plain, site, ssha, submit  # noqa: F401 (a fixture)
+from timing import sleep
 
 
 def login(suite, user, password, source, stay=False):
@@ -228,9 +228,9 @@ def test_held_shown_and_given_back(site):
 def test_the_list_outlives_a_kill_of_skim(site):
     site.start()
     site.postern("skim", "flag", "u1", "--lock", "--why", "stolen", check=0)
-    time.sleep(3)  # a batch every 2 s
+    sleep(3)  # a batch every 2 s
     before = [(u["user"], u["code"], u["state"]) for u in site.json("skim", "list")]
-    pid, = [p for p in site.pids() if b"postern-skim" in open(f"/proc/{p}/cmdline", "rb").read()]
+    pid, = site.pids("skim")
     os.kill(pid, 9)
     wait_for(lambda: site.postern("skim", "list").returncode == 0 and [(u["user"], u["code"], u["state"]) for u in site.json("skim", "list")] == before, why="forgotten")
     assert submit_one(site, "x")[0] == 550

@@ -31,7 +31,7 @@ def tls_suite(suite, pem):
 
 
 def raw(suite):
-    s = socket.create_connection(("127.0.0.1", suite.port), timeout=15)
+    s = socket.create_connection(("127.0.0.1", suite.port), timeout=60)
     f = s.makefile("rb")
     assert f.readline().startswith(b"220 ")
     return s, f
@@ -181,15 +181,14 @@ def test_killed_sessions_lose_nothing(suite):
                     pass
             sent[k].append(i)
 
-    # the parent has the lowest number here
     with killed_meanwhile(lambda: suite.pids("smtpd")[1:2], lambda: 0.005) as kills:
         at_once(lambda k: client(k, kills), range(4))
     for user in range(4):
         assert len(sent[user]) >= 15
-        wait_for(lambda: all(any(f"number-{user}-{i}\n".encode() in m for m in suite.mails(f"u{user + 1}")) for i in sent[user]), 20)
+        wait_for(lambda: all(any(f"number-{user}-{i}\n".encode() in m for m in suite.mails(f"u{user + 1}")) for i in sent[user]), 60)
     suite.wait_event("smtpd-killed")
     # what the dead sessions had counted was given back
-    assert suite.send("a@far.test", "u9@campus.test", HEADER + (b"z" * 70 + b"\r\n") * 50000)[0] == 250
+    wait_for(lambda: suite.send("a@far.test", "u9@campus.test", HEADER + (b"z" * 70 + b"\r\n") * 50000)[0] == 250)
 
 
 def test_reload_lets_a_message_come_in(suite):
@@ -208,7 +207,7 @@ def test_reload_lets_a_message_come_in(suite):
 
 
 def greeting(suite):
-    s = socket.create_connection(("127.0.0.1", suite.port), timeout=15)
+    s = socket.create_connection(("127.0.0.1", suite.port), timeout=60)
     line = s.recv(1000)
     s.close()
     return line
@@ -223,4 +222,4 @@ def test_stop_waits_for_a_message(suite):
     time.sleep(0.5)
     s.sendall(b"before the stop\r\n.\r\n")
     assert f.readline().startswith(b"250 2.0.0 ok ") and f.readline().startswith(b"421 4.3.2")
-    assert suite.process.wait(20) == 0
+    assert suite.process.wait(60) == 0

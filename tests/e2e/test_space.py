@@ -107,7 +107,7 @@ def test_full_and_free_again(small):
     assert mail_code(small) == 452
     # by itself
     (small.state / "queue" / "filler").unlink()
-    wait_for(lambda: mail_code(small) == 250, 5)
+    wait_for(lambda: mail_code(small) == 250)
     assert small.send("a@far.test", "u2@campus.test", MESSAGE)[0] == 250
     small.wait_mail("u2")
     assert small.wait_event("queue-space")
@@ -128,10 +128,10 @@ def test_inodes(small):
         (folder / str(made)).touch()
         made += 1
     assert made > 5 and free(small)[0] > 4 << 20
-    wait_for(lambda: mail_code(small) == 452, 5)
+    wait_for(lambda: mail_code(small) == 452)
     for f in folder.iterdir():
         f.unlink()
-    wait_for(lambda: mail_code(small) == 250, 5)
+    wait_for(lambda: mail_code(small) == 250)
 
 
 @pytest.mark.parametrize("small", SMALL[:1], indirect=True, ids=["tmpfs"])
@@ -155,7 +155,7 @@ def test_flood_into_a_small_disk(small):
     small.postern("queue", "retry", "all", check=0)
     wait_for(lambda: small.json("queue", "list") == [], 40)
     assert len(far.messages) == taken
-    wait_for(lambda: mail_code(small) == 250, 10)
+    wait_for(lambda: mail_code(small) == 250)
     far.close()
 
 

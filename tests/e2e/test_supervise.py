@@ -23,7 +23,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="looks into processes of 
 
 def leaders(suite, name):
     """Processes that the supervisor itself started (sessions and workers are forked by these)."""
-    out = suite.postern("privileges", "--json").stdout
+    out = suite.postern("privileges", "--json").stdout or '{"programs": []}'  # a supervisor that is late
     return sorted(p["pid"] for row in json.loads(out)["programs"] if row["program"] == name for p in row["processes"] if not p["child"])
 
 
@@ -391,7 +391,7 @@ def test_killed_supervisor_takes_all_along(suite):
     suite.start()
     suite.process.kill()
     suite.process.wait()
-    wait_for(lambda: not suite.pids(), 10, lambda: f"still there: {suite.pids()}")
+    wait_for(lambda: not suite.pids(), why=lambda: f"still there: {suite.pids()}")
     (suite.state / "ready").unlink()  # stays behind until the next start removes it; not to be taken for that one's
     suite.start()
     assert suite.stop() == 0
