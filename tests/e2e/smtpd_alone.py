@@ -10,11 +10,17 @@ import socket
 import tempfile
 import threading
 
+import pytest
+
 from alone import Alone, joined, message_of, netstring, netstrings, split_head
+from conftest import many
 from processes import children
 from smtp_client import Client
 
 ME = "mx1.campus.test"
+MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
+M, R = "MAIL FROM:<a@far.test>", "RCPT TO:<u1@campus.test>"
+E = "EHLO client.test"
 
 
 class Job:
@@ -189,3 +195,20 @@ class Smtpd(Alone):
             a.close()
             b.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    d = Smtpd()
+    yield d
+    d.close()
+
+
+@pytest.fixture
+def start():
+    with many(Smtpd, Smtpd.close) as make:
+        yield make
+
+
+def finish(c, message=MESSAGE):
+    return c.do(message + b".\r\n")

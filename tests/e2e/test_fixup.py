@@ -34,7 +34,7 @@ class Fixup:
         self.theirs = theirs
         self.program.start()
         assert self.program.said == "ready", self.program.said + self.program.log()
-        self.next.settimeout(20)
+        self.next.settimeout(60)
 
     def send(self, head, body=b"body\n", fds=None):
         """One job; returns the session's end of the reply socket."""
@@ -45,7 +45,7 @@ class Fixup:
         for fd in own:
             os.close(fd)
         reply.close()
-        mine.settimeout(20)
+        mine.settimeout(60)
         return mine
 
     def receive(self):
@@ -225,7 +225,7 @@ def test_bad_jobs_are_dropped(fixup):
         mine, reply = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         fixup.send(None, fds=[reply.fileno() if f == "reply" else f for f in fds])
         reply.close()
-        mine.settimeout(20)
+        mine.settimeout(60)
         assert mine.recv(100) == b"", fds
     fixup.program.ask_socket.send(b"")
     fixup.program.ask_socket.send(b"x" * 1000)

@@ -53,7 +53,7 @@ class Worker:
                                             stdout=log, stderr=log, close_fds=False, preexec_fn=descriptors, start_new_session=True)
         lifeline.close()
         os.close(settings)
-        life.settimeout(20)
+        life.settimeout(60)
         assert life.recv(300) == b"ready", self.log.read_text()
         self.life = life
         return self
@@ -72,7 +72,7 @@ class Worker:
         os.close(fds[0])
         os.close(fds[1])
         theirs.close()
-        ours.settimeout(20)
+        ours.settimeout(60)
         return ours
 
     @staticmethod
