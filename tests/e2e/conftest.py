@@ -83,6 +83,13 @@ def wait_for(what, seconds=20, why="it did not happen"):
     return got
 
 
+def undisturbed(read):
+    """What READ() finds in files of which none is moved meanwhile, as mail programs move mail and the supervisor its log."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return read()
+
+
 class Suite:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -180,8 +187,10 @@ class Suite:
         if self.process and self.process.poll() is None:
             with contextlib.suppress(AssertionError):  # it was stopped, or is killed
                 wait_for(lambda: is_idle(self.process.pid), 5)
-        files = sorted((self.state / "log").glob("*"), key=lambda f: (f.name == "current", f.name))
-        return "".join(f.read_text(errors="replace") for f in files)
+        def read():
+            files = sorted((self.state / "log").glob("*"), key=lambda f: (f.name == "current", f.name))
+            return "".join(f.read_text(errors="replace") for f in files)
+        return undisturbed(read)
 
     def events(self, event, id=None):
         """Log lines of an event as dictionaries of their fields."""
@@ -225,7 +234,7 @@ class Suite:
     def mails(self, user):
         """Contents of all messages in new/ and cur/, oldest id first."""
         d = self.maildir(user)
-        return [f.read_bytes() for f in sorted([*d.glob("new/*"), *d.glob("cur/*")], key=lambda f: f.name)]
+        return undisturbed(lambda: [f.read_bytes() for f in sorted([*d.glob("new/*"), *d.glob("cur/*")], key=lambda f: f.name)])
 
     def wait_mail(self, user, count=1, seconds=20):
         return wait_for(lambda: len(self.mails(user)) >= count and self.mails(user), seconds,
