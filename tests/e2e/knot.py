@@ -30,7 +30,7 @@ zone:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 def dig(port, *question):

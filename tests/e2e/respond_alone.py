@@ -92,7 +92,7 @@ class Responder:
         self.files = {"me": "mx.campus.test", "locals": "campus.test", "listen": "submission 127.0.0.1:587", "respond": STEPS}
         if ldap:
             self.files |= {"ldapserver": f"ldap://127.0.0.1:{ldap.port}", "ldapbasedn": BASE, "respondlogin": ADMIN, "respondpassword": SECRET,
-                           "ldaptimeout": "5"}
+                           "ldaptimeout": "20"}
         self.files |= {k.replace("_", "."): v for k, v in files.items()}
         self.orders, orders = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.queue, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)

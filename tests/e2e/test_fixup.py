@@ -291,7 +291,7 @@ def explain(folder):
         (folder / name).write_text(text)
 
     def run(*args):
-        p = subprocess.run([BIN / "postern", "fixup", "-c", folder, *args], capture_output=True, text=True, timeout=20)
+        p = subprocess.run([BIN / "postern", "fixup", "-c", folder, *args], capture_output=True, text=True, timeout=60)
         return p.returncode, p.stdout, p.stderr
     return run
 

@@ -67,7 +67,7 @@ def names(folder):
     yield n
     n.go_on()
     n.process.kill()
-    n.process.wait(10)
+    n.process.wait(60)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_reload_and_death_with_a_question_in_hand(site, names):
     site.reload()
     time.sleep(1)
     names.go_on()
-    t.join(30)
+    t.join(60)
     assert answers["addr.test"] == 250
     # killed: the session sees it at once
     names.stand_still()
@@ -211,7 +211,7 @@ def test_reload_and_death_with_a_question_in_hand(site, names):
     begin = time.monotonic()
     pid, = site.pids("dns")
     os.kill(pid, signal.SIGKILL)
-    t.join(30)
+    t.join(60)
     assert answers["six.test"] == 451 and time.monotonic() - begin < 10
     names.go_on()
     wait_for(lambda: rcpt(site, "a@six.test")[0] == 250, 60, "the next postern-dns does not answer")

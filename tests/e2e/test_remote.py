@@ -179,7 +179,7 @@ def test_queue_is_gone(remote):
     gone = threading.Event()
 
     def late(talk):
-        gone.wait(5)
+        gone.wait(60)
         time.sleep(0.2)
         return "354 go on\r\n"
     server = Scripted({"DATA": late})

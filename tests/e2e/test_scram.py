@@ -62,7 +62,7 @@ def embedded(suite, ldif):
 def on_slapd(embedded, ldif):
     site = embedded
     site.slapd = slapd_module.Slapd(site.folder / "slapd", slapd_module.with_tree(ldif)).start()
-    slapd_module.asked_by(site, site.slapd, ldaplogin=slapd_module.ADMIN, ldappassword=slapd_module.SECRET, ldaptimeout="3")
+    slapd_module.asked_by(site, site.slapd, ldaplogin=slapd_module.ADMIN, ldappassword=slapd_module.SECRET, ldaptimeout="20")
     yield site
     site.slapd.kill()
 
@@ -576,5 +576,5 @@ def test_faulty_settings_do_not_start(tmp_path_factory):
     for name, text in (("authmechanisms", "PLAIN XYZ"), ("scramkey", "short")):
         p = Program("directory", state_folder(tmp_path_factory), {**CONTROL, "directory.ldif": person("anna"), name: text}, ["in"]).start()
         assert p.said.startswith("fatal:") and name in p.said
-        p.process.wait(10)
+        p.process.wait(60)
         assert p.process.returncode == 111

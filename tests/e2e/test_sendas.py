@@ -49,7 +49,7 @@ def prepare(site):
 @pytest.fixture
 def ldap(site):
     site.slapd = Slapd(site.folder / "slapd", with_tree(LDIF)).start()
-    asked_by(site, site.slapd, ldaptimeout="5", directorycache="0")
+    asked_by(site, site.slapd, ldaptimeout="20", directorycache="0")
     prepare(site)
     yield site
     site.slapd.kill()

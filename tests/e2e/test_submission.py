@@ -137,7 +137,7 @@ def test_third_failure_ends_the_session(site):
 def test_slapd_by_bind(site):
     d = slapd.Slapd(site.folder / "slapd", slapd.with_tree(people(ssha(SECRET)))).start()
     try:
-        slapd.asked_by(site, d, ldaptimeout="3")
+        slapd.asked_by(site, d, ldaptimeout="20")
         site.start()
         s = submit(site)
         assert s.docmd("AUTH PLAIN " + plain("u1", "wrong"))[0] == 535
