@@ -107,9 +107,9 @@ def rest(s, seconds=60):
 
 def handed_over(d, source, **kw):
     """A client, to whom nothing is said, and its session until the door knows of its end."""
-    held = d.descriptors()
+    before = d.status()["sessions"]
     c = d.connect(source, **kw)
     s = d.session()
     assert not readable(c, 0), source
     s.end()
-    wait_for(lambda: d.descriptors() == held)
+    wait_for(lambda: d.status()["sessions"] == before)

@@ -147,7 +147,7 @@ def test_session_reports_are_bounded(door):
 
 def refusal(d, source, seconds=20):
     """What the door says at once, or what a session has LEFT where it hands over, of which the door knows everything at the end."""
-    held = d.descriptors()
+    before = d.status()["sessions"]
     c = d.connect(source)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -157,7 +157,7 @@ def refusal(d, source, seconds=20):
             s = d.session()
             left = {k: v for k, v in s.vars.items() if k.startswith("LEFT_")}
             s.end()
-            wait_for(lambda: d.descriptors() == held)
+            wait_for(lambda: d.status()["sessions"] == before)
             return left
     raise AssertionError("neither")
 
@@ -194,13 +194,13 @@ def test_a_place_comes_back(door):
 
 def reporting(d, source, *reports):
     """The variables of a session that tells this at its end; the door has heard it then."""
-    held = d.descriptors()
+    before = d.status()["sessions"]
     d.connect(source)
     s = d.session()
     for r in reports:
         s.token.send(r)
     s.end()
-    wait_for(lambda: d.descriptors() == held)
+    wait_for(lambda: d.status()["sessions"] == before)
     return s.vars
 
 

@@ -1,5 +1,6 @@
 """postern-qmqpd alone: each call that can fail on the way of a message fails once, and the queue dies or is deaf.  The client is never told K, and the next message
 comes through."""
+import os
 import shutil
 import socket
 import threading
@@ -84,7 +85,7 @@ FAULTS = ["memfd_create:error=ENFILE:when=1", "memfd_create:error=EMFILE:when=2"
           "fcntl:error=EBUSY:when=1", "fcntl:error=EBUSY:when=2", "socketpair:error=EMFILE:when=1", "dup:error=EMFILE:when=1", "sendmsg:error=ENOBUFS:when=1"]
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.skipif(not shutil.which("strace") or os.geteuid() != 0, reason="needs strace and root")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_of_the_system(qmqpd, fault):
     """Of a message whose header is a file, too."""

@@ -245,7 +245,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.skipif(not shutil.which("strace") or os.geteuid() != 0, reason="needs strace and root")
 @pytest.mark.parametrize("fault,where,expected", FAULTS, ids=[f[0] for f in FAULTS])
 def test_faults_of_the_system(start, fault, where, expected):
     """Each call that can fail on the way of a message fails once: a temporary refusal, and the next message of the session comes through.  The message is long
