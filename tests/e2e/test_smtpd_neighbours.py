@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import wait_for
-from processes import failing
+from processes import descriptors, failing
 from smtpd_alone import M, R, finish, netstring, shared, start  # noqa: F401 (fixtures)
 
 
@@ -222,7 +222,8 @@ def test_taken_over_session_holds_its_edges_alone(start):
     d = start(tls=True)
     c = d.connect()
     c.ehlo()
-    fds = {int(x): os.readlink(f"/proc/{d.children()[0]}/fd/{x}") for x in os.listdir(f"/proc/{d.children()[0]}/fd")}
+    pid, = d.children()
+    fds = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in descriptors(pid)}
     sockets = [t for t in fds.values() if t.startswith("socket:")]
     assert len(sockets) == 6, fds
     assert f"socket:[{os.fstat(d.pairs['in'][1].fileno()).st_ino}]" not in fds.values()
