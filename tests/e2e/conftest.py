@@ -21,11 +21,11 @@ import smtplib
 import socket
 import subprocess
 import tempfile
-import time
 
 import pytest
 
 from processes import is_idle, kill
+from timing import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("POSTERN_BIN", ROOT / "build/bin")).resolve()
@@ -71,16 +71,6 @@ def free_port():
             if port not in GIVEN:
                 GIVEN.append(port)
                 return port
-
-
-def wait_for(what, seconds=20, why="it did not happen"):
-    """What WHAT() gives as soon as it is something; after the last of SECONDS it is asked once more, as this process may have stood still meanwhile."""
-    end, late = time.monotonic() + seconds, False
-    while not (got := what()):
-        assert not late, f"after {seconds} s: {why() if callable(why) else why}"
-        time.sleep(0.02)
-        late = time.monotonic() > end
-    return got
 
 
 def undisturbed(read):
@@ -187,6 +177,7 @@ class Suite:
         if self.process and self.process.poll() is None:
             with contextlib.suppress(AssertionError):  # it was stopped, or is killed
                 wait_for(lambda: is_idle(self.process.pid), 5)
+
         def read():
             files = sorted((self.state / "log").glob("*"), key=lambda f: (f.name == "current", f.name))
             return "".join(f.read_text(errors="replace") for f in files)

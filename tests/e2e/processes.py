@@ -14,6 +14,8 @@ import time
 
 import pytest
 
+from timing import wait_for
+
 
 def stat(pid):
     """The fields of /proc/PID/stat behind the name: state, parent, …"""
@@ -75,14 +77,6 @@ def threads(pid):
     return []
 
 
-def until(what, why, seconds=60):
-    """Waits for a change that is not the test's matter but its condition."""
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, why
-        time.sleep(0.005)
-
-
 def descriptors(pid):
     try:
         return sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
@@ -111,12 +105,12 @@ def memory(pid, mode):
                 yield line, mem.read(high - low)
 
 
-def kill(pids):
-    """SIGKILL to those that are still there, whose numbers are the answer."""
+def kill(pids, sig=signal.SIGKILL):
+    """A signal to those that are still there, whose numbers are the answer."""
     killed = []
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, sig)
             killed.append(pid)
     return killed
 
@@ -128,7 +122,7 @@ def standing_still(pids):
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        until(lambda: all(state in "Tt" for pid in pids for state in threads(pid)), "they do not stop")
+        wait_for(lambda: all(state in "TtZX" for pid in pids for state in threads(pid)), 60, "they do not stop")
         yield
     finally:
         for pid in pids:
@@ -170,7 +164,12 @@ def strace(pids, *options):
                 said.seek(0)
                 raise AssertionError(f"strace ended: {said.read()}")
             return all(is_traced(p) for p in pids) and stat(tracer.pid)[0] == "S" and all(set(threads(p)) <= {"S", "Z"} for p in pids)
-        until(looks, "strace does not trace")
+        try:
+            wait_for(looks, 60, "strace does not trace")
+        except AssertionError:
+            tracer.kill()
+            tracer.wait()
+            raise
     return tracer
 
 

@@ -423,8 +423,7 @@ def test_worker_over_its_time(line, db):
         while not busy and not readable(waiting[1], 0.001):
             with contextlib.suppress(FileNotFoundError):
                 busy = [w for w in s.workers() if len(descriptors(w)) > idle]
-        for w in busy:
-            os.kill(w, signal.SIGALRM)
+        kill(busy, signal.SIGALRM)
         return s.answer(waiting)[1].startswith("451 4.7.1")
     wait_for(alarmed)
     assert any('how="over scanseconds"' in x for x in s.logs("scanworker-died"))

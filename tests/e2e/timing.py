@@ -1,8 +1,18 @@
 """Time on a machine that has other work and may stand still for seconds: a lower bound holds at every measurement, an upper one, which is about the server, at one
-of three.  A standstill spoils one measurement; a server that is late is late each time."""
+of three.  A standstill spoils one measurement; a server that is late is late each time.  And waits: for what happens, not for a time."""
 import time
 
 TRIES = 3
+
+
+def wait_for(what, seconds=20, why="it did not happen"):
+    """What WHAT() gives as soon as it is something; after the last of SECONDS it is asked once more, as this process may have stood still meanwhile."""
+    end, late = time.monotonic() + seconds, False
+    while not (got := what()):
+        assert not late, f"after {seconds} s: {why() if callable(why) else why}"
+        time.sleep(0.02)
+        late = time.monotonic() > end
+    return got
 
 
 def seconds_of(what):
