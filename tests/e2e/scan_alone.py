@@ -129,7 +129,7 @@ class ScanLine:
         os.close(tail)
         return id, mine
 
-    def answer(self, waiting, seconds=60):
+    def answer(self, waiting, seconds=150):
         """(id, answer): b"" when the stage died, as the session sees it."""
         id, sock = waiting
         sock.settimeout(seconds)
@@ -137,7 +137,7 @@ class ScanLine:
         sock.close()
         return id, text
 
-    def send(self, message, seconds=60, **kw):
+    def send(self, message, seconds=150, **kw):
         id, text = self.answer(self.submit(message, **kw), seconds)
         return text.replace(id, "ID")
 

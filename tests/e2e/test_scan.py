@@ -158,7 +158,7 @@ def test_large_message(line, db):
     """25 MB, virus at the end."""
     s = line(**embedded(db))
     big = HEAD + multipart(b64(random.Random(1).randbytes(18 << 20), "application/octet-stream; name=a.dat"), b64(EICAR))
-    assert within(60, lambda: s.send(big, seconds=100)) == VIRUS
+    assert within(60, lambda: s.send(big)) == VIRUS
 
 
 def test_spamassassin(line, spamd):
@@ -345,7 +345,7 @@ def test_replaced_parent(line, db):
         old = s.worker
         s.start_worker()
         old.process.terminate()
-        assert old.process.wait(20) == 0
+        assert old.process.wait(150) == 0
         assert {text.replace(id, "ID") for id, text in map(s.answer, waiting)} == {"250 2.0.0 ok ID"}
     assert not list((s.folder / "state/scan/outside").glob("*/*"))
 
@@ -380,33 +380,49 @@ def test_hung_worker(line, db):
     measured(6, forty_with_one_stopped)
 
 
-PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+
+
+def hold(worker, idle):
+    """Whether WORKER stands still with a message in hand, for which it has more than IDLE descriptors."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(PTRACE_SEIZE, worker, None, None) != 0:
+        return False
+    assert libc.ptrace(PTRACE_INTERRUPT, worker, None, None) == 0
+    if os.WIFSTOPPED(os.waitpid(worker, 0x40000000)[1]) and len(descriptors(worker)) > idle:
+        return True
+    libc.ptrace(PTRACE_DETACH, worker, None, None)
+    return False
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may hold a process of another user")
 def test_worker_that_hangs_over_a_message(line, db):
     """Held where neither its own timer nor a stop signal is seen, as in a fault of the kernel: 451 at the deadline, then the parent kills it."""
     s = line(scans=4, **embedded(db), scanseconds="6")
-    libc = ctypes.CDLL(None, use_errno=True)
+    idle = max(len(descriptors(w)) for w in s.workers())
 
     def hold_one():
-        """How many messages were not scanned in time, and the seconds that it took."""
-        held = s.workers()[0]
-        died = len(s.logs("scanworker-died", 0))
-        waiting = [s.submit(busy_message(n, 3000)) for n in range(max(4, len(s.workers())))]
-        assert libc.ptrace(PTRACE_SEIZE, held, None, None) == 0 and libc.ptrace(PTRACE_INTERRUPT, held, None, None) == 0
-        answers, seconds = seconds_of(lambda: [s.answer(w) for w in waiting])
-        texts = [text.replace(id, "ID") for id, text in answers]
-        assert set(texts) == {"250 2.0.0 ok ID", LATER}
+        """The answers to some messages, one of which is in the hands of a worker that is held, and that worker; None where all were scanned before we looked."""
+        waiting = [s.submit(busy_message(n, 1000)) for n in range(max(4, len(s.workers())))]
+        held = None
+        while not held and not all(readable(w[1], 0) for w in waiting):
+            with contextlib.suppress(FileNotFoundError):
+                held = next((w for w in s.workers() if len(descriptors(w)) > idle and hold(w, idle)), None)
+        texts = [text.replace(id, "ID") for id, text in map(s.answer, waiting)]
+        return held and (texts, held)
+
+    def hang():
+        texts, held = wait_for(hold_one, 60)
         while os.WIFSTOPPED(os.waitpid(held, 0x40000000)[1]):  # who holds it is told of its end first (__WALL)
             pass
-        wait_for(lambda: any(f"worker={held} " in line and "signal=9" in line for line in s.logs("scanworker-died", count=died + 1)[died:]))
-        return texts.count(LATER), seconds
+        wait_for(lambda: any(f"worker={held} " in line and "signal=9" in line for line in s.logs("scanworker-died")))
+        return texts
     for _ in range(TRIES):  # one message, but for others on a machine that stood still
-        if measured(30, hold_one) == 1:
+        texts = within(30, hang)
+        if texts.count("250 2.0.0 ok ID") == len(texts) - 1 and texts.count(LATER) == 1:
             break
     else:
-        raise AssertionError("a worker that hangs costs more than its message")
+        raise AssertionError(f"a worker that hangs costs more than its message: {texts}")
     assert s.send(BAD) == VIRUS and len(s.workers()) > 1
 
 
