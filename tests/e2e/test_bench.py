@@ -12,7 +12,7 @@ LOOP = all(os.access(f, os.R_OK | os.W_OK) for f in ("/dev/fuse", "/dev/loop-con
 
 def bench(folder, *words):
     """Run it; its table."""
-    p = subprocess.run([ROOT / "bench/run", "-n", "40", "-r", "1", *words], capture_output=True, text=True, timeout=300, env={**os.environ, "BENCH_DIR": str(folder)})
+    p = subprocess.run([ROOT / "bench/run", "-n", "40", "-r", "1", *words], capture_output=True, text=True, timeout=900, env={**os.environ, "BENCH_DIR": str(folder)})
     assert p.returncode == 0, p.stdout + p.stderr
     return p.stdout
 
