@@ -71,7 +71,7 @@ def all_ask(ldap):
 def test_all_who_ask(ldap):
     measured(TIMEOUT + 2, lambda: all_ask(ldap))
     assert "in time" in ldap.events("smtpd-login-failed")[0]["reason"]
-    assert [(e["argument"], "in time" in e["reason"]) for e in ldap.events("smtpd-reject") if e["verb"] == "RCPT"] == [("TO:<u2@campus.test>", True)]
+    assert {"in time" in e["reason"] for e in ldap.events("smtpd-reject") if e["verb"] == "RCPT" and e["argument"] == "TO:<u2@campus.test>"} == {True}
     ldap.wait_mail("u1", seconds=60)
     wait_for(lambda: rcpt(ldap, "u2@campus.test") == 250)
 

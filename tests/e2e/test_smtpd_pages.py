@@ -6,14 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import many
-from smtpd_alone import Smtpd
-
-
-@pytest.fixture
-def start():
-    with many(Smtpd, Smtpd.close) as make:
-        yield make
+from smtpd_alone import start  # noqa: F401 (a fixture)
 
 
 ADDR_NO_RANDOMIZE = 0x40000

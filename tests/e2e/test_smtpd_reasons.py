@@ -3,14 +3,7 @@ import socket
 
 import pytest
 
-from conftest import many
-from smtpd_alone import Smtpd
-
-
-@pytest.fixture
-def start():
-    with many(Smtpd, Smtpd.close) as make:
-        yield make
+from smtpd_alone import start  # noqa: F401 (a fixture)
 
 
 def rejects(d):
