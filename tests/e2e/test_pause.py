@@ -64,7 +64,8 @@ def test_one_side(line, file):
     both = send(line, "d", "u2@campus.test", "y@other.test")
     held, free = ([here, store], [there]) if local else ([there], [here, store])
     expect = ([], [], ["c", "d"]) if local else (["a", "d"], ["b"], [])
-    wait_for(lambda: arrived(line) == expect and len(waits(line)) == len(held) + 1, 20, lambda: (arrived(line), waits(line)))
+    wait_for(lambda: arrived(line) == expect and {m["reason"] for m in waits(line).values()} == {REASONS[file]} and len(waits(line)) == len(held) + 1, 20,
+             lambda: (arrived(line), waits(line)))
     p = line.postern("check")
     assert p.returncode == 0 and f"{file}: 1: deliveries to" in p.stdout + p.stderr, p.stdout + p.stderr
     for stop in (None, signal.SIGKILL, signal.SIGTERM):

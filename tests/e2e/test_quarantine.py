@@ -75,7 +75,7 @@ def test_conditions_and_delete(held):
     assert held.json("quarantine", "release", "all")["messages"] == 1
     held.wait_mail("u1")
     assert not held.mails("u2") and not held.mails("u3")
-    assert held.postern("queue", "delete", "all", "--dry-run", check=0).stdout == "would delete: 0 messages\n"
+    wait_for(lambda: held.postern("queue", "delete", "all", "--dry-run", check=0).stdout == "would delete: 0 messages\n")
 
 
 def test_malware_needs_force(suite, folder):

@@ -121,7 +121,7 @@ def test_held_mail_counts(site):
     site.postern("skim", "flag", "u1", "--why", "test", check=0)
     assert send(site)[0] == 250   # held
     assert send(site)[0] == 451
-    assert len(site.json("queue", "list")) == 1
+    wait_for(lambda: len(site.json("queue", "list")) == 1)
 
 
 def test_filter(qmail):
