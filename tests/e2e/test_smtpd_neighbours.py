@@ -9,7 +9,7 @@ import pytest
 
 from conftest import wait_for
 from processes import descriptors, failing
-from smtpd_alone import M, R, finish, netstring, shared, start  # noqa: F401 (fixtures)
+from smtpd_alone import M, MESSAGE, R, finish, netstring, shared, start  # noqa: F401 (fixtures)
 
 
 def test_next_stage_dies_with_the_job(start):
