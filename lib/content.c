@@ -83,7 +83,7 @@ int content_look(struct content *c, struct err *e)
 		return 0;
 	if (c->octets <= CONTENT_FEW)
 		return read_few(c, e);
-	void *p = mmap(NULL, c->octets, PROT_READ, MAP_PRIVATE, c->fd, 0); /* MAP_SHARED of what is sealed against writing: EPERM before Linux 6.7 */
+	void *p = memfd_map(c->fd, c->octets);
 	if (p == MAP_FAILED)
 		return err_sys(e, "map a message");
 	c->p = c->space = p;

@@ -296,7 +296,7 @@ int control_unpack(struct control *c, int fd, struct err *e)
 	int rc = memfd_check(&n, fd, CONTROL_FILE_MAX * 2, e);
 	if (rc < 0)
 		return rc;
-	void *p = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL; /* MAP_SHARED of what is sealed against writing: EPERM before Linux 6.7 */
+	void *p = n ? memfd_map(fd, n) : NULL;
 	if (p == MAP_FAILED)
 		return err_sys(e, "map settings");
 	c->memory = p;

@@ -198,6 +198,12 @@ int memfd_check(size_t *size, int fd, size_t max, struct err *e)
 	return 0;
 }
 
+/* Privately: a shared mapping of what is sealed against writing is EPERM before Linux 6.7, also one to read. */
+void *memfd_map(int fd, size_t size)
+{
+	return mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+}
+
 /* The kernel lets a user have about as many descriptors under way in sockets as one process may have open; the receivers make room. */
 static int wait_for_room(int64_t deadline, struct err *e)
 {

@@ -36,6 +36,8 @@ MUST_CHECK int memfd_seal(int fd, struct err *e);
 int memfd_with(const char *name, struct slice content, struct err *e);
 /* 0 when FD is a memfd with all four seals and at most MAX octets (*SIZE filled), else E_PEER. */
 MUST_CHECK int memfd_check(size_t *size, int fd, size_t max, struct err *e);
+/* The first SIZE octets of a sealed memfd, to read; the caller's to munmap().  MAP_FAILED with errno as of mmap(). */
+void *memfd_map(int fd, size_t size);
 
 /* One datagram with descriptors over an AF_UNIX socket (DGRAM or SEQPACKET).  All are close-on-exec at the receiver. */
 #define PASS_FDS_MAX 4

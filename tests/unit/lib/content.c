@@ -2,6 +2,7 @@
 #include "lib/content.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -176,6 +177,22 @@ START_TEST(own_files)
 }
 END_TEST
 
+/* Kernels before Linux 6.7 refuse a shared mapping of a sealed file, those after it do not: so the kernel is asked how it is mapped. */
+START_TEST(mapped_privately)
+{
+	struct content c = make(FILE_LOOKED_AT, 2 * CONTENT_FEW);
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512], how[5] = "";
+	ck_assert_ptr_nonnull(maps);
+	while (!how[0] && fgets(line, sizeof line, maps))
+		if (strstr(line, "/memfd:t"))
+			ck_assert_int_eq(sscanf(line, "%*s %4s", how), 1);
+	ck_assert_str_eq(how, "r--p");
+	fclose(maps);
+	content_close(&c);
+}
+END_TEST
+
 /* A buffer that overflowed has no whole message. */
 START_TEST(of_a_buffer)
 {
@@ -225,5 +242,6 @@ UNIT_MAIN("content",
 	tcase_add_test(t, too_much_text);
 	tcase_add_test(t, bad_files);
 	tcase_add_test(t, own_files);
+	tcase_add_test(t, mapped_privately);
 	tcase_add_test(t, of_a_buffer);
 	tcase_add_test(t, no_descriptor);)
