@@ -24,7 +24,7 @@ MUST_CHECK int confine_identity(uid_t uid, gid_t gid, unsigned long capabilities
  * 0 or E_SYS. */
 MUST_CHECK int confine_process(bool makes_code, struct err *e);
 
-/* Landlock.  Its version in the running kernel, 0: none. */
+/* Landlock.  Its version in the running kernel, 0: none, or version 1 (Linux 5.13 to 5.18), under which no Maildir could be delivered to. */
 int landlock_abi(void);
 struct landlock {
 	int fd; /* -1: the kernel has none */

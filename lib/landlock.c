@@ -31,6 +31,8 @@
 #define SCOPE_ABSTRACT (1ull << 0)  /* version 6 */
 #define SCOPE_SIGNAL   (1ull << 1)
 
+#define USABLE 2 /* version 1 refuses every move from one folder into another, as from a Maildir's tmp into its new */
+
 #define READS (FS_READ_FILE | FS_READ_DIR)
 #define WRITES (READS | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_REFER | FS_TRUNCATE)
 #define ON_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE)
@@ -46,13 +48,13 @@ struct path_attr {
 int landlock_abi(void)
 {
 	long v = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u);
-	return v < 0 ? 0 : (int)v;
+	return v < USABLE ? 0 : (int)v;
 }
 
-/* Version 1 has the first 13 rights, each of the next two adds one. */
+/* Version 2 has the first 14 rights, version 3 one more. */
 static uint64_t fs_rights(int abi)
 {
-	return (1ull << (abi >= 3 ? 15 : abi == 2 ? 14 : 13)) - 1;
+	return (1ull << (abi >= 3 ? 15 : 14)) - 1;
 }
 
 int landlock_begin(struct landlock *l, bool tcp_connect, struct err *e)
