@@ -223,7 +223,7 @@ int cmd_privileges(const char *control, const char *state, bool json)
 	}
 	json_t *programs = table(&v.control);
 	int rc = look_at_all(&v, programs, &e);
-	json_t *all = json_pack("{s:o s:i s:b s:b s:i s:i}", "programs", programs, "landlock", landlock_abi(), "running", rc == 0, "as_root", v.as_root,
+	json_t *all = json_pack("{s:o s:i s:b s:b s:b s:i s:i}", "programs", programs, "landlock", landlock_abi(), "mdwe", (int)confine_mdwe(), "running", rc == 0, "as_root", v.as_root,
 		"differences", (int)v.differences, "unseen", (int)v.unseen);
 	if (json)
 		json_dumpf(all, stdout, JSON_INDENT(1));

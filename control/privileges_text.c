@@ -69,9 +69,11 @@ static void print_ending(json_t *all, const char *state)
 	long long landlock = number(all, "landlock"), unseen = number(all, "unseen"), differences = number(all, "differences");
 	bool running = json_is_true(json_object_get(all, "running"));
 	if (landlock == 0)
-		printf("This kernel has no Landlock: programs with the root folder host are held by their users and seccomp alone.\n");
+		printf("This kernel has no Landlock of version 2 or later: programs with the root folder host are held by their users and seccomp alone.\n");
 	else
 		printf("This kernel has Landlock version %lld.\n", landlock);
+	if (!json_is_true(json_object_get(all, "mdwe")))
+		printf("This kernel (before Linux 6.3) lets programs make memory executable.\n");
 	if (!running)
 		printf("The suite does not run in %s: this is the table alone.\n", state);
 	else if (!json_is_true(json_object_get(all, "as_root")))

@@ -17,6 +17,7 @@
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
+#define PR_GET_MDWE 66
 #endif
 
 int confine_user(uid_t *uid, gid_t *gid, const char *name, struct err *e)
@@ -104,6 +105,11 @@ int confine_identity(uid_t uid, gid_t gid, unsigned long capabilities, struct er
 	return set_capabilities(capabilities, e);
 }
 
+bool confine_mdwe(void)
+{
+	return prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0;
+}
+
 /* SIGKILL, not SIGTERM: a suite without supervisor must not linger, and no program needs an orderly end to keep mail safe. */
 int confine_process(bool makes_code, struct err *e)
 {
@@ -113,8 +119,7 @@ int confine_process(bool makes_code, struct err *e)
 		return err_sys(e, "dumpable");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_sys(e, "parent's death");
-	/* Linux 6.3; an older kernel does without. */
-	if (!makes_code)
-		(void)prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
+	if (!makes_code && confine_mdwe() && prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) < 0)
+		return err_sys(e, "no new executable memory");
 	return 0;
 }

@@ -20,9 +20,11 @@ MUST_CHECK int confine_root(const char *folder, struct err *e); /* chroot; 0 or 
 /* From root to UID, GID, no other groups, with just CAPABILITIES (bits) permitted and effective, none to be had by exec; the secure bits are
  * locked.  0 or E_SYS. */
 MUST_CHECK int confine_identity(uid_t uid, gid_t gid, unsigned long capabilities, struct err *e);
-/* no-new-privileges, not dumpable (so not traceable by its own user), no new executable memory unless MAKES_CODE, dies with its parent.
- * 0 or E_SYS. */
+/* no-new-privileges, not dumpable (so not traceable by its own user), no new executable memory unless MAKES_CODE or the kernel has no
+ * such thing, dies with its parent.  0 or E_SYS. */
 MUST_CHECK int confine_process(bool makes_code, struct err *e);
+/* Can the running kernel refuse memory that becomes executable (Linux 6.3)? */
+bool confine_mdwe(void);
 
 /* Landlock.  Its version in the running kernel, 0: none, or version 1 (Linux 5.13 to 5.18), under which no Maildir could be delivered to. */
 int landlock_abi(void);

@@ -133,11 +133,13 @@ static void tell_lacks(void)
 	if (geteuid() != 0)
 		LOG(EV_not_root, NULL, F_STR("warning", "all programs run as one user and without root folders of their own; start as root to keep them apart"));
 	if (abi == 0)
-		LOG(EV_kernel_lacks, NULL, F_STR("what", "Landlock: programs that need the host's files are held by their user ids alone"));
+		LOG(EV_kernel_lacks, NULL, F_STR("what", "Landlock (version 2, Linux 5.19): programs that need the host's files are held by their user ids alone"));
 	else if (abi < 4)
 		LOG(EV_kernel_lacks, NULL, F_STR("what", "Landlock before version 4: TCP connections are held by seccomp alone"));
 	else if (abi < 6)
 		LOG(EV_kernel_lacks, NULL, F_STR("what", "Landlock before version 6: no scope for signals and abstract sockets"));
+	if (!confine_mdwe())
+		LOG(EV_kernel_lacks, NULL, F_STR("what", "Linux before 6.3: a program can make memory executable"));
 }
 
 static void prepare(struct suite *s, const char *state)
