@@ -319,28 +319,31 @@ static bool sound(struct scan *c, const struct record_header *h, uint64_t at)
 	return crc == h->payload_crc;
 }
 
-static int move_finish(struct store *s, struct scan *c, const struct record_header *h, uint64_t at, struct err *e)
+/* Of one whose payload is not SOUND the place itself is the bound: what has finished stays so. */
+static int move_finish(struct store *s, struct scan *c, const struct record_header *h, uint64_t at, bool sound, struct err *e)
 {
 	bool copies = false;
 	for (size_t i = 0; i < s->seg.count; i++)
 		copies |= s->seg.of[i]->stale && s->seg.of[i]->seq < s->victim->seq;
 	if (!copies && (h->target == s->victim->seq || !segment_of(&s->seg, (uint32_t)h->target)))
 		return 0;
-	const unsigned char *p = h->octets >= 8 ? scan_octets(c, at + RECORD_HEADER, 8, e) : NULL;
+	const unsigned char *p = sound && h->octets >= 8 ? scan_octets(c, at + RECORD_HEADER, 8, e) : NULL;
 	struct store_record note = {
 		.kind = RECORD_FINISH, .id = h->id, .target = (uint32_t)h->target, .bound = p ? (struct store_at){get32(p), get32(p + 4)} : (struct store_at){s->victim->seq, (uint32_t)(at / 8)}};
 	return store_add(s, &note, 1, false, e);
 }
 
+/* A message that rotted is passed over: it lives, so its segment is kept.  A note that did is asked about, as its owner may know it, or finds that it cannot be read. */
 static int move_record(struct store *s, struct scan *c, const struct record_header *h, uint64_t at, struct err *e)
 {
 	struct store_found f = {
 		.kind = (enum record_kind)h->kind, .flags = h->flags, .id = h->id, .target = (uint32_t)h->target,
 		.at = {s->victim->seq, (uint32_t)(at / 8)}, .octets = h->octets};
-	if (h->kind == RECORD_CLEAN || h->kind == RECORD_VOID || !sound(c, h, at))
+	const bool whole = sound(c, h, at);
+	if (h->kind == RECORD_CLEAN || h->kind == RECORD_VOID || (h->kind == RECORD_MESSAGE && !whole))
 		return 0;
 	if (h->kind == RECORD_FINISH)
-		return move_finish(s, c, h, at, e);
+		return move_finish(s, c, h, at, whole, e);
 	int rc = s->o.on.wanted(s->o.on.ctx, &f);
 	if (rc < 0)
 		return rest(s, h->id, e);

@@ -1,7 +1,9 @@
-/* queue/log_tend: a segment whose notes cannot be copied, at a start without memory for what it knows of them (its pins): they are not lost.
+/* queue/log_tend: a segment whose notes cannot be copied is not lost: at a start without memory for what it knows of them (its pins), and where the disk has damaged one.
  *
  * The pins and the clock are wrapped by the linker (Makefile). */
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +14,7 @@
 #define SEGMENT 65536
 #define RESTS 20 /* more than the store takes before it gives up copying */
 
-static bool no_pins, no_copies;
+static bool no_pins, no_copies, living;
 static int64_t later_msec;
 
 int __real_segment_pin(struct segment *g, uint32_t target, struct err *e);
@@ -61,6 +63,8 @@ static void on_found(void *ctx, const struct store_found *f)
 static void on_placed(void *ctx, const struct store_found *f)
 {
 	struct known *k = ctx;
+	if (living && f->kind == RECORD_MESSAGE)
+		store_live(k->store, f->at, f->octets);
 	if (!is_first(f->id))
 		return;
 	if (f->kind == RECORD_MESSAGE) {
@@ -71,13 +75,21 @@ static void on_placed(void *ctx, const struct store_found *f)
 	}
 }
 
+static bool readable(struct known *k, struct store_at at)
+{
+	struct store_reader r;
+	struct err e;
+	char octets[64];
+	return store_read(&r, k->store, at, &e) == 0 && store_read_next(&r, octets, (size_t)r.left, &e) == 0 && store_read_end(&r, &e) == 0;
+}
+
 static int on_wanted(void *ctx, const struct store_found *f)
 {
 	struct known *k = ctx;
 	if (f->kind != RECORD_STATE || !store_at_eq(k->state, f->at))
 		return f->kind == RECORD_MESSAGE && store_at_eq(k->at, f->at);
 	k->wanted++;
-	return no_copies ? E_SYS : 0;
+	return no_copies || (living && !readable(k, f->at)) ? E_SYS : 0;
 }
 
 static int on_moving(void *ctx, const char *id, struct store_record *note)
@@ -160,4 +172,54 @@ START_TEST(state_alone)
 }
 END_TEST
 
-UNIT_MAIN("queue-kept", tcase_add_test(t, state_alone);)
+#define STATE "what is known of it"
+
+/* Flip a bit of the STATE, wherever it lies below DIR_FD. */
+static void rot(int dir_fd)
+{
+	static char octets[SEGMENT];
+	int flipped = 0;
+	for (unsigned n = 1; n < 20; n++) {
+		char name[32];
+		snprintf(name, sizeof name, "segment.%08x", n);
+		int fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC);
+		ssize_t got = fd < 0 ? 0 : pread(fd, octets, sizeof octets, 0);
+		char *p = got > 0 ? memmem(octets, (size_t)got, STATE, strlen(STATE)) : NULL;
+		flipped += p && pwrite(fd, "W", 1, p - octets) == 1;
+		close_fd(&fd);
+	}
+	ck_assert_int_eq(flipped, 1);
+}
+
+/* The disk changes a bit of the only STATE while the store runs, and its segment is next to be emptied: it stays. */
+START_TEST(rotten_state)
+{
+	char folder[] = "/tmp/postern-kept.XXXXXX", octets[PROLOGUE + 100] = {0};
+	struct known k = {0};
+	struct store_reader r;
+	struct err e;
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	int dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	open_store(&k, dir_fd);
+	living = true;
+	add(&k, first, RECORD_MESSAGE, slice_make(octets, sizeof octets));
+	next_segment(&k);
+	add(&k, first, RECORD_STATE, slice_str(STATE));
+	for (int i = 0; i < 4; i++) {
+		next_segment(&k);
+		add(&k, other, RECORD_MESSAGE, slice_make(octets, sizeof octets)); /* none but the STATE's is without life */
+	}
+	ck_assert(readable(&k, k.state));
+	rot(dir_fd);
+	ck_assert(!readable(&k, k.state));
+	tend_long(&k);
+	ck_assert_uint_gt(k.wanted, 1);
+	ck_assert_uint_lt(k.wanted, RESTS);
+	ck_assert_msg(store_read(&r, k.store, k.state, &e) == 0, "its segment is gone: %s", e.text);
+	store_close(k.store);
+	close(dir_fd);
+	remove_folder(folder);
+}
+END_TEST
+
+UNIT_MAIN("queue-kept", tcase_add_test(t, state_alone); tcase_add_test(t, rotten_state);)
