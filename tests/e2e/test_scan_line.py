@@ -79,9 +79,11 @@ def test_reload_changes_policy_and_costs_no_message(scanned):
     for t in threads:
         t.start()
     for action, code in [("tempfail", 451), ("discard", 250), ("reject", 550)]:
+        old = set(scanned.pids("scan"))
         scanned.control("scanpolicy", f"virus {action}")
         scanned.reload()
         wait_for(lambda: send("u2", BAD)[0] == code, 20, f"the policy is not {action}")
+    wait_for(lambda: not old & set(scanned.pids("scan")), why="those before the reload, who still take messages, do not leave")
     stop.set()
     for t in threads:
         t.join()
