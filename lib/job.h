@@ -20,7 +20,7 @@ struct job {
 /* A head for ENV and HEADER (pieces are joined), which may borrow from the one before: it becomes the job's, not yet decoded.  0, or with the job as it was
  * E_TOO_LONG, E_SYS. */
 MUST_CHECK int job_make_head(struct job *job, const struct envelope *env, const struct slice *pieces, size_t count, struct err *e);
-/* The same, decoded. */
+/* The same, decoded.  After E_SYS the head may be the new one and not decoded: .env and .header mean nothing then. */
 MUST_CHECK int job_replace_head(struct job *job, const struct envelope *env, const struct slice *pieces, size_t count, struct err *e);
 /* Look at the head and decode it.  0 or E_SYS, E_PEER. */
 MUST_CHECK int job_use_head(struct job *job, struct err *e);

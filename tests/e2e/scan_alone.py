@@ -111,8 +111,8 @@ class ScanLine:
             self.passed[m.id] = m
             m.answer()
 
-    def submit(self, message, sender="a@far.test"):
-        """Send MESSAGE (LF lines) into the line; returns (id, socket on which the answer comes)."""
+    def submit(self, message, sender="a@far.test", files=True):
+        """Send MESSAGE (LF lines) into the line, in files or as few octets go; returns (id, socket on which the answer comes)."""
         self.count += 1
         n, id = self.count, ""
         for _ in range(13):
@@ -120,13 +120,13 @@ class ScanLine:
         cut = message.find(b"\n\n")
         header, body = (message[:cut + 2], message[cut + 2:]) if cut >= 0 else (message, b"")
         records = [b"V1", b"I" + id.encode(), b"Co", b"T1700000000000000", b"S" + sender.encode(), b"Ru1@campus.test"]
-        head = sealed(b"".join(netstring(r) for r in records) + b"0:," + header)
-        tail = sealed(body)
+        octets = b"".join(netstring(r) for r in records) + b"0:," + header, body
+        fds = [sealed(x) for x in octets] if files else []
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        socket.send_fds(self.jobs[0], [id.encode()], [head, tail, theirs.fileno()])
+        socket.send_fds(self.jobs[0], [id.encode() + (b"" if files else b"".join(map(netstring, octets)))], [*fds, theirs.fileno()])
         theirs.close()
-        os.close(head)
-        os.close(tail)
+        for fd in fds:
+            os.close(fd)
         return id, mine
 
     def answer(self, waiting, seconds=150):

@@ -21,7 +21,7 @@ import pytest
 
 from conftest import many, wait_for
 from alone import readable
-from processes import descriptors, kill, standing_still, started
+from processes import descriptors, failing, kill, standing_still, started
 from timing import TRIES, measured, seconds_of, within
 import scan_alone
 from scan_alone import (EICAR, GTUBE, Clamd, Fake, ScanLine, Spamd, b64, exactly, instream, multipart, signatures, spamc, spamd_reply, zipped)
@@ -361,6 +361,17 @@ def test_killed_parent(line, db):
     s.start_worker()
     id, text = s.answer(waiting)
     assert text.replace(id, "ID") == VIRUS
+
+
+@pytest.mark.parametrize("fault", ["memfd_create:error=ENFILE:when=1", "memfd_create:error=EMFILE:when=2", "pwrite64:error=ENOSPC:when=1", "fcntl:error=EBUSY:when=1"])
+def test_no_file_for_the_worker(line, db, fault):
+    """A message that came in the datagram goes to the worker in files: without them it is not scanned, and not passed."""
+    s = line(**embedded(db))
+    assert s.send(PLAIN, files=False) == "250 2.0.0 ok ID" and s.send(BAD, files=False) == VIRUS
+    with failing(s.stages[0].process.pid, fault):
+        assert s.send(BAD, files=False) == LATER
+        assert s.send(BAD, files=False) == VIRUS
+    assert s.through(PLAIN, files=False).whole == PLAIN
 
 
 def test_hung_worker(line, db):

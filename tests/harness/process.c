@@ -1,6 +1,7 @@
 /* See process.h. */
 #include "tests/harness/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "lib/io.h"
 
 void die(const char *what)
 {
@@ -62,15 +65,41 @@ void process_trace(pid_t pid, const char *what, const char *file)
 	kill(pid, SIGCONT);
 }
 
+int number_set(const char *name, int otherwise)
+{
+	const char *set = getenv(name);
+	long long v = otherwise;
+	if (set && slice_number(&v, slice_str(set), 1, 100000000) < 0) {
+		errno = EINVAL;
+		die(name);
+	}
+	return (int)v;
+}
+
+int open_fds(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* /proc/PID/NAME; empty where there is none. */
+static void read_proc(char *text, size_t size, pid_t pid, const char *name)
+{
+	char path[40];
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, size - 1);
+	close_fd(&fd);
+	text[n > 0 ? n : 0] = 0;
+}
+
 double cpu_sec(pid_t pid)
 {
-	char path[40], text[1024];
+	char text[1024];
 	unsigned long user = 0, sys = 0;
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	int fd = open(path, O_RDONLY);
-	ssize_t n = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
+	read_proc(text, sizeof text, pid, "stat");
 	const char *at = strrchr(text, ')');
 	if (at)
 		sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys);
@@ -79,12 +108,8 @@ double cpu_sec(pid_t pid)
 
 long long resident_octets(pid_t pid)
 {
-	char path[40], text[2048];
-	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	int fd = open(path, O_RDONLY);
-	ssize_t n = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
+	char text[2048];
+	read_proc(text, sizeof text, pid, "status");
 	const char *at = strstr(text, "VmRSS:");
 	return at ? atoll(at + 6) * 1024 : 0;
 }

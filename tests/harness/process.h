@@ -11,6 +11,10 @@ void write_file(const char *folder, const char *name, const char *text);
 int process_end(pid_t pid, int sig, int kill_msec);
 /* PID has stopped itself before its first call: it goes on, watched by strace, which is told WHAT ("inject=…") and writes to FILE (NULL: nowhere). */
 void process_trace(pid_t pid, const char *what, const char *file);
+/* The environment variable NAME, by which a run by hand makes a test larger: a whole number of 1 to 100,000,000, else the test ends; OTHERWISE where it is not set. */
+int number_set(const char *name, int otherwise);
+/* How many of this process's descriptors below 256 are open. */
+int open_fds(void);
 /* Of a process that runs. */
 double cpu_sec(pid_t pid);
 long long resident_octets(pid_t pid);

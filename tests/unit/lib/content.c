@@ -10,17 +10,10 @@
 #include <unistd.h>
 
 #include "lib/netstring.h"
+#include "tests/harness/process.h"
 #include "tests/unit/unit.h"
 
 static char octets[4 * CONTENT_FEW];
-
-static int open_fds(void)
-{
-	int n = 0;
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
 
 enum how { MEMORY, FILE_ALONE, FILE_LOOKED_AT };
 static struct content make(enum how how, size_t n)
@@ -161,6 +154,27 @@ START_TEST(bad_files)
 }
 END_TEST
 
+/* No memory to map it: said so, and later it is there. */
+START_TEST(no_memory)
+{
+#ifndef __SANITIZE_ADDRESS__ /* which ends a program without memory */
+	struct content c = make(FILE_ALONE, 3 * CONTENT_FEW);
+	struct rlimit before, none;
+	struct err e = {0};
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &none), 0);
+	int rc = content_look(&c, &e);
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+	ck_assert_int_eq(rc, E_SYS);
+	ck_assert(!c.p && content_slice(&c).n == 0);
+	ck_assert(content_look(&c, &e) == 0 && slice_eq(content_slice(&c), slice_make(octets, 3 * CONTENT_FEW)));
+	content_close(&c);
+#endif
+}
+END_TEST
+
 /* Of its own making: sealed here; nothing to seal is a failure, with the descriptor in its hands. */
 START_TEST(own_files)
 {
@@ -241,6 +255,7 @@ UNIT_MAIN("content",
 	tcase_add_loop_test(t, text, 0, sizeof texts / sizeof *texts);
 	tcase_add_test(t, too_much_text);
 	tcase_add_test(t, bad_files);
+	tcase_add_test(t, no_memory);
 	tcase_add_test(t, own_files);
 	tcase_add_test(t, mapped_privately);
 	tcase_add_test(t, of_a_buffer);

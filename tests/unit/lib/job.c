@@ -11,6 +11,7 @@
 
 #include "lib/ask.h"
 #include "lib/netstring.h"
+#include "tests/harness/process.h"
 #include "tests/unit/unit.h"
 
 static struct recipient rcpts[] = {
@@ -22,14 +23,6 @@ static struct envelope sample(const char *id)
 	return (struct envelope){.id = slice_str(id), .class = CLASS_OUTSIDE, .wall_usec = 1795000000000000, .sender = slice_str(""),
 		.client_ip = slice_str("192.0.2.1"), .origin = slice_str("0fdxkwb3m2q7a"), .origin_again = true, .helo = slice_str("mx.far.test"), .ret = 'H', .eightbit = true, .foreign_from = true,
 		.hold_reason = slice_str("skim"), .hold_until_sec = 99, .hold_then = 'r', .rcpt = rcpts, .rcpts = 2};
-}
-
-static int open_fds(void)
-{
-	int n = 0;
-	for (int fd = 0; fd < 256; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
 }
 
 START_TEST(envelope_round_trip)

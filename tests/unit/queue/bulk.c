@@ -27,8 +27,7 @@ START_TEST(many_at_once)
 		const char *verb, *arg;
 		int of_three; /* thirds that remain */
 	} step[] = {{"hold", "sender=s1@far.test", 3}, {"retry", "all", 3}, {"release", "all", 3}, {"hold", "domain=far.test", 3}, {"delete", "sender=s0@far.test", 2}, {"delete", "all", 0}};
-	const char *set = getenv("MANY");
-	unsigned count = set ? (unsigned)atoi(set) : 1500;
+	unsigned count = (unsigned)number_set("MANY", 1500);
 	struct harness h;
 	harness_quiet = true;
 	harness_open(&h, NULL);
@@ -71,8 +70,7 @@ START_TEST(mass_mail_yields)
 {
 	static char name[RECIPIENTS_MAX][24];
 	static const char *to[RECIPIENTS_MAX];
-	const char *set = getenv("MASS");
-	unsigned count = set ? (unsigned)atoi(set) : _i ? 800 : 3000;
+	unsigned count = (unsigned)number_set("MASS", _i ? 800 : 3000);
 	struct harness h;
 	struct job job;
 	struct err e;
@@ -158,8 +156,7 @@ static void measure(unsigned count, unsigned window, bool hold)
 
 START_TEST(measured)
 {
-	const char *set = getenv("MEASURE");
-	unsigned count = set ? (unsigned)atoi(set) : 500;
+	unsigned count = (unsigned)number_set("MEASURE", 500);
 	measure(count, 1, true);
 	measure(count, 16, true);
 	measure(count, 64, true);

@@ -12,6 +12,7 @@
 #include "tests/harness/looks.h"
 #include "tests/harness/mail.h"
 #include "tests/harness/mishap.h"
+#include "tests/harness/process.h"
 #include "tests/unit/unit.h"
 
 /* Clients that send as fast as answers come, WINDOW at a time, while the queue is killed.  Marks count up; an answer that does not come is a new mark. */
@@ -85,9 +86,7 @@ START_TEST(killed_under_load)
 {
 	static const char *const settings[][2] = {{"queuesegment", "1048576\n"}, {NULL, NULL}};
 	struct harness h;
-	int kills = 0;
-	const char *set = getenv("KILLS");
-	int wanted = set ? atoi(set) : 200;
+	int kills = 0, wanted = number_set("KILLS", 200);
 	harness_quiet = true;
 	harness_open(&h, settings);
 	pid_t client[2] = {start_client(&h, 0, 16, 3000), start_client(&h, MESSAGES_MOST / 2, 1, 200)};
@@ -175,8 +174,7 @@ START_TEST(mishap_at_every_call)
 	harness_quiet = true;
 	harness_open(&h, settings);
 	queue_end(&h, SIGKILL);
-	const char *set = getenv("MISHAPS");
-	for (harness_mishap.at = 1; harness_mishap.at <= (set ? atoi(set) : 25); harness_mishap.at++) {
+	for (harness_mishap.at = 1; harness_mishap.at <= number_set("MISHAPS", 25); harness_mishap.at++) {
 		harness_mishap.what = kinds[_i].what;
 		harness_mishap.error = kinds[_i].error;
 		harness_mishap.calls = 0;

@@ -48,8 +48,7 @@ static void restart_with(struct harness *h, bool killed)
 
 START_TEST(scaled)
 {
-	const char *set = getenv("SCALE");
-	unsigned count = set ? (unsigned)atoi(set) : 3000;
+	unsigned count = (unsigned)number_set("SCALE", 3000);
 	struct harness h;
 	harness_quiet = true;
 	harness_open(&h, NULL);
@@ -193,8 +192,7 @@ static void give_to_queue(const char *folder)
 
 START_TEST(every_kind)
 {
-	const char *set = getenv("KINDS");
-	unsigned count = set ? (unsigned)atoi(set) : 1000;
+	unsigned count = (unsigned)number_set("KINDS", 1000);
 	struct harness h;
 	char folder[80];
 	harness_quiet = true;

@@ -10,6 +10,7 @@
 #include "tests/harness/looks.h"
 #include "tests/harness/mail.h"
 #include "tests/harness/mishap.h"
+#include "tests/harness/process.h"
 #include "tests/unit/unit.h"
 
 /* A message to MANY who are delivered in two windows, and one who waits; its sender asked to be told of each success and of the delay.  Whatever is cut off between, he
@@ -96,7 +97,7 @@ START_TEST(told_at_every_call)
 {
 	static const enum mishap kinds[] = {KILL_BEFORE, KILL_AFTER, FAIL_ONCE};
 	struct harness h;
-	int body = body_of(3000), most = getenv("MISHAPS") ? atoi(getenv("MISHAPS")) : 12;
+	int body = body_of(3000), most = number_set("MISHAPS", 12);
 	harness_quiet = true;
 	harness_open(&h, tell_settings);
 	queue_end(&h, SIGKILL);

@@ -22,7 +22,7 @@ static void start(void)
 {
 	struct err e;
 	ck_assert_int_eq(config_read(&cfg, &control, &e), 0);
-	strcpy(folder, "/tmp/postern-skim-XXXXXX");
+	snprintf(folder, sizeof folder, "/tmp/postern-skim-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(file, sizeof file, "%s/history.db", folder);
 }

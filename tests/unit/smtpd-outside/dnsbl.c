@@ -79,8 +79,11 @@ static struct dnsbl lists(const char *text, const char *threshold)
 	struct err e;
 	struct control c = {0};
 	c.value[C_dnsbl] = (struct control_value){.content = slice_str(text), .present = true};
-	if (threshold)
-		c.value[C_dnsblthreshold] = (struct control_value){.content = slice_str(threshold), .present = true, .number = atoi(threshold)};
+	struct control_value *t = &c.value[C_dnsblthreshold];
+	if (threshold) {
+		*t = (struct control_value){.content = slice_str(threshold), .present = true};
+		ck_assert_int_eq(slice_number(&t->number, t->content, 0, 1000000), 0);
+	}
 	ck_assert_msg(dnsbl_parse(&d, &c, &e) == 0, "%s", e.text);
 	return d;
 }

@@ -17,7 +17,7 @@ static struct err e;
 
 static void start(long long size_most, long long files_most)
 {
-	strcpy(folder, "/tmp/postern-logfile-XXXXXX");
+	snprintf(folder, sizeof folder, "/tmp/postern-logfile-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	ck_assert_msg(logfile_open(&l, folder, size_most, files_most, &e) == 0, "%s", e.text);
 }
