@@ -59,7 +59,6 @@ struct client {
 	char *host;                  /* its name, NULL: none or not asked for */
 	char *refusal;               /* the lists' text */
 	struct talk *talk;           /* CLIENT_BLOCKED */
-	unsigned report[REPORT_COUNT]; /* CLIENT_SESSION: what the session said */
 };
 
 /* What control files say for the lane: tcp.smtp, or in the lane of submission tcp.submission; replaced as a whole on reload. */
@@ -179,9 +178,8 @@ void door_proxy_event(struct door *d, struct client *c, uint32_t events);
 void door_ready(struct door *d, struct client *c);
 void door_ready_remove(struct door *d, struct client *c);
 void door_hand_over_ready(struct door *d);
-/* The session is over: what it reported counts for its address and network. */
-void door_session_count(struct door *d, const struct client *c);
-void door_session_event(struct door *d, struct client *c, uint32_t events);
+/* The session is over: what it reported counts for its address and network; C is closed. */
+void door_session_end(struct door *d, struct client *c);
 
 /* door_talk.c: the conversation with a blocked client.  TEXT is RBLSMTPD's value; or REPLY (451, 5xx) and what is said behind it. */
 void door_talk_begin(struct door *d, struct client *c, struct slice text);

@@ -29,12 +29,10 @@ struct client *door_client_new(struct door *d, int fd, unsigned listener)
 
 void door_client_close(struct door *d, struct client *c)
 {
-	if (c->state == CLIENT_SESSION) {
+	if (c->state == CLIENT_SESSION)
 		d->sessions--;
-		door_session_count(d, c);
-	} else {
+	else
 		d->waiting--;
-	}
 	if (c->state == CLIENT_READY)
 		door_ready_remove(d, c);
 	door_admit_uncount(d, c);
@@ -163,7 +161,7 @@ void door_client_event(struct door *d, struct client *c, uint32_t events)
 			door_client_close(d, c);
 		break;
 	case CLIENT_SESSION:
-		door_session_event(d, c, events);
+		door_session_end(d, c);
 		break;
 	}
 }

@@ -13,8 +13,6 @@
 #define READY_MSEC 300000    /* RFC 5321 4.5.3.2.1: a client waits five minutes for the greeting */
 #define AGAIN_MSEC 100
 #define LOG_EVERY_MSEC 60000 /* troubles that last */
-#define REPORTS_MAX 10000000u
-#define LAST_REPORTS_MAX 64  /* read of a session that is gone */
 
 /* The list of those ready, first come first served. */
 
@@ -111,7 +109,7 @@ static void becomes_session(struct door *d, struct client *c, int token)
 	c->state = CLIENT_SESSION;
 	d->waiting--;
 	d->sessions++;
-	if (door_watch(d, &c->watch, EPOLLIN) < 0)
+	if (door_watch(d, &c->watch, 0) < 0)
 		door_client_close(d, c); /* no memory: better uncounted than counted for ever */
 }
 
@@ -190,51 +188,30 @@ void door_hand_over_ready(struct door *d)
 
 /* Sessions. */
 
-void door_session_count(struct door *d, const struct client *c)
-{
-	struct rate_limits limits;
-	if (!door_admit_rates(&limits, d, door_admit_rule(d, c)))
-		return;
-	rates_add(d->rates, &limits, &c->ip, RATE_MESSAGES, c->report[REPORT_MESSAGES], d->now);
-	rates_add(d->rates, &limits, &c->ip, RATE_RECIPIENTS, c->report[REPORT_RECIPIENTS], d->now);
-	rates_add(d->rates, &limits, &c->ip, RATE_ERRORS, c->report[REPORT_ERRORS] + c->report[REPORT_BADRCPT], d->now);
-	rates_add(d->rates, &limits, &c->ip, RATE_AUTHFAILS, c->report[REPORT_AUTHFAIL], d->now);
-}
-
-static void take_report(struct door *d, struct client *c, struct slice text)
+/* What a session said of itself: one packet, hostile. */
+static void count_report(struct door *d, const struct client *c, struct slice text)
 {
 	unsigned n[REPORT_COUNT];
-	if (handover_report_decode(n, text) == 0) {
-		for (int k = 0; k < REPORT_COUNT; k++)
-			if (c->report[k] <= REPORTS_MAX)
-				c->report[k] += n[k];
+	struct rate_limits limits;
+	if (handover_report_decode(n, text) < 0) {
+		if (door_may_log(d))
+			LOG(EV_bad_question, NULL, F_STR("error", "a session's report breaks its grammar"));
 		return;
 	}
-	if (door_may_log(d))
-		LOG(EV_bad_question, NULL, F_STR("error", "a session's report breaks its grammar; no more is read of this session"));
-	(void)!door_watch(d, &c->watch, 0);
+	if (!door_admit_rates(&limits, d, door_admit_rule(d, c)))
+		return;
+	rates_add(d->rates, &limits, &c->ip, RATE_MESSAGES, n[REPORT_MESSAGES], d->now);
+	rates_add(d->rates, &limits, &c->ip, RATE_RECIPIENTS, n[REPORT_RECIPIENTS], d->now);
+	rates_add(d->rates, &limits, &c->ip, RATE_ERRORS, n[REPORT_ERRORS] + n[REPORT_BADRCPT], d->now);
+	rates_add(d->rates, &limits, &c->ip, RATE_AUTHFAILS, n[REPORT_AUTHFAIL], d->now);
 }
 
-/* One packet.  1; 0: the session has said all that it will say; -1: nothing is there yet. */
-static int read_report(struct door *d, struct client *c)
+/* The token is watched for nothing but its end (EPOLLHUP comes unasked): while the session holds it, it stays counted, whatever it does with it. */
+void door_session_end(struct door *d, struct client *c)
 {
 	char text[REPORT_OCTETS];
 	ssize_t n = recv(c->watch.fd, text, sizeof text, MSG_DONTWAIT);
 	if (n > 0)
-		take_report(d, c, slice_make(text, (size_t)n));
-	return n > 0 ? 1 : n == 0 ? 0 : -1;
-}
-
-/* The session's end is when the token is closed (EPOLLHUP), which is reported whatever is asked for; while it lives it stays counted,
- * even if it shuts its own end down.  Its last reports come together with the end. */
-void door_session_event(struct door *d, struct client *c, uint32_t events)
-{
-	if (!(events & (EPOLLHUP | EPOLLERR))) {
-		if (read_report(d, c) == 0)
-			(void)!door_watch(d, &c->watch, 0);
-		return;
-	}
-	for (int i = 0; i < LAST_REPORTS_MAX && read_report(d, c) > 0; i++)
-		;
+		count_report(d, c, slice_make(text, (size_t)n));
 	door_client_close(d, c);
 }
