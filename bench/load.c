@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ enum step { GREETING, EHLO, MAIL, RCPT, DATA, BODY, QUIT };
 struct session {
 	int fd;
 	enum step step;
+	bool waits;       /* for room to send */
 	double since;     /* of what the latency is measured from */
 	size_t have, put; /* octets of an answer; octets of the message that are out */
 	char answer[4096];
@@ -81,8 +83,9 @@ static void send_body(struct session *s)
 	if (n < 0 && errno != EAGAIN)
 		die("send");
 	s->put += n > 0 ? (size_t)n : 0;
-	watch(s, EPOLL_CTL_MOD, s->put < body_octets ? EPOLLOUT | EPOLLIN : EPOLLIN);
-	if (s->put == body_octets)
+	if (s->waits != (s->put < body_octets))
+		watch(s, EPOLL_CTL_MOD, (s->waits = !s->waits) ? EPOLLOUT | EPOLLIN : EPOLLIN);
+	if (!s->waits)
 		s->since = now();
 }
 

@@ -96,8 +96,7 @@ host_lookup =
 dns_dnssec_ok = 0
 tls_advertise_hosts =
 message_logs = false
-log_file_path = syslog
-log_selector = -all
+log_file_path = /var/log/exim4/%slog
 split_spool_directory = true
 check_spool_space = 0
 check_log_space = 0
@@ -141,8 +140,9 @@ class Exim(Rooted):
         self.begin("var/spool/exim4")
         (self.root / "etc/exim4/exim4.conf").write_text(EXIM.format(port=self.port, hold=str(mode == "accept").lower()))
         (self.root / "etc/exim4/boxes").write_text("".join(f"{u}: {u}\n" for u in USERS))
-        (self.root / "run/exim4").mkdir(exist_ok=True)
-        subprocess.run(["chown", self.owner(), str(self.root / "run/exim4")], check=True)
+        for folder in ("run/exim4", "var/log/exim4"):
+            (self.root / folder).mkdir(exist_ok=True)
+            subprocess.run(["chown", self.owner(), str(self.root / folder)], check=True)
         self.process = self.launch(["chroot", self.root, "exim4", "-bdf"], env=ENV)
         wait_port(self.port)
 
@@ -176,7 +176,7 @@ class OpenSMTPD(Rooted):
         (self.root / "etc/mail/userbase").write_text("".join(f"{u} {MAIL_UID}:{MAIL_UID}:/srv/mail/{u}\n" for u in USERS))
         (self.root / "etc/mail/mailname").write_text("mx.bench.test\n")
         (self.root / "etc/smtpd.conf").write_text(OPENSMTPD.format(port=self.port))
-        self.process = self.launch(["chroot", self.root, "smtpd", "-F"], env=ENV)
+        self.process = self.launch(["chroot", self.root, "smtpd", "-d"], env=ENV)
         wait_port(self.port)
         if mode == "accept":
             self.inside("smtpctl", "pause", "mta")
@@ -212,7 +212,7 @@ class Notqmail(Server):
         if mode != "accept":
             self.send = self.launch(["/usr/sbin/chroot", self.root, "qmail-start", "./"], env=env)
         uid, gid = self.user("qmaild")
-        self.process = self.launch(["/usr/sbin/chroot", self.root, "tcpserver", "-H", "-R", "-l0", "-c", "1200", "-b", "1024", "-u", uid, "-g", gid,
+        self.process = self.launch(["/usr/sbin/chroot", self.root, "tcpserver", "-v", "-H", "-R", "-l0", "-c", "1200", "-b", "1024", "-u", uid, "-g", gid,
                                     "127.0.0.1", self.port, "qmail-smtpd"], env=env)
         wait_port(self.port)
 

@@ -2,6 +2,7 @@
 
 mode "accept": what is taken is kept and not delivered (Postern: holdlocal and holdremote, Postfix: HOLD); mode "refuse": every client is barred (Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered; mode "relay": mail for .held goes by SMTP to port .sink,
 and where the server can do that, mail for USERS by QMQP to port .qmqp_sink.  One recipient address a user; .held is an address that mode "accept" keeps.
+Each server writes its usual log into a file by its own means: where nobody listens on /dev/log a line would cost next to nothing.
 .qmqp is the port where QMQP is taken, in modes "accept" and "relay".  Everything lies below DIR, which is on the disk under test."""
 import os
 import pathlib
@@ -80,8 +81,9 @@ class Server:
     works = None   # those of bench/run that it can do; None: all but those of others
 
     def launch(self, command, **more):
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen([*(self.trace or []), *map(str, command)], preexec_fn=enter, **{**quiet, **more})
+        """What it prints is its log, or the beginning of it."""
+        with open(self.folder / f"{self.name}.log", "ab") as log:
+            return subprocess.Popen([*(self.trace or []), *map(str, command)], preexec_fn=enter, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more)
 
     def rcpt(self, user):
         return f"{user}@local.test"
@@ -162,7 +164,8 @@ mail_owner = mail
 setgid_group = staff
 import_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
 export_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
-maillog_file =
+maillog_file = {self.dir}/log
+maillog_file_prefixes = {self.dir}
 myhostname = mx.bench.test
 mydestination =
 mynetworks = 127.0.0.0/8
@@ -219,6 +222,7 @@ retry unix - - n - - error
 virtual unix - n n - 100 virtual
 anvil unix - - n - 1 anvil
 tlsmgr unix - - n 1000? 1 tlsmgr
+postlog unix-dgram n - n - 1 postlogd
 """)
         self.process = self.launch([sbin / "master", "-d", "-c", etc], env=self.env)
         wait_port(self.port)
@@ -255,11 +259,11 @@ class Postern(Server):
     def resume(self):
         """Start with the state that is there."""
         (self.state / "ready").unlink(missing_ok=True)
-        self.process = self.launch([BIN / "postern", "serve", "-c", self.ctl, "-s", self.state], stderr=open(self.dir / "stderr", "wb"))
+        self.process = self.launch([BIN / "postern", "serve", "-c", self.ctl, "-s", self.state])
         end = time.monotonic() + 30
         while not (self.state / "ready").exists():
             if self.process.poll() is not None or time.monotonic() > end:
-                raise SystemExit("postern did not start: " + (self.dir / "stderr").read_text(errors="replace")[-2000:])
+                raise SystemExit("postern did not start: " + (self.folder / f"{self.name}.log").read_text(errors="replace")[-2000:])
             time.sleep(0.05)
 
     def new(self, user):
