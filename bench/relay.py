@@ -7,7 +7,7 @@ import time
 
 from servers import DIR, USERS, Postfix, free_port, wait_port
 
-WORKS, SERVERS = ("relay", "relaykept", "qmqpin", "qmqpout"), ("postern", "postfix")
+WORKS, SERVERS = ("relay", "relaykept", "qmqpin", "qmqpout"), ("postern", "postfix", "postfix-silent")
 PKG = DIR / "postfix-package"
 
 

@@ -1,6 +1,6 @@
 """Servers under test: how each is set up, started, asked to hold or to deliver, and stopped.
 
-mode "accept": what is taken is kept and not delivered (Postern: holdlocal and holdremote, Postfix: HOLD); mode "refuse": every client is barred (Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered; mode "relay": mail for .held goes by SMTP to port .sink,
+mode "accept": what is taken is kept and not delivered (Postern: holdlocal and holdremote, Postfix: HOLD); mode "refuse": every client is barred, "limit": only its first connection is taken (both Postern and Postfix); mode "deliver": mail for USERS goes into Maildirs; mode "tls": STARTTLS is offered; mode "relay": mail for .held goes by SMTP to port .sink,
 and where the server can do that, mail for USERS by QMQP to port .qmqp_sink.  One recipient address a user; .held is an address that mode "accept" keeps.
 Each server writes its usual log into a file by its own means: where nobody listens on /dev/log a line would cost next to nothing.
 .qmqp is the port where QMQP is taken, in modes "accept" and "relay".  Everything lies below DIR, which is on the disk under test."""
@@ -115,9 +115,10 @@ class Server:
 
 class Postfix(Server):
     name = "postfix"
+    logs = True
 
     def __init__(self):
-        self.dir, self.pkg = self.folder / "postfix", DIR / "postfix-package"
+        self.dir, self.pkg = self.folder / self.name, DIR / "postfix-package"
         self.env = dict(os.environ, LD_LIBRARY_PATH=str(self.pkg / "usr/lib/postfix"), MAIL_CONFIG=str(self.dir / "etc"))
 
         self.unpack(self.pkg)
@@ -164,7 +165,7 @@ mail_owner = mail
 setgid_group = staff
 import_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
 export_environment = MAIL_CONFIG LD_LIBRARY_PATH PATH
-maillog_file = {self.dir}/log
+maillog_file = {f"{self.dir}/log" if self.logs else ""}
 maillog_file_prefixes = {self.dir}
 myhostname = mx.bench.test
 mydestination =
@@ -179,7 +180,9 @@ virtual_mailbox_limit = 0
 max_use = 10000
 in_flow_delay = 0
 smtpd_client_connection_count_limit = 0
-smtpd_client_event_limit_exceptions = static:all
+smtpd_client_event_limit_exceptions = {"" if mode == "limit" else "static:all"}
+smtpd_client_connection_rate_limit = {int(mode == "limit")}
+anvil_rate_time_unit = 1d
 smtpd_recipient_restrictions = permit_mynetworks, reject
 smtpd_relay_restrictions =
 smtpd_client_restrictions = {hold}
@@ -231,6 +234,12 @@ postlog unix-dgram n - n - 1 postlogd
         return self.mail / user / "new"
 
 
+class PostfixSilent(Postfix):
+    """Nobody takes its log: what that costs."""
+    name = "postfix-silent"
+    logs = False
+
+
 class Postern(Server):
     name = "postern"
 
@@ -249,6 +258,8 @@ class Postern(Server):
                  "qmqproutes": f"far.bench.test:127.0.0.1:{self.qmqp_sink}", "maxrcpt": "20000", "maxmessages": "1000000"}
         if mode == "accept":
             files.update(holdlocal="1", holdremote="1")
+        if mode == "limit":
+            files.update({"connectionsperip": "1/86400", "tcp.smtp": ":allow"})
         if mode == "tls":
             files["servercert.pem"] = "".join(f.read_text() for f in certificate())
         for name, text in files.items():
