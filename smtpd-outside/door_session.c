@@ -2,6 +2,7 @@
  *
  * Nothing blocks: when smtpd's socket is full or all sessions are taken the client stays in the list of those ready.  What a session
  * says on its token is hostile; it is bounded, counted, and believed about this session alone. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -129,22 +130,22 @@ static void smtpd_trouble(struct door *d, int r, const struct err *e)
 static int pass(struct door *d, struct client *c, const struct tcprule *rule)
 {
 	static struct buf b = BUF_INIT(HANDOVER_MAX);
-	int pair[2];
+	int token[2]; /* ours, the session's */
 	struct err e;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+	if (pipe2(token, O_CLOEXEC | O_NONBLOCK) < 0) {
 		smtpd_trouble(d, err_sys(&e, "token"), &e);
 		return E_SYS;
 	}
 	buf_reset(&b);
 	describe(&b, d, c, rule);
-	int fds[2] = {c->watch.fd, pair[1]};
+	int fds[2] = {c->watch.fd, token[1]};
 	int r = b.overflow ? err_set(&e, E_SYS, "no memory to hand over a connection") : pass_send(d->smtpd.fd, buf_slice(&b), fds, 2, 0, &e);
-	close_fd(&pair[1]);
+	close_fd(&token[1]);
 	if (r == 0) {
-		becomes_session(d, c, pair[0]);
+		becomes_session(d, c, token[0]);
 		return 0;
 	}
-	close_fd(&pair[0]);
+	close_fd(&token[0]);
 	smtpd_trouble(d, r, &e);
 	return r;
 }
@@ -188,7 +189,7 @@ void door_hand_over_ready(struct door *d)
 
 /* Sessions. */
 
-/* What a session said of itself: one packet, hostile. */
+/* What a session said of itself, hostile. */
 static void count_report(struct door *d, const struct client *c, struct slice text)
 {
 	unsigned n[REPORT_COUNT];
@@ -210,7 +211,7 @@ static void count_report(struct door *d, const struct client *c, struct slice te
 void door_session_end(struct door *d, struct client *c)
 {
 	char text[REPORT_OCTETS];
-	ssize_t n = recv(c->watch.fd, text, sizeof text, MSG_DONTWAIT);
+	ssize_t n = read(c->watch.fd, text, sizeof text);
 	if (n > 0)
 		count_report(d, c, slice_make(text, (size_t)n));
 	door_client_close(d, c);

@@ -5,7 +5,7 @@
 #include "smtpd-outside/handover.h"
 
 #include <errno.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/addr.h"
 #include "lib/netstring.h"
@@ -131,7 +131,7 @@ void handover_report(int token_fd, const unsigned counts[REPORT_COUNT])
 	for (int k = 0; k < REPORT_COUNT; k++)
 		if (counts[k])
 			buf_add_format(&b, "%s%s %u", b.n ? " " : "", report_names[k], counts[k] < REPORTED_MOST ? counts[k] : REPORTED_MOST);
-	while (b.n && send(token_fd, b.p, b.n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR)
+	while (b.n && write(token_fd, b.p, b.n) < 0 && errno == EINTR)
 		;
 }
 

@@ -1,9 +1,10 @@
 /* What postern-door says to postern-smtpd when it hands over a connection: one datagram on PORT_SESSION with two descriptors,
  * the client's socket and the session's token.  postern-door(8) has the wire form.
  *
- * The token is one end of a SOCK_SEQPACKET pair.  The session holds it for its whole life and the door counts the session for as
- * long as it is open, so that a session which dies in whatever way is counted no longer.  The session never reads from it: when the
- * door is gone the session goes on as before.  On it the session may report what it saw (handover_report()). */
+ * The token is the writing end of a pipe (O_NONBLOCK).  The session holds it for its whole life and the door counts the session for as
+ * long as it is open, so that a session which dies in whatever way is counted no longer.  When the door is gone the session goes on as
+ * before.  At its end the session may report through it what it saw (handover_report()).  A pipe, since each Unix socket that is closed
+ * while another is under way in a message makes the kernel look for garbage. */
 #ifndef POSTERN_SMTPD_HANDOVER_H
 #define POSTERN_SMTPD_HANDOVER_H
 #include "lib/buf.h"
@@ -40,7 +41,7 @@ bool handover_value_valid(struct slice value);
 MUST_CHECK int handover_receive(struct handover *h, int *client_fd, int *token_fd, char *space, int sock, int64_t deadline,
 	struct err *e);
 
-/* What a session reports, in one packet: "KIND COUNT" of each kind of which there are some, with blanks between. */
+/* What a session reports, once and in one write: "KIND COUNT" of each kind of which there are some, with blanks between. */
 enum handover_report {
 	REPORT_BADRCPT,  /* recipients refused */
 	REPORT_ERRORS,   /* commands not understood or out of order */
@@ -49,9 +50,9 @@ enum handover_report {
 	REPORT_RECIPIENTS, /* recipients accepted */
 	REPORT_COUNT
 };
-#define REPORT_OCTETS 128   /* the longest packet, with room */
+#define REPORT_OCTETS 128   /* the longest report, with room */
 #define REPORTED_MOST 1000000
-/* COUNTS over REPORTED_MOST are cut to it.  Never blocks, never fails: a report that does not fit is lost.  Nothing is sent where all are 0. */
+/* COUNTS over REPORTED_MOST are cut to it.  Never fails: a report that does not fit, or that nobody hears, is lost (SIGPIPE is ignored).  Nothing is written where all are 0. */
 void handover_report(int token_fd, const unsigned counts[REPORT_COUNT]);
 /* A report as it came.  0; E_PEER with COUNTS untouched: not of this form, a kind twice, a count not 1..REPORTED_MOST. */
 MUST_CHECK int handover_report_decode(unsigned counts[REPORT_COUNT], struct slice text);

@@ -17,7 +17,7 @@ class Session:
         self.listener, self.ip, self.port, self.local_ip, self.local_port = parts[:5]
         self.vars = dict(zip(parts[5::2], parts[6::2]))
         self.client = socket.socket(fileno=fds[0])
-        self.token = socket.socket(fileno=fds[1])
+        self.token = open(fds[1], "wb", buffering=0)
 
     def end(self):
         self.client.close()

@@ -158,13 +158,13 @@ class Smtpd(Alone):
 
     def hand(self, sock, variables=None, ip="192.0.2.7", local="192.0.2.1", listener="smtp"):
         """Hand SOCK over as the door does; returns the door's end of the token."""
-        mine, token = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mine, token = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         text = joined(listener, ip, 40000, local, 25)
         for k, v in (variables or {}).items():
             text += netstring(k) + netstring(v)
-        socket.send_fds(self.pairs["in"][0], [text], [sock.fileno(), token.fileno()])
-        token.close()
-        return mine
+        socket.send_fds(self.pairs["in"][0], [text], [sock.fileno(), token])
+        os.close(token)
+        return open(mine, "rb", buffering=0)
 
     def connect(self, variables=None, greeting=True, tcp=False, **kw):
         if tcp:

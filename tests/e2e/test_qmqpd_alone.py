@@ -42,11 +42,12 @@ class Qmqpd(Program):
 
     def connect(self):
         mine, theirs = socket.socketpair()
-        door, token = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        door, token = os.pipe()
         text = joined("qmqp", "192.0.2.7", 40000, "192.0.2.1", 628)
-        socket.send_fds(self.ask_socket, [text], [theirs.fileno(), token.fileno()])
+        socket.send_fds(self.ask_socket, [text], [theirs.fileno(), token])
         theirs.close()
-        token.close()
+        os.close(token)
+        os.close(door)
         mine.settimeout(60)
         return mine
 

@@ -113,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (slots_make(&slots, NULL) || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, next))
 			abort();
 	}
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, token))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client) || pipe2(token, O_CLOEXEC | O_NONBLOCK))
 		abort();
 	(void)!write(client[1], "", 1); /* there is always something to read */
 	static struct message message;
@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!s)
 		abort();
 	*s = (struct session){.io = {.fd = client[0], .in = in}, .message_space = &message, .set = set, .next_port = next[0], .directory_port = -1, .tls_port = -1, .skim_port = -1,
-		.token_fd = token[0], .slots = slots.shared, .client_ip = "192.0.2.7"};
+		.token_fd = token[1], .slots = slots.shared, .client_ip = "192.0.2.7"};
 	input = slice_make(data, size);
 	piece = slice_make("", 0);
 	client_fd = client[0];
