@@ -145,6 +145,8 @@ void door_client_close(struct door *d, struct client *c);
 bool door_client_tls_first(const struct door *d, const struct client *c);
 /* Send one line without waiting; false when it did not go out whole. */
 bool door_say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same as the last of all: it goes in one segment with the end of what is sent. */
+void door_say_last(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Say it, then close. */
 void door_client_refuse(struct door *d, struct client *c, const char *line);
 /* Say it, read away what comes for a moment, then close. */

@@ -87,7 +87,7 @@ static void out_of_descriptors(struct door *d, struct door_listener *l)
 	close_fd(&d->reserve_fd);
 	int fd = accept_one(l, &from);
 	if (fd >= 0) {
-		(void)door_say(fd, "421 4.3.2 out of descriptors, try again later");
+		door_say_last(fd, "421 4.3.2 out of descriptors, try again later");
 		close(fd);
 	}
 	d->reserve_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);

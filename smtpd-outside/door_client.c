@@ -50,25 +50,47 @@ bool door_client_tls_first(const struct door *d, const struct client *c)
 	return d->listener[c->listener].line.name == LISTEN_SUBMISSIONS;
 }
 
-bool door_say(int fd, const char *format, ...)
+static bool say(int fd, int more, const char *format, va_list ap)
 {
 	char line[LINE_MAX + 1];
-	va_list ap;
-	va_start(ap, format);
 	int n = vsnprintf(line, LINE_MAX - 1, format, ap);
-	va_end(ap);
 	if (n < 0)
 		return false;
 	size_t len = n < LINE_MAX - 2 ? (size_t)n : LINE_MAX - 2;
 	memcpy(line + len, "\r\n", 2);
-	return send(fd, line, len + 2, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len + 2;
+	return send(fd, line, len + 2, more | MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len + 2;
+}
+
+bool door_say(int fd, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	bool said = say(fd, 0, format, ap);
+	va_end(ap);
+	return said;
+}
+
+void door_say_last(int fd, const char *format, ...)
+{
+	va_list ap;
+	va_start(ap, format);
+	(void)say(fd, MSG_MORE, format, ap);
+	va_end(ap);
+	shutdown(fd, SHUT_WR);
+}
+
+/* The end alone, where TLS comes first. */
+static void last_line(const struct door *d, const struct client *c, const char *line)
+{
+	if (door_client_tls_first(d, c))
+		shutdown(c->watch.fd, SHUT_WR);
+	else
+		door_say_last(c->watch.fd, "%s", line);
 }
 
 void door_client_refuse(struct door *d, struct client *c, const char *line)
 {
-	if (!door_client_tls_first(d, c))
-		(void)door_say(c->watch.fd, "%s", line);
-	shutdown(c->watch.fd, SHUT_WR);
+	last_line(d, c, line);
 	door_client_close(d, c);
 }
 
@@ -88,9 +110,7 @@ static bool drain(int fd)
 
 void door_client_linger(struct door *d, struct client *c, const char *line)
 {
-	if (!door_client_tls_first(d, c))
-		(void)door_say(c->watch.fd, "%s", line);
-	shutdown(c->watch.fd, SHUT_WR);
+	last_line(d, c, line);
 	c->state = CLIENT_LINGER;
 	if (!drain(c->watch.fd) || door_watch(d, &c->watch, EPOLLIN) < 0 || door_timer_set(d, c, d->now + LINGER_MSEC) < 0)
 		door_client_close(d, c);

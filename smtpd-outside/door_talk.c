@@ -171,7 +171,7 @@ static bool on_noop(struct door *d, struct client *c, struct slice arg)
 static bool on_quit(struct door *d, struct client *c, struct slice arg)
 {
 	(void)arg;
-	(void)door_say(c->watch.fd, "221 2.0.0 %s", d->set.greeting);
+	door_say_last(c->watch.fd, "221 2.0.0 %s", d->set.greeting);
 	return false;
 }
 
@@ -186,8 +186,10 @@ static const struct {
 static bool on_line(struct door *d, struct client *c, struct slice line)
 {
 	struct slice arg = slice_trim(line), verb;
-	if (++c->talk->commands > TALK_COMMANDS_MAX)
-		return door_say(c->watch.fd, "421 4.7.0 too many commands") && false;
+	if (++c->talk->commands > TALK_COMMANDS_MAX) {
+		door_say_last(c->watch.fd, "421 4.7.0 too many commands");
+		return false;
+	}
 	if (!slice_word(&verb, &arg))
 		verb = slice_str("");
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

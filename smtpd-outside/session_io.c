@@ -165,12 +165,21 @@ bool session_input_waits(const struct session_io *io)
 	return io->start < io->end || recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+/* The last reply and the end go in one segment. */
+static bool say_last(struct session_io *io)
+{
+	ssize_t put = io->out_n && !io->dead ? send(io->fd, io->out, io->out_n, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+	if (put > 0)
+		memmove(io->out, io->out + put, io->out_n -= (size_t)put);
+	session_flush(io);
+	return shutdown(io->fd, SHUT_WR) == 0 && !io->dead;
+}
+
 /* Closing a socket with unread input resets the connection, and the client may then lose our last reply. */
 void session_hang_up(struct session_io *io, bool input_left)
 {
-	session_flush(io);
 	int64_t deadline = deadline_in(LINGER_MSEC);
-	if (!io->dead && input_left && !shutdown(io->fd, SHUT_WR))
+	if (say_last(io) && input_left)
 		for (size_t all = 0; all < LINGER_OCTETS; ) {
 			ssize_t n = session_read(io, io->in, SESSION_IN_OCTETS, deadline);
 			if (n <= 0)

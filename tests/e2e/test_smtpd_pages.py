@@ -1,7 +1,9 @@
-"""What a session costs that nobody sees: pages of a fresh process (smtpd_alone.py)."""
+"""What a session costs that nobody sees: pages of a fresh process, segments (smtpd_alone.py)."""
 import ctypes
 import os
 import pathlib
+import socket
+import struct
 import subprocess
 
 import pytest
@@ -40,3 +42,18 @@ def test_page_faults_of_a_session(start):
         return greeted, sent - greeted
     greeted, message = map(min, zip(*(session() for _ in range(10))))
     assert 0 < greeted <= 15 and 0 < message <= 6, (greeted, message)
+
+
+def test_the_last_reply_brings_the_end(start):
+    """In one segment; another one may only acknowledge QUIT."""
+    d = start()
+
+    def segments(sock):
+        return struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 140)[0]  # tcpi_segs_in
+
+    def session():
+        c = d.connect(tcp=True)
+        before = segments(c.sock)
+        assert c.code("QUIT") == 221 and c.closed()
+        return segments(c.sock) - before
+    assert min(session() for _ in range(5)) <= 2
