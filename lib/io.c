@@ -79,7 +79,7 @@ static int again(int fd, short events, int64_t deadline, bool new_work, struct e
 	if (errno == EINTR)
 		return stops(new_work) ? err_set(e, E_EOF, "told to stop") : 0;
 	if (errno == EAGAIN || errno == EWOULDBLOCK)
-		return wait_for(fd, events, deadline, new_work, e);
+		return deadline_left(deadline) == 0 ? err_set(e, E_TIMEOUT, "no answer in time") : wait_for(fd, events, deadline, new_work, e);
 	if (errno == EPIPE || errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOTCONN)
 		return err_set(e, E_EOF, "the other side is gone");
 	return err_sys(e, "%s", events & POLLIN ? "receive" : "send");

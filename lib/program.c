@@ -23,6 +23,7 @@ static struct {
 	enum lane lane;
 	char state[256];
 	struct control control, former;
+	int port[PORTS_MAX]; /* descriptors, as the row has them; -1: nothing is started behind it */
 	unsigned listens;
 	const char *rule[PATH_RULES_MAX];
 	size_t rules;
@@ -70,16 +71,17 @@ static int socket_option(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
 }
 
-/* A port is a socket (PORT_SPACE a memfd), or /dev/null where nothing is started behind it. */
-static void check_port(int fd, enum port port)
+/* A port is a socket (PORT_SPACE a memfd), or /dev/null where nothing is started behind it: false. */
+static bool check_port(int fd, enum port port)
 {
 	struct stat st;
 	struct err e;
 	bool listens = port == PORT_LISTEN || port == PORT_COMMAND;
 	if (port == PORT_SPACE && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		return;
+		return true;
 	if (fstat(fd, &st) < 0 || (!S_ISSOCK(st.st_mode) && !S_ISCHR(st.st_mode)) || (S_ISSOCK(st.st_mode) && socket_option(fd, SO_ACCEPTCONN) != listens))
 		must(err_set(&e, E_PEER, "descriptor %d is not the port %s", fd, graph_port_name(port)), &e);
+	return S_ISSOCK(st.st_mode);
 }
 
 /* What a parent left open by mistake (or on purpose) is closed before the first byte of input. */
@@ -90,7 +92,7 @@ static void take_descriptors(void)
 	if (socket_option(LIFELINE_FD, SO_TYPE) != SOCK_SEQPACKET)
 		usage(self.row->name);
 	for (const enum port *p = self.row->ports; *p != PORT_END; p++, fd++)
-		check_port(fd, *p);
+		self.port[p - self.row->ports] = check_port(fd, *p) ? fd : -1;
 	if (graph_has_port(self.row, PORT_LISTEN))
 		for (self.listens = 1; socket_option(fd, SO_ACCEPTCONN) == 1; fd++)
 			self.listens++;
@@ -203,10 +205,9 @@ const struct control *program_control(void)
 int program_port(enum port port)
 {
 	struct err e;
-	struct stat st;
 	for (int i = 0; self.row->ports[i] != PORT_END; i++)
 		if (self.row->ports[i] == port)
-			return fstat(PORTS_FD + i, &st) == 0 && (S_ISSOCK(st.st_mode) || S_ISREG(st.st_mode)) ? PORTS_FD + i : -1;
+			return self.port[i];
 	err_set(&e, E_NOT_FOUND, "the graph gives no port %s", graph_port_name(port));
 	program_fatal(&e);
 }
