@@ -43,8 +43,8 @@ MUST_CHECK int handover_receive(struct handover *h, int *client_fd, int *token_f
 
 /* What a session reports, once and in one write: "KIND COUNT" of each kind of which there are some, with blanks between. */
 enum handover_report {
-	REPORT_BADRCPT,  /* recipients refused */
-	REPORT_ERRORS,   /* commands not understood or out of order */
+	REPORT_BADRCPT,  /* recipients that do not exist */
+	REPORT_ERRORS,   /* commands that were wrong, and recipients refused for other reasons */
 	REPORT_AUTHFAIL, /* passwords refused */
 	REPORT_MESSAGES, /* messages accepted */
 	REPORT_RECIPIENTS, /* recipients accepted */

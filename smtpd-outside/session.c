@@ -198,7 +198,7 @@ static void one_command(struct session *s)
 static void report(const struct session *s)
 {
 	const unsigned counts[REPORT_COUNT] = {
-		[REPORT_BADRCPT] = s->unknown, [REPORT_ERRORS] = s->errors, [REPORT_AUTHFAIL] = s->auth_failures,
+		[REPORT_BADRCPT] = s->unknown, [REPORT_ERRORS] = s->errors - s->searches, [REPORT_AUTHFAIL] = s->auth_failures,
 		[REPORT_MESSAGES] = s->messages, [REPORT_RECIPIENTS] = s->accepted,
 	};
 	handover_report(s->token_fd, counts);

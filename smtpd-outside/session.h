@@ -96,6 +96,7 @@ struct session {
 	/* counts */
 	bool harvest;               /* too many unknown recipients: nothing more is told */
 	unsigned commands, errors, junk, unknown, unknown_told, accepted, mails, messages;
+	unsigned searches;          /* unknown recipients that are errors besides */
 	unsigned long long octets;
 	const char *why;            /* the session is to end, and why; NULL: it goes on */
 };

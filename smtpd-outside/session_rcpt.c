@@ -76,6 +76,7 @@ static void postpone_recipient(struct session *s, struct slice address, const ch
 static void unknown_recipient(struct session *s, struct slice address)
 {
 	bool searches = ++s->unknown > s->accepted;
+	s->searches += searches;
 	s->errors += searches;
 	if (searches && !s->set.relay && s->set.brtlimit && s->unknown > s->set.brtlimit)
 		s->harvest = true;

@@ -87,6 +87,21 @@ def test_limits_over_time_in_the_suite(suite):
     wait_for(lambda: greeting().startswith(b"421 4.7.0 too much from your address or network (messagesperip 3 of 3 in 600 s, again in"))
 
 
+def test_a_recipient_that_does_not_exist_counts_once(suite):
+    """It is an error of the session as well, and not another one of the address."""
+    suite.control("errorsperip", "3/86400")
+    suite.start()
+    with suite.smtp() as c:
+        c.ehlo("x.test"), c.mail("a@far.test")
+        assert [c.rcpt(f"nobody{i}@campus.test")[0] for i in range(3)] == [550] * 3
+
+    def refusal():
+        with socket.create_connection(("127.0.0.1", suite.port), 60) as s:
+            line = s.recv(300)
+        return line if line.startswith(b"421") else None
+    assert b"(errorsperip 3 of 3 in 86400 s, again in" in wait_for(refusal)
+
+
 def test_reload_leaves_sessions_and_waiting_clients_alone(suite):
     """SIGHUP: an idle session, a message in progress and a client in its greet delay go on, the last also when control/listen changes; a stop still
     tells them to come again."""
