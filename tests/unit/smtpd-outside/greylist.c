@@ -60,6 +60,9 @@ static const struct {
 	{"198.51.100.1", 5000, 60, "the clock …"},
 	{"198.51.100.1", 100, 60, "… set back: the wait begins anew"},
 	{"198.51.100.1", 160, 0, "and ends"},
+	{"198.51.100.1", 90, 0, "set back once more: who is known stays so"},
+	{"198.51.100.1", 90 + 36 * DAY, 0, "for 36 days from then on"},
+	{"198.51.100.1", 89, 60, "set back by more than that: new"},
 };
 
 START_TEST(call)
