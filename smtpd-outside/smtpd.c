@@ -35,11 +35,13 @@ static void reap(struct smtpd *d)
 	}
 }
 
-/* A rule that cannot be obeyed: serve nobody under it rather than with another limit. */
+/* A rule that cannot be obeyed: serve nobody under it rather than in another way.  Other faults of rules than this one the door finds when it reads them. */
 static void wrong_rule(struct session *s, const struct err *e)
 {
 	LOG(EV_smtpd_refused, "", F_STR("error", e->text));
-	session_reply(s, REPLY_no_room, slice_str(""));
+	if (s->tls_first) /* a clear line means nothing there */
+		return;
+	session_reply(s, REPLY_tls_missing, slice_str(""));
 	session_flush(&s->io);
 }
 

@@ -158,7 +158,7 @@ def test_rules_about_tls(suite):
                 assert c.mail("a@far.test")[0] == 250, n
     with pytest.raises(smtplib.SMTPConnectError) as e:
         session(6)
-    assert e.value.smtp_code == 421
-    wait_for(lambda: suite.events("smtpd-refused"))
+    assert e.value.smtp_code == 421 and b"inside TLS alone" in e.value.smtp_error
+    assert "FORCE_TLS is set" in suite.wait_event("smtpd-refused")[0]["error"]
     got = suite.postern("check")
     assert "FORCETLS is taken as FORCE_TLS" in got.stdout + got.stderr
