@@ -32,5 +32,6 @@ void lint_warning(struct lint *l, const char *file, int line, const char *format
 void lint_lines(struct lint *l);  /* every line by its grammar (lint_lines.c) */
 void lint_across(struct lint *l); /* what files say about each other (lint_across.c) */
 void lint_auth(struct lint *l);   /* who can log in (lint_auth.c); called by lint_across() */
+void lint_rules(struct lint *l);  /* what tcprules text allows (lint_rules.c); called by lint_across() */
 void lint_names(struct lint *l);  /* names and modes in the folder (lint_names.c) */
 #endif

@@ -271,6 +271,7 @@ void lint_across(struct lint *l)
 	check_pauses(l);
 	check_certificate(l);
 	check_submission(l);
+	lint_rules(l);
 	lint_auth(l);
 	check_respond(l);
 }
