@@ -194,8 +194,17 @@ static void check_fixup_targets(struct lint *l)
 static void check_certificate(struct lint *l)
 {
 	struct err w;
-	if (control_present(l->c, C_servercert) && tls_cert_warning(control_blob(l->c, C_servercert), &w))
+	struct slice file, pem;
+	char shown[120];
+	if (control_present(l->c, C_servercert) && tls_cert_warning(control_blob(l->c, C_servercert), slice_make("", 0), &w))
 		lint_warning(l, "servercert.pem", 0, "%s", w.text);
+	for (size_t at = 0; !l->faulty[C_certs] && control_member_next(l->c, C_certs, &at, &file, &pem); ) {
+		struct slice host = slice_upto(file, file.n - strlen(".pem")); /* tls_check_names() */
+		if (!tls_cert_warning(pem, host, &w))
+			continue;
+		snprintf(shown, sizeof shown, "certs/%.*s", SLICE_FMT(slice_upto(file, 100)));
+		lint_warning(l, shown, 0, "%s", w.text);
+	}
 }
 
 /* Passwords cross the network under TLS alone, so without a certificate nobody could log in. */

@@ -109,13 +109,6 @@ static const struct {
 	{"database", "not used yet: nothing is kept in a database by this release"},
 };
 
-/* Editors' and packages' leftovers are nobody's control file. */
-static bool leftover(struct slice name)
-{
-	return slice_starts(name, ".") || slice_ends(name, "~") || slice_ends(name, ".bak") || slice_ends(name, ".dpkg-dist") ||
-		slice_ends(name, ".dpkg-old") || slice_starts(name, "README");
-}
-
 static bool ours(const char *name)
 {
 	for (size_t i = 0; i < C_COUNT; i++)
@@ -159,7 +152,7 @@ static const char *meant(const char *name)
 /* Returns true when the name is one of another mail suite. */
 static bool check_name(struct lint *l, const char *name)
 {
-	if (ours(name) || leftover(slice_str(name)))
+	if (ours(name) || control_leftover(slice_str(name)))
 		return false;
 	char shown[100];
 	snprintf(shown, sizeof shown, "%s", name);
@@ -173,12 +166,26 @@ static bool check_name(struct lint *l, const char *name)
 	return hint != NULL;
 }
 
-static void check_secret(struct lint *l, int dir_fd, enum control_id id)
+static void check_mode(struct lint *l, int dir_fd, const char *name)
 {
 	struct stat st;
-	const char *name = control_files[id].name;
 	if (fstatat(dir_fd, name, &st, 0) == 0 && (st.st_mode & 077))
 		lint_warning(l, name, 0, "mode %04o lets others read a secret: chmod 0600 %s/%s", (unsigned)(st.st_mode & 07777), l->c->dir, name);
+}
+
+static void check_secret(struct lint *l, int dir_fd, enum control_id id)
+{
+	check_mode(l, dir_fd, control_files[id].name);
+}
+
+static void check_keys(struct lint *l, int dir_fd)
+{
+	struct slice file, pem;
+	char path[300];
+	for (size_t at = 0; control_member_next(l->c, C_certs, &at, &file, &pem); ) {
+		snprintf(path, sizeof path, "%s/%.*s", control_files[C_certs].name, SLICE_FMT(file));
+		check_mode(l, dir_fd, path);
+	}
 }
 
 static void check_writable(struct lint *l, int dir_fd)
@@ -196,6 +203,7 @@ static void check_secrets(struct lint *l, int dir_fd)
 	check_secret(l, dir_fd, C_respondpassword);
 	check_secret(l, dir_fd, C_servercert);
 	check_secret(l, dir_fd, C_scramkey);
+	check_keys(l, dir_fd);
 	if (ldif.n && memmem(ldif.p, ldif.n, "userPassword", strlen("userPassword")))
 		check_secret(l, dir_fd, C_directory_ldif);
 }

@@ -110,6 +110,12 @@ static int read_member(struct reading *r, enum control_id id, const char *dir, c
 	return rc;
 }
 
+bool control_leftover(struct slice name)
+{
+	return slice_starts(name, ".") || slice_ends(name, "~") || slice_ends(name, ".bak") || slice_ends(name, ".dpkg-dist") ||
+		slice_ends(name, ".dpkg-old") || slice_starts(name, "README");
+}
+
 static int read_folder(struct reading *r, enum control_id id, const char *path, struct err *e)
 {
 	DIR *d = opendir(path);
@@ -118,7 +124,7 @@ static int read_folder(struct reading *r, enum control_id id, const char *path, 
 		return errno == ENOENT ? 0 : err_sys(e, "%s", path);
 	r->c->value[id].present = true;
 	for (struct dirent *f; rc == 0 && (f = readdir(d)); )
-		if (f->d_name[0] != '.')
+		if (!control_leftover(slice_str(f->d_name)))
 			rc = read_member(r, id, path, f->d_name, e);
 	closedir(d);
 	return rc;

@@ -81,6 +81,8 @@ bool control_next(const struct control *c, enum control_id id, struct control_li
 bool control_next_in(struct slice content, struct control_line *line);
 /* Walk over the members of a folder, from *AT = 0; NAME without the folder. */
 bool control_member_next(const struct control *c, enum control_id folder, size_t *at, struct slice *name, struct slice *content);
+/* NAME is README, hidden, or what editors and packages leave behind: nobody's control file, nor a member of a folder. */
+bool control_leftover(struct slice name);
 /* Fill *E with "FILE:LINE: reason". */
 int control_fault(struct err *e, const struct control *c, enum control_id id, int line, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));

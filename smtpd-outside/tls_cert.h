@@ -8,7 +8,7 @@
 MUST_CHECK int tls_check_cert(struct slice pem, struct err *e);
 /* The files of control/certs: 0, or E_SYNTAX with "certs/FILE: reason". */
 MUST_CHECK int tls_check_names(const struct control *c, struct err *e);
-/* Is there something to say about a certificate that can be used (expired, about to expire, not valid yet)?  True with the text in *W.
- * An expired certificate still serves: most senders do not look, and no TLS would be worse. */
-bool tls_cert_warning(struct slice pem, struct err *w);
+/* Is there something to say about a certificate that can be used (expired, about to expire, not valid yet, not for HOST; an empty HOST: for any)?  True with
+ * the text in *W.  Such a certificate still serves: most senders do not look, and no TLS would be worse. */
+bool tls_cert_warning(struct slice pem, struct slice host, struct err *w);
 #endif

@@ -4,6 +4,7 @@
  * RFC 8446, RFC 5246 with RFC 9325's advice: TLS 1.2 and 1.3, forward secrecy, AEAD first, no compression, no renegotiation. */
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <time.h>
 
 #include "smtpd-outside/tls.h"
@@ -186,12 +187,20 @@ static bool date_warning(const X509 *cert, struct err *w)
 	return true;
 }
 
-bool tls_cert_warning(struct slice pem, struct err *w)
+static bool name_warning(X509 *cert, struct slice host, struct err *w)
+{
+	if (!host.n || X509_check_host(cert, host.p, host.n, 0, NULL) == 1)
+		return false;
+	err_set(w, E_REFUSED, "the certificate is not for %.*s: clients that ask for that name will not believe it", SLICE_FMT(slice_upto(host, 100)));
+	return true;
+}
+
+bool tls_cert_warning(struct slice pem, struct slice host, struct err *w)
 {
 	bool asked = false;
 	BIO *bio = reader(pem);
 	X509 *cert = bio ? PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, &asked) : NULL;
-	bool say = cert && date_warning(cert, w);
+	bool say = cert && (date_warning(cert, w) || name_warning(cert, host, w));
 	X509_free(cert);
 	BIO_free(bio);
 	ERR_clear_error();

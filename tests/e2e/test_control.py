@@ -261,7 +261,14 @@ def test_certificates_by_name_are_checked(suite):
     suite.control("certs/one.test.pem", "nonsense")
     out = suite.postern("check", check=1).stdout
     assert "certs/one.test.pem: no certificate" in out
-    suite.control("certs/one.test.pem", certificate(suite.folder))
+    suite.control("certs/one.test.pem", certificate(suite.folder, "one.test"))
     assert "servercert.pem is missing" in suite.postern("check", check=1).stdout
     suite.control("servercert.pem", certificate(suite.folder))
+    assert "certs/one.test.pem: mode 0644 lets others read a secret" in suite.postern("check", check=0).stdout
+    (suite.ctl / "certs/one.test.pem").chmod(0o600)
+    suite.control("certs/one.test.pem~", "what an editor left")
+    suite.control("certs/README", "which name is whose")
     assert "certs" not in suite.postern("check", check=0).stdout
+    for name, days, said in ("two.test", 30, "the certificate is not for one.test"), ("one.test", 3, "the certificate expires within two weeks"):
+        suite.control("certs/one.test.pem", certificate(suite.folder, name, days=days))
+        assert f"certs/one.test.pem: {said}" in suite.postern("check", check=0).stdout

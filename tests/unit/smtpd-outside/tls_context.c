@@ -103,13 +103,16 @@ END_TEST
 
 static const struct {
 	long from, to;
-	const char *warning;
+	const char *host, *warning;
 } dates[] = {
-	{-DAY, 100 * DAY, NULL},
-	{-DAY, 15 * DAY, NULL},
-	{-DAY, 13 * DAY, "within two weeks"},
-	{-10 * DAY, -DAY, "has expired"},
-	{DAY, 100 * DAY, "not valid yet"},
+	{-DAY, 100 * DAY, "", NULL},
+	{-DAY, 15 * DAY, "", NULL},
+	{-DAY, 13 * DAY, "", "within two weeks"},
+	{-10 * DAY, -DAY, "", "has expired"},
+	{DAY, 100 * DAY, "", "not valid yet"},
+	{-DAY, 100 * DAY, "MX.test", NULL},
+	{-DAY, 100 * DAY, "mail.test", "the certificate is not for mail.test"},
+	{-10 * DAY, -DAY, "mail.test", "has expired"},
 };
 
 START_TEST(warnings)
@@ -117,7 +120,7 @@ START_TEST(warnings)
 	BIO *file = file_of(A_CERT | A_KEY, dates[_i].from, dates[_i].to);
 	struct err e = {0};
 	ck_assert_int_eq(tls_check_cert(content(file), &e), 0); /* it serves all the same */
-	bool say = tls_cert_warning(content(file), &e);
+	bool say = tls_cert_warning(content(file), slice_str(dates[_i].host), &e);
 	ck_assert_msg(say == (dates[_i].warning != NULL) && (!say || strstr(e.text, dates[_i].warning)), "%d: %s", _i, e.text);
 	BIO_free(file);
 }
