@@ -31,6 +31,7 @@ MUST_CHECK int options_parse(struct options *o, int argc, char *const *argv, str
 /* Each subcommand: returns the exit code. */
 int cmd_serve(const struct options *o);
 int cmd_check(const struct options *o);
+int cmd_door(const struct options *o);
 int cmd_queue(const struct options *o);
 int cmd_quarantine(const struct options *o);
 int cmd_user(const struct options *o);

@@ -30,6 +30,7 @@ static const struct subcommand {
 		"       retry USER | travel USER COUNTRY,... until YYYY-MM-DD | travel USER none | report USER | login [FILE] | replay FILE|-",
 		"stolen accounts: who is suspected and why, what is done about it, giving back", cmd_skim, 0, CMD_ARGS_MAX, false},
 	{"user", "ADDRESS", "what the directory says of an address and where its mail goes", cmd_user, 1, 1, false},
+	{"door", "[ADDRESS [HOST]]", "how many clients there are; which line of tcp.smtp counts for one", cmd_door, 0, 2, false},
 	{"privileges", "", "what each program may do, and whether the running ones hold to it", run_privileges, 0, 0, false},
 	{"fixup", "ADDRESS", "what an address is rewritten to, and by which line", run_fixup, 1, 1, false},
 	{"defaults", "DIR", "write commented default control files where there are none", cmd_defaults, 1, 1, false},

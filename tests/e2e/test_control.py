@@ -62,7 +62,7 @@ def test_wrong_usage(args):
 def test_help_and_version():
     p = postern("help")
     assert p.returncode == 0 and not p.stderr
-    for name in "serve check queue user privileges fixup defaults".split():
+    for name in "serve check door queue user privileges fixup defaults".split():
         assert f"\n  {name}" in p.stdout
     assert "manpage" not in p.stdout and "\033" not in p.stdout
     assert postern("--version").stdout.startswith("postern ")
@@ -255,6 +255,43 @@ def test_others_may_not_give_commands(waiting):
         os.setresuid(65534, 65534, 65534)
     p = subprocess.run(waiting.command("queue", "list"), capture_output=True, text=True, preexec_fn=nobody)
     assert p.returncode == 111 and not p.stdout
+
+
+RULES = '''# campus
+10.1.:allow,RELAYCLIENT=""
+10.:allow,RELAYCLIENT=""
+10.1.2.3:allow,RELAYCLIENT=""
+192.0.2.0/24:deny
+=mail.far.test:allow,MAXPERIP="3",GREETDELAY="5"
+=.far.test:deny
+'''
+
+
+@pytest.mark.parametrize("args, line, allow, variables, depends", [
+    (["10.1.2.3"], 4, True, {"RELAYCLIENT": ""}, False), (["10.1.2.4"], 2, True, {"RELAYCLIENT": ""}, True), (["10.2.2.3"], 3, True, {"RELAYCLIENT": ""}, True),
+    (["192.0.2.7"], 5, False, {}, True), (["192.0.2.7", "MAIL.far.test."], 6, True, {"MAXPERIP": "3", "GREETDELAY": "5"}, False),
+    (["198.51.100.1", "x.far.test"], 7, False, {}, False), (["2001:db8::1", "else.test"], None, True, {}, False)])
+def test_which_rule_counts(suite, args, line, allow, variables, depends):
+    """By the look-up of the door itself; lines of one meaning are told apart."""
+    suite.control("tcp.smtp", RULES)
+    got = suite.json("door", *args)
+    assert got == [{"file": "tcp.smtp", "line": line, "text": line and RULES.splitlines()[line - 1], "allow": allow, "variables": variables, "depends_on_name": depends}]
+    text = suite.postern("door", *args, check=0).stdout
+    assert (f"tcp.smtp:{line}: {RULES.splitlines()[line - 1]}\n" if line else "tcp.smtp: no line for it: allowed\n") in text
+    assert ("give the client's name too" in text) == depends
+
+
+def test_rules_of_each_door(suite):
+    suite.control("listen", "smtp 127.0.0.1:2525\nsubmission 127.0.0.1:2587\nqmqp 127.0.0.1:2628")
+    suite.control("servercert.pem", certificate(suite.folder))
+    suite.control("tcp.submission", "10.:deny")
+    assert suite.postern("door", "10.1.1.1", check=0).stdout == "tcp.smtp: absent: allowed\ntcp.submission:1: 10.:deny\ntcp.qmqp: absent: nobody is allowed\n"
+    for wrong in (["10.1.1"], ["mail.test"], ["10.1.1.1", "-"], ["10.1.1.1", "[::1]"], ["10.1.1.1", "a.test", "x"]):
+        p = suite.postern("door", *wrong, check=100)
+        assert p.stderr and not p.stdout
+    suite.control("tcp.submission", "10.:allow\nfrob")
+    assert "tcp.submission:2: after the address comes" in suite.postern("door", "10.1.1.1", check=1).stderr
+    assert "does not run" in suite.postern("door", check=111).stderr
 
 
 def test_certificates_by_name_are_checked(suite):

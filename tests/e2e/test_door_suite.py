@@ -87,6 +87,22 @@ def test_limits_over_time_in_the_suite(suite):
     wait_for(lambda: greeting().startswith(b"421 4.7.0 too much from your address or network (messagesperip 3 of 3 in 600 s, again in"))
 
 
+def test_door_says_how_many_there_are(suite):
+    """postern door: sessions and waiting clients of each door; 1 when one is full."""
+    suite.control("listen", f"smtp 127.0.0.1:{suite.port}\nqmqp 127.0.0.1:{free_port()}")
+    suite.control("concurrencyincoming", "2")
+    suite.control("tcp.smtp", '127.0.0.5:allow,GREETDELAY="60"\n:allow')
+    suite.start()
+    none = {"sessions": 0, "most_sessions": 2, "waiting": 0, "most_waiting": 10000, "addresses": 0, "blocked": 0}
+    assert suite.json("door") == [{"door": "outside", **none}, {"door": "cluster", **none}]
+    with suite.smtp(), socket.create_connection(("127.0.0.1", suite.port), 60, ("127.0.0.5", 0)):
+        assert wait_for(lambda: suite.json("door")[0]["waiting"] and suite.json("door")[0]) == {"door": "outside", **none, "sessions": 1, "waiting": 1, "addresses": 3}
+        with suite.smtp():
+            got = suite.postern("door", check=1).stdout.splitlines()
+            assert got[0].split() == ["DOOR", "SESSIONS", "OF", "WAITING", "OF", "ADDRESSES", "BLOCKED"]
+            assert got[1].split() == ["outside", "2", "2", "1", "10000", "3", "0"]
+
+
 def test_a_recipient_that_does_not_exist_counts_once(suite):
     """It is an error of the session as well, and not another one of the address."""
     suite.control("errorsperip", "3/86400")
