@@ -8,12 +8,19 @@
 #include "lib/log.h"
 #include "smtpd-outside/session.h"
 
+/* Mail for user+detail reaches the user (postern-directory(5)), so an answer to it may come from there. */
+static bool same_user(struct slice own, struct slice local)
+{
+	size_t plus = slice_find(local, '+');
+	return slice_case_eq(own, local) || (plus > 0 && plus < local.n && local.p[0] != '"' && slice_case_eq(own, slice_upto(local, plus)));
+}
+
 static bool is_own(const struct session *s, struct slice local, struct slice domain)
 {
 	struct slice list = buf_slice(&s->own), line;
 	while (slice_cut(&line, &list, '\n')) {
 		size_t at = slice_rfind(line, '@');
-		if (line.n && slice_case_eq(slice_upto(line, at), local) && slice_case_eq(slice_from(line, at + 1), domain))
+		if (line.n && same_user(slice_upto(line, at), local) && slice_case_eq(slice_from(line, at + 1), domain))
 			return true;
 	}
 	return false;

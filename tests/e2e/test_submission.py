@@ -389,9 +389,11 @@ def test_credential_stuffing_stops_who_guesses_and_not_the_owner(site):
 
 
 OWN = [("u1@campus.test", "u1@campus.test"), ("u1@campus.test", "Office <office@campus.test>"), ("any@lists.test", "u1@campus.test"),
-       ("u1@campus.test", '"Me" (not u2@campus.test) <U1@CAMPUS.test>'), ("", "u1@campus.test")]
+       ("u1@campus.test", '"Me" (not u2@campus.test) <U1@CAMPUS.test>'), ("", "u1@campus.test"),
+       ("u1+list@campus.test", "Alias1+a+b@campus.test")]
 OTHERS = [("u2@campus.test", "u1@campus.test", 553), ("u1@campus.test", "u2@campus.test", 550), ("u1@campus.test", "u1@campus.test, u2@campus.test", 550),
-          ("u1@campus.test", "u1@campus.test <u2@campus.test>", 550), ("any@lists.test.evil.test", "u1@campus.test", 553), ("u1@campus.test", "u1", 550)]
+          ("u1@campus.test", "u1@campus.test <u2@campus.test>", 550), ("any@lists.test.evil.test", "u1@campus.test", 553), ("u1@campus.test", "u1", 550),
+          ("u2+u1@campus.test", "u1@campus.test", 553), ("u1@campus.test", '"u1+x"@campus.test', 550), ("u1+x@far.test", "u1@campus.test", 553)]
 
 
 def test_others_addresses_are_refused_where_the_site_wants_it(site):
