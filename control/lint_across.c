@@ -9,6 +9,7 @@
 #include "scanner-bridge/scanpolicy.h"
 #include "skim/respond_plan.h"
 #include "smtpd-outside/dns_wanted.h"
+#include "smtpd-outside/dnsbl.h"
 #include "smtpd-outside/listen.h"
 #include "smtpd-outside/smtpd_settings.h"
 #include "smtpd-outside/tls_cert.h"
@@ -207,6 +208,20 @@ static void check_certificate(struct lint *l)
 	}
 }
 
+/* Lists that refuse nobody, whatever they all say: a threshold from elsewhere, or weights that were never given. */
+static void check_dnsbl(struct lint *l)
+{
+	static struct dnsbl d;
+	struct err e;
+	long most = 0;
+	if (l->faulty[C_dnsbl] || dnsbl_parse(&d, l->c, &e) < 0)
+		return;
+	for (unsigned i = 0; i < d.rules; i++)
+		most += d.rule[i].weight > 0 ? d.rule[i].weight : 0;
+	if (most && most < d.threshold)
+		lint_warning(l, "dnsblthreshold", 0, "%lld is more than all weights of dnsbl together, %ld: nobody is ever refused", d.threshold, most);
+}
+
 /* Passwords cross the network under TLS alone, so without a certificate nobody could log in. */
 static void check_submission(struct lint *l)
 {
@@ -278,6 +293,7 @@ void lint_across(struct lint *l)
 	check_domains_of_people(l);
 	check_fixup_targets(l);
 	check_pauses(l);
+	check_dnsbl(l);
 	check_certificate(l);
 	check_submission(l);
 	lint_rules(l);

@@ -264,6 +264,28 @@ START_TEST(scram)
 }
 END_TEST
 
+START_TEST(lists_that_refuse_nobody)
+{
+	static const struct {
+		struct file lists, threshold;
+		int warnings;
+	} cases[] = {
+		{{"dnsbl", "bl.test weight=2\nbl.test codes=127.0.0.9 weight=3\nwl.test weight=-5\n", 0}, {"dnsblthreshold", "5\n", 0}, 0},
+		{{"dnsbl", "bl.test weight=2\nbl.test codes=127.0.0.9 weight=3\nwl.test weight=-5\n", 0}, {"dnsblthreshold", "6\n", 0}, 1},
+		{{"dnsbl", "wl.test weight=-5\n", 0}, {"dnsblthreshold", "6\n", 0}, 0}, /* who is known there is not greylisted */
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct told t;
+		put(&cases[i].lists);
+		put(&cases[i].threshold);
+		run(&t);
+		ck_assert_msg(t.faults == 0 && t.warnings == cases[i].warnings, "case %zu: %s", i, t.text.p);
+		ck_assert_msg(!t.warnings || strstr(t.text.p, "W dnsblthreshold: 6 is more than all weights of dnsbl together, 5"), "%s", t.text.p);
+		buf_free(&t.text);
+	}
+}
+END_TEST
+
 START_TEST(nothing_wrong)
 {
 	struct told t;
@@ -325,6 +347,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, row, 0, (int)(sizeof rows / sizeof *rows));
 	tcase_add_loop_test(t, scram, 0, (int)(sizeof scram_rows / sizeof *scram_rows));
+	tcase_add_test(t, lists_that_refuse_nobody);
 	tcase_add_test(t, nothing_wrong);
 	tcase_add_test(t, scanning);
 	tcase_add_test(t, all_at_once);
