@@ -1,6 +1,7 @@
 /* Whether those who are to log in can: what control/authmechanisms offers beside what the directory has.  Part of what files say about each other. */
 #include "control/lint.h"
 #include "directory/ldif.h"
+#include "directory/password.h"
 #include "directory/scram.h"
 #include "smtpd-outside/auth.h"
 
@@ -11,6 +12,8 @@ struct secrets {
 	bool offered;          /* SCRAM-SHA-256 */
 	unsigned with, without; /* accounts that have a password */
 	int first_without;     /* line */
+	unsigned unknown;      /* values that no password fits */
+	int first_unknown;     /* line */
 	bool told_apart;       /* one was named whose secret differs from those that are made up */
 };
 
@@ -41,6 +44,8 @@ static bool check_value(struct secrets *s, struct slice value, int line)
 {
 	struct scram_secret secret;
 	struct err e;
+	if (!password_scheme_known(value) && !s->unknown++)
+		s->first_unknown = line;
 	if (!scram_is_secret(value))
 		return false;
 	if (scram_secret_parse(&secret, value, &e) < 0) {
@@ -80,6 +85,9 @@ static void check_directory(struct secrets *s)
 	struct err e;
 	while (all.rest.n && ldif_next(&entry, &all, &e) == 0)
 		check_account(s, &entry);
+	if (s->unknown)
+		lint_warning(s->l, "directory.ldif", s->first_unknown, "%u userPassword%s, here first, of a scheme that is not known: no password fits (postern-directory(8) names the schemes)",
+			s->unknown, s->unknown == 1 ? "" : "s");
 	if (s->offered && !s->with)
 		lint_warning(s->l, "authmechanisms", 0, "offers SCRAM-SHA-256, but no account in directory.ldif has such a secret (doveadm pw -s SCRAM-SHA-256 makes one)");
 	else if (s->offered && s->without)

@@ -80,6 +80,14 @@ static bool scram_matches(struct slice stored, struct slice password)
 	return ok;
 }
 
+bool password_scheme_known(struct slice stored)
+{
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		if (slice_case_starts(stored, schemes[i].name))
+			return true;
+	return !slice_starts(stored, "{") || slice_case_starts(stored, "{CRYPT}") || slice_case_starts(stored, "{CLEARTEXT}") || scram_is_secret(stored);
+}
+
 bool password_matches(struct slice stored, struct slice password)
 {
 	if (password.n == 0 || password.n > PASSWORD_MAX || stored.n == 0 || stored.n > PASSWORD_STORED_MAX)

@@ -9,4 +9,6 @@
 /* PASSWORD is the one STORED stands for: {SSHA} {SHA} {SMD5} {MD5} {SSHA256} {SHA256} {SSHA512} {SHA512} {CRYPT} {SCRAM-SHA-256}
  * {CLEARTEXT}, or without a scheme the password itself (as slapd has it).  An empty password never matches.  May take long ({CRYPT}, {SCRAM-SHA-256}); any thread. */
 bool password_matches(struct slice stored, struct slice password);
+/* STORED has no scheme, or one of these; with another one no password matches. */
+bool password_scheme_known(struct slice stored);
 #endif

@@ -176,6 +176,9 @@ static const struct {
 	{{"scramiterations", "4095\n", 0}, "F scramiterations:1: must be a whole number from 4096", 1, 0},
 	{{"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4096," KEYS "\n\n", 0}, "", 0, 0},
 	{{"directory.ldif", ACCOUNT("a") "userPassword: {SCRAM-SHA-256}4095," KEYS "\n\n", 0}, "W directory.ldif:5: this {SCRAM-SHA-256} fits no password: the iterations", 0, 1},
+	{{"directory.ldif", ACCOUNT("a") "userPassword: {ssha}x\n\n" ACCOUNT("b") "userPassword: {NS-MTA-MD5}x\n\n" ACCOUNT("c") "userPassword: {ARGON2}x\n\n", 0},
+		"W directory.ldif:11: 2 userPasswords, here first, of a scheme that is not known", 0, 1},
+	{{"directory.ldif", ACCOUNT("a") "userPassword: {CRYPT}*\nuserPassword: {cleartext}x\nuserPassword: x{y}\n\n", 0}, "", 0, 0},
 	/* names and modes */
 	{{"directory.ldif", "dn: uid=a\nuid: a\nmail: a@example.edu\nuserPassword: x\nobjectClass: qmailUser\n\n", 0644}, "W directory.ldif: mode 0644", 0, 1},
 	{{"rcpthost", "x\n", 0}, "W rcpthost: unknown name and not used; is rcpthosts meant?", 0, 1},
