@@ -6,12 +6,15 @@
 
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "lib/control.h"
 #include "lib/io.h"
 
 #define CONNECT_SECONDS 10
 #define KEEPALIVE_SECONDS 60
+#define VAIN_SAMPLES 16
+#define VAIN_USEC_MOST 999999
 
 const struct ldap_settings *ldap_connect_settings;
 static _Atomic size_t good; /* the server that the searches go to: passwords begin there too, not at one that is dead */
@@ -150,16 +153,52 @@ static bool fits_stored(const struct check *c)
 	return fits;
 }
 
+/* How long the latest wrong passwords took, and until there was one the latest right one. */
+static _Atomic int64_t refused_usec[VAIN_SAMPLES], right_usec;
+static _Atomic unsigned refused;
+
+static int64_t clock_usec(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
+}
+
+static void remember_time(int rc, int64_t usec)
+{
+	if (rc == LDAP_INVALID_CREDENTIALS)
+		refused_usec[refused++ % VAIN_SAMPLES] = usec;
+	else if (rc == LDAP_SUCCESS)
+		right_usec = usec;
+}
+
+/* A name that nobody has: the server hashes nothing for it, so what it would have taken is waited. */
+static void wait_in_vain(void)
+{
+	unsigned known = refused < VAIN_SAMPLES ? refused : VAIN_SAMPLES;
+	int64_t usec = known ? refused_usec[(uint64_t)clock_usec() % known] : right_usec;
+	struct timespec left = {0, (usec < VAIN_USEC_MOST ? usec : VAIN_USEC_MOST) * 1000};
+	(void)nanosleep(&left, NULL);
+}
+
+/* RFC 4513 5.1.1 and 5.1.2: with no name or no password a bind proves nothing. */
+static int judge(struct check *c)
+{
+	int64_t begin = clock_usec();
+	int rc = LDAP_INVALID_CREDENTIALS;
+	if (!c->dn[0] || !c->password[0]) {
+		wait_in_vain();
+		return rc;
+	}
+	rc = fits_stored(c) ? LDAP_SUCCESS : try_bind(c, ldap_connect_settings);
+	remember_time(rc, clock_usec() - begin);
+	return rc;
+}
+
 void ldap_connect_check(struct work *w)
 {
 	struct check *c = (struct check *)w;
-	int rc = LDAP_INVALID_CREDENTIALS;
-	if (clock_msec() >= c->deadline)
-		rc = LDAP_TIMEOUT;
-	else if (fits_stored(c))
-		rc = LDAP_SUCCESS;
-	else if (c->dn[0] && c->password[0]) /* RFC 4513 5.1.1 and 5.1.2: either one empty, and the bind proves nothing */
-		rc = try_bind(c, ldap_connect_settings);
+	int rc = clock_msec() >= c->deadline ? LDAP_TIMEOUT : judge(c);
 	c->verdict = rc == LDAP_SUCCESS ? DIRECTORY_YES
 		: rc == LDAP_INVALID_CREDENTIALS || rc == LDAP_INAPPROPRIATE_AUTH || rc == LDAP_NO_SUCH_OBJECT ? DIRECTORY_NO : DIRECTORY_TEMPORARY;
 	if (c->verdict == DIRECTORY_TEMPORARY)

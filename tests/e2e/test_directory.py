@@ -457,6 +457,21 @@ def test_cache(tmp_path, program):
     assert p.ask("rcpt", "other@campus.test")[0] == b"T"
 
 
+def test_the_clock_does_not_tell_who_exists(tmp_path, program):
+    """A server hashes nothing for a name that nobody has, and would answer sooner."""
+    slow = subprocess.run(["perl", "-e", "print crypt($ARGV[0], $ARGV[1])", PASSWORD, "$6$rounds=200000$saltsalt$"], capture_output=True, text=True, check=True).stdout
+    s = Slapd(tmp_path / "slapd", TREE + person("slow", "userPassword: {CRYPT}" + slow)).start()
+    p = program(f"127.0.0.1:{s.port}")
+    assert p.ask("auth", "slow", PASSWORD, "")[0] == b"Y"
+    times = {"nobody": [], "slow": []}
+    for user in [*times] * TRIES:
+        answer, seconds = seconds_of(lambda: p.ask("auth", user, "wrong", ""))
+        assert answer[0] == b"N"
+        times[user].append(seconds)
+    assert 0.7 < min(times["nobody"]) / min(times["slow"]) < 1.5, times
+    s.kill()
+
+
 def make_certificates(folder):
     folder.mkdir(parents=True)
     run = lambda *a: subprocess.run(["openssl", *a], check=True, capture_output=True, cwd=folder)
