@@ -177,12 +177,20 @@ static int check_size(const struct account *a, struct ldif_entry entry, struct e
 	return fits ? 0 : ldif_fault(e, entry.line, "an entry with more addresses than an answer can hold (64 KiB)");
 }
 
+static void note_password(struct embedded *d, const struct account *a)
+{
+	for (size_t i = 0; !d->password[0] && i < a->password_count; i++)
+		if (password_scheme_known(a->passwords[i]))
+			(void)!slice_copy(d->password, sizeof d->password, a->passwords[i]);
+}
+
 static int load_entry(struct embedded *d, struct account *a, struct ldif_entry entry, struct err *e)
 {
 	int rc = parse(a, entry, d->space, &d->defaults, e);
 	if (rc < 0 || !a->counts)
 		return rc;
 	d->entries++;
+	note_password(d, a);
 	if (entry.text.n > QUESTION_MAX / 2 && (rc = check_size(a, entry, e)) < 0)
 		return rc;
 	return insert_all(d, a, entry, e);

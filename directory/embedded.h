@@ -3,6 +3,7 @@
 #ifndef POSTERN_DIRECTORY_EMBEDDED_H
 #define POSTERN_DIRECTORY_EMBEDDED_H
 #include "directory/account.h"
+#include "directory/password.h"
 #include "lib/hash.h"
 
 struct embedded {
@@ -16,6 +17,7 @@ struct embedded {
 	size_t entry_octets_most;
 	char *space, *spare_space, *member_space;
 	struct account *spare;
+	char password[PASSWORD_STORED_MAX + 1]; /* the first stored one of a known scheme: those of this directory look so; "": there is none */
 };
 
 /* Read TEXT (which must stay).  0, or with nothing kept E_SYNTAX with "directory.ldif:LINE: reason", E_SYS. */

@@ -6,7 +6,6 @@
 
 static struct embedded directory;
 static struct account account;
-static char dummy[PASSWORD_STORED_MAX + 1]; /* a stored password of the kind this directory has */
 
 struct account_defaults backend_defaults(const struct control *c)
 {
@@ -47,12 +46,10 @@ static void prepare_check(struct check *c, const struct found *f)
 		if (slice_copy(c->stored[c->stored_count], sizeof c->stored[0], a->passwords[i]) == 0)
 			c->stored_count++;
 	memcpy(c->dn, c->stored_count ? "+" : "", c->stored_count ? 2 : 1);
-	if (c->stored_count == 0 && dummy[0]) {
-		memcpy(c->stored[0], dummy, sizeof dummy);
+	if (c->stored_count == 0 && directory.password[0]) {
+		memcpy(c->stored[0], directory.password, sizeof directory.password);
 		c->stored_count = 1;
 	}
-	else if (c->stored_count && !dummy[0])
-		memcpy(dummy, c->stored[0], sizeof dummy);
 }
 
 static void finish_check(struct check *c)

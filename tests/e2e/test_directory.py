@@ -566,6 +566,18 @@ def test_slow_hash_delays_nobody(tmp_path_factory):
     assert p.stop() == 0
 
 
+def test_the_first_name_that_nobody_has_waits_too(tmp_path_factory):
+    """directory.ldif: nobody has logged in since the start."""
+    slow = subprocess.run(["perl", "-e", "print crypt($ARGV[0], $ARGV[1])", PASSWORD, "$6$rounds=300000$saltsalt$"], capture_output=True, text=True, check=True).stdout
+    text = person("odd", "userPassword: {ODD}x") + person("slow", "userPassword: {CRYPT}" + slow)
+    p = Program("directory", state_folder(tmp_path_factory), {**CONTROL, "directory.ldif": text}, ["in"]).start()
+    answer, nobody = seconds_of(lambda: p.ask("auth", "nobody", "wrong", ""))
+    assert answer[0] == b"N"
+    least = min(seconds_of(lambda: p.ask("auth", "slow", "wrong", ""))[1] for _ in range(TRIES))
+    assert nobody > 0.5 * least, (nobody, least)
+    assert p.stop() == 0
+
+
 FAULTS = [
     ("mail: a@b\n", "directory.ldif:1: an entry begins with dn:"),
     ("dn: x\nmail: a@b\nuid: a\n\ndn: y\nmail: A@B\nuid: b\n", "directory.ldif:6: the address A@B is also at line 2"),
