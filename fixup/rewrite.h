@@ -14,6 +14,7 @@ struct changes {
 	unsigned addresses;  /* in them */
 	unsigned left;       /* header fields left as they are because they could not be read */
 	unsigned added;      /* From, Date, Message-ID */
+	unsigned dropped;    /* Bcc, Resent-Bcc */
 };
 
 /* What fields that are missing are made of. */
@@ -21,6 +22,7 @@ struct completion {
 	struct slice from;  /* an address, local@domain; empty: a From field is not added */
 	struct slice id, me; /* of the Message-ID */
 	int64_t wall_usec;  /* Date */
+	bool drop_bcc;      /* Bcc and Resent-Bcc leave: nobody is to read whom the sender meant to hide (RFC 5322 3.6.3) */
 };
 
 /* Rewrite ENV, which envelope_copy() made: sender, recipients.  A recipient that changes gets an ORCPT with its old address, unless it has one.

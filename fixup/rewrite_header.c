@@ -132,6 +132,19 @@ static int rewrite_field(struct work *w, const struct header_field *f)
 	return 0;
 }
 
+static bool is_bcc(struct slice name)
+{
+	return slice_case_eq_str(name, "Bcc") || slice_case_eq_str(name, "Resent-Bcc");
+}
+
+static void drop_field(struct work *w, const struct header_field *f)
+{
+	copy_to(w, f->whole.p);
+	w->done += f->whole.n;
+	w->changed = true;
+	w->n->dropped++;
+}
+
 struct present {
 	bool from, date, message_id;
 };
@@ -168,7 +181,9 @@ int rewrite_header(struct buf *out, struct slice header, struct rules *r, const 
 		has.from |= slice_case_eq_str(f.name, "From");
 		has.date |= slice_case_eq_str(f.name, "Date");
 		has.message_id |= slice_case_eq_str(f.name, "Message-ID");
-		if (has_addresses(f.name) && rewrite_field(&w, &f))
+		if (missing->drop_bcc && is_bcc(f.name))
+			drop_field(&w, &f);
+		else if (has_addresses(f.name) && rewrite_field(&w, &f))
 			return E_SYS;
 	}
 	if (rest.n && rest.p[0] == '\n')

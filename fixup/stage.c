@@ -12,7 +12,7 @@
 static void log_changes(const struct job *job, const struct changes *n)
 {
 	LOG(EV_fixup_changed, job->id, F_NUM("sender", n->sender), F_NUM("rcpts", n->recipients), F_NUM("merged", n->merged),
-		F_NUM("fields", n->fields), F_NUM("addresses", n->addresses), F_NUM("added", n->added));
+		F_NUM("fields", n->fields), F_NUM("addresses", n->addresses), F_NUM("added", n->added), F_NUM("dropped", n->dropped));
 }
 
 /* ENV is a copy of the job's envelope that may be changed, HEADER empty. */
@@ -24,6 +24,7 @@ static int new_head(struct job *job, struct envelope *env, struct buf *header, s
 		return err_set(e, E_SYS, "no memory for the envelope");
 	const struct completion missing = {
 		.from = env->class == CLASS_SUBMISSION ? env->sender : slice_str(""), .id = env->id, .me = me, .wall_usec = env->wall_usec,
+		.drop_bcc = env->class == CLASS_SUBMISSION,
 	};
 	int rc = rewrite_header(header, job->header, r, &missing, &n);
 	if (rc < 0)

@@ -113,6 +113,16 @@ def test_submitted_mail_gets_a_from_field(fixup):
     assert header == b"To: u@campus.test\nDate: x\nMessage-ID: <x>\n\n", "mail of others is not completed by guessing"
 
 
+def test_submitted_mail_tells_nobody_of_bcc(fixup):
+    """Postfix and ofmipd drop it too; mail of others stays as it was signed."""
+    head = b"From: s@campus.test\nDate: x\nMessage-ID: <x>\n"
+    bcc = b"Bcc: hidden@campus.test,\n u@mail.campus.test\nTo: u@campus.test\nresent-bcc:\nBCC : x\nX-Bcc: y\n\n"
+    _, header = fixup.through(head + bcc, cls=b"s")
+    assert header == head + b"To: u@campus.test\nX-Bcc: y\n\n"
+    _, header = fixup.through(head + bcc)
+    assert header == head + bcc.replace(b"mail.campus.test", b"campus.test")
+
+
 # ---- random address lists: Python's parser sees the same list with other domains
 
 OURS = {b"mail.campus.test": b"campus.test", b"a.b.dept.campus.test": b"campus.test", b"MERGED.Test": b"campus.test", b"x.wide.test": b"campus.test"}
