@@ -43,6 +43,12 @@ def test_every_attack_test_is_in_the_table():
     assert names and [n for n in names if f"::{n}" not in TABLE] == []
 
 
+def test_holds_in_examples_say_why():
+    """`reason=` selects, in every verb; what an operator gives as the reason of a hold or a bounce is `because=`."""
+    lines = [line for p in sorted((ROOT / "man").iterdir()) for line in p.read_text().splitlines() if re.search(r"\bpostern queue (hold|bounce) ", line)]
+    assert len(lines) >= 2 and [line for line in lines if "because=" not in line or "reason=" in line] == []
+
+
 def calls(text):
     """The LOG() calls of a source: event, and all between its parentheses."""
     for begin in re.finditer(r"\bLOG\(EV_(\w+)", text):
