@@ -67,7 +67,7 @@ int queue_arguments(struct queue_request *r, const struct options *o)
 }
 
 struct result {
-	long long matched, done;
+	long long matched, done, passed;
 	bool any;
 };
 
@@ -77,7 +77,7 @@ static void result_row(void *arg, const struct row *r)
 	if (slice_eq_str(row_get(r, "kind"), "progress")) {
 		queue_progress(r);
 	} else {
-		*res = (struct result){row_number(r, "matched"), row_number(r, "done"), true};
+		*res = (struct result){row_number(r, "matched"), row_number(r, "done"), row_number(r, "passed"), true};
 	}
 }
 
@@ -106,6 +106,8 @@ static int act(const struct options *o, const char *verb)
 	printf("%s%s: %lld message%s", o->dry_run ? "would " : "", verb, res.done, res.done == 1 ? "" : "s");
 	if (res.matched != res.done)
 		printf(" of %lld that match", res.matched);
+	if (strcmp(verb, "hold") == 0 && res.passed)
+		printf("; %lld held already, left as %s (to change a hold name its message by id, hold=, owner= or state=held)", res.passed, res.passed == 1 ? "it is" : "they are");
 	putchar('\n');
 	return code;
 }

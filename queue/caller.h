@@ -21,7 +21,7 @@ struct caller {
 	struct selection sel;
 	uint32_t cursor, limit;  /* of the index, or of the ids given */
 	struct slice ids_left;
-	uint32_t matched, done, unknown;
+	uint32_t matched, done, unknown, passed; /* passed over: in no state for the verb */
 	int64_t progress_at;
 	/* verbs.c */
 	const struct act *act;

@@ -228,6 +228,16 @@ bool selection_possible(const struct selection *s, const struct message *m)
 	return true;
 }
 
+bool selection_names_held(const struct selection *s)
+{
+	bool names = s->ids.p != NULL;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct condition *c = &s->condition[i];
+		names |= c->by->match == by_hold || c->by->match == by_owner || (c->by->match == by_state && slice_eq_str(c->value, "held"));
+	}
+	return names;
+}
+
 bool selection_needs_work(const struct selection *s)
 {
 	for (size_t i = 0; i < s->count; i++)

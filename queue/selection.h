@@ -20,6 +20,8 @@ MUST_CHECK int selection_take(struct selection *s, struct slice arg, int64_t now
 bool selection_given(const struct selection *s);
 /* False: M cannot match, as the index alone tells. */
 bool selection_possible(const struct selection *s, const struct message *m);
+/* It says itself that it means messages that are held: by id, hold=, owner= or state=held. */
+bool selection_names_held(const struct selection *s);
 /* The work has to be looked at to decide. */
 bool selection_needs_work(const struct selection *s);
 bool selection_matches(const struct selection *s, const struct work *w);

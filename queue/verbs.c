@@ -11,14 +11,34 @@
 /* What a verb does to one message; false: it is in no state for that.  CAN alone is asked for a count (dry-run). */
 struct act {
 	const char *name, *done, *would;
-	bool (*can)(const struct message *m);
+	bool (*can)(const struct caller *c, const struct message *m);
 	bool (*run)(struct caller *c, struct message *m);
 	const char *not_now;
 };
 
-static bool can_retry(const struct message *m) { return !m->work && !(m->flags & MESSAGE_HELD) && (m->heap_at || m->flags & MESSAGE_PAUSED); }
-static bool can_release(const struct message *m) { return m->flags & MESSAGE_HELD && !m->work; }
-static bool can_always(const struct message *m) { return m != NULL; }
+static bool can_retry(const struct caller *c, const struct message *m)
+{
+	(void)c;
+	return !m->work && !(m->flags & MESSAGE_HELD) && (m->heap_at || m->flags & MESSAGE_PAUSED);
+}
+
+static bool can_release(const struct caller *c, const struct message *m)
+{
+	(void)c;
+	return m->flags & MESSAGE_HELD && !m->work;
+}
+
+/* A hold stays as it is, so that holding "all" for an hour lets nothing go that is held for good; unless it is meant. */
+static bool can_hold(const struct caller *c, const struct message *m)
+{
+	return selection_names_held(&c->sel) || !(m->work ? m->work->state.held : m->flags & MESSAGE_HELD);
+}
+
+static bool can_always(const struct caller *c, const struct message *m)
+{
+	(void)c;
+	return m != NULL;
+}
 
 static bool retry(struct caller *c, struct message *m)
 {
@@ -128,7 +148,7 @@ static bool bounce(struct caller *c, struct message *m)
 
 static const struct act acts[] = {
 	{"retry", "tried now", "be tried now", can_retry, retry, "it is held or being delivered right now"},
-	{"hold", "held", "be held", can_always, hold, "it could not be read, or that not be stored"},
+	{"hold", "held", "be held", can_hold, hold, "it could not be read, or that not be stored"},
 	{"release", "released", "be released", can_release, release, "it is not held, or that could not be stored"},
 	{"bounce", "bounced", "be bounced", can_always, bounce, "it could not be read, or that not be stored"},
 	{"delete", "deleted", "be deleted", can_always, delete, "that could not be stored"},
@@ -146,6 +166,7 @@ static void result(struct caller *c)
 	pair(&b, "kind", slice_str("result"));
 	pair_number(&b, "matched", c->matched);
 	pair_number(&b, "done", c->done);
+	pair_number(&b, "passed", c->passed);
 	pair_number(&b, "unknown", c->unknown);
 	bool ok = caller_row(c, &b);
 	buf_free(&b);
@@ -169,7 +190,10 @@ static void act_more(struct caller *c)
 		if (w && own)
 			work_free(c->q, w);
 		w = NULL;
-		c->done += c->act->can(m) && (c->dry_run || c->act->run(c, m));
+		if (!c->act->can(c, m))
+			c->passed++;
+		else
+			c->done += c->dry_run || c->act->run(c, m);
 		if (clock_msec() >= c->slice_end)
 			break;
 	}

@@ -212,17 +212,28 @@ def imported(suite, data, check=0):
 
 
 def test_export_and_import_of_a_running_queue(queue):
-    """Hold, export, delete, import, release: what waits moves with its id, hold and age; who had the message already gets no second copy."""
+    """Hold, export, delete, import, release: what waits moves with its id, hold and age; who had the message already gets no second copy.  What is held for another
+    reason stays, or moves as it is."""
     queue.start()
-    ids = waiting(queue, 3)
+    phished, *ids = waiting(queue, 4)
+    queue.postern("queue", "hold", phished, "because=phished", "until=1h", "then=delete", check=0)
     before = {m["id"]: m for m in listed(queue)}
-    queue.postern("queue", "hold", "all", "because=moving", check=0)
+    said = queue.postern("queue", "hold", "all", "because=moving", check=0).stdout
+    assert said.startswith("hold: 3 messages of 4 that match; 1 held already, left as it is")
     data = export(queue, "hold=moving")
     assert data.startswith(b"16:postern-export 1,") and data.endswith(b"0:,1:3,") and data.count(b"the body\n") == 3
     assert export(queue, ids[1]).endswith(b"0:,1:1,") and export(queue, "hold=other").endswith(b"0:,1:0,")
     assert "in the queue already" in imported(queue, data)
     queue.postern("queue", "delete", "hold=moving", check=0)
-    wait_for(lambda: listed(queue) == [])
+    assert [m["id"] for m in listed(queue)] == [phished]
+    held = export(queue, "state=held")
+    assert held.endswith(b"0:,1:1,")
+    queue.postern("queue", "delete", phished, check=0)
+    assert f"{phished} 250 2.0.0 ok {phished}" in imported(queue, held)
+    [m] = listed(queue)
+    kept = ("id", "hold", "hold_until", "hold_then")
+    assert [m[k] for k in kept] == [before[phished][k] for k in kept] and m["hold"] == "phished"
+    queue.postern("queue", "delete", phished, check=0)
     said = imported(queue, data)
     assert all(f"{id} 250 2.0.0 ok {id}" in said for id in ids) and "3 taken" in said
     after = {m["id"]: m for m in listed(queue)}
@@ -232,7 +243,7 @@ def test_export_and_import_of_a_running_queue(queue):
         assert [r["address"] for r in m["recipients"]] == ["away@campus.test"]
     queue.postern("queue", "release", "all", check=0)
     wait_for(lambda: all(m["attempts"] == 1 and m["state"] == "waiting" for m in listed(queue)))
-    assert len(queue.mails("u1")) == 3
+    assert len(queue.mails("u1")) == 4
 
 
 def test_export_of_a_stopped_queue(queue):
