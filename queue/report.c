@@ -23,15 +23,30 @@ static bool wants(const struct recipient *r, char letter)
 	return !r->notify[0] ? letter != 'S' : strchr(r->notify, letter) != NULL;
 }
 
+/* A stage of the line has marked it, here or on the host of the cluster that let it in: such senders are forged. */
+static const char *marked(const struct work *w)
+{
+	static const struct {
+		const char *field, *value, *why;
+	} marks[] = {{"X-Spam-Flag", "yes", "it is tagged as spam"}, {"X-Virus-Status", "infected", "it is tagged as infected"}};
+	struct header_field f;
+	if (w->job.env.class != CLASS_OUTSIDE && w->job.env.class != CLASS_CLUSTER)
+		return NULL;
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+		if (header_find(&f, w->job.header, marks[i].field) && slice_case_starts(slice_trim(f.value), marks[i].value))
+			return marks[i].why;
+	return NULL;
+}
+
 /* Why the sender, who may not be who sent it, is not told: NULL: is told.  Where somebody decided on a held message, its reason is empty (hold.c, verbs.c). */
 static const char *backscatter(const struct work *w)
 {
 	const struct envelope *env = &w->job.env;
-	struct header_field f;
 	if (w->bounce_then)
 		return NULL;
-	if (env->class == CLASS_OUTSIDE && header_find(&f, w->job.header, "X-Spam-Flag") && slice_case_starts(slice_trim(f.value), "yes"))
-		return "it is tagged as spam";
+	const char *mark = marked(w);
+	if (mark)
+		return mark;
 	if (env->foreign_sender && env->hold_reason.n && w->state.hold_reason.n)
 		return "it was held, and its sender is not the account that sent it";
 	return NULL;

@@ -133,4 +133,46 @@ START_TEST(told_at_every_call)
 }
 END_TEST
 
-UNIT_MAIN("queue-told", tcase_add_loop_test(t, told_after_stop, 0, 2); tcase_add_loop_test(t, told_at_every_call, 0, 3);)
+/* Who is told of a failure, by where the message came from and by what the line, here or at another host of the cluster, has written into its header. */
+static const struct marked_row {
+	enum envelope_class class;
+	const char *header;
+	bool told;
+} marked_rows[] = {
+	{CLASS_OUTSIDE, "", true}, {CLASS_OUTSIDE, "X-Spam-Flag: YES\n", false}, {CLASS_OUTSIDE, "X-Spam-Flag: NO\n", true},
+	{CLASS_OUTSIDE, "X-Virus-Status: infected (Eicar)\n", false}, {CLASS_OUTSIDE, "X-Virus-Status: malformed (type)\n", true}, {CLASS_OUTSIDE, "X-Virus-Status: clean\n", true},
+	{CLASS_CLUSTER, "", true}, {CLASS_CLUSTER, "X-Spam-Flag: YES\n", false}, {CLASS_CLUSTER, "X-Virus-Status: infected (Eicar)\n", false},
+	{CLASS_SUBMISSION, "X-Spam-Flag: YES\n", true}, {CLASS_LOCAL, "X-Virus-Status: infected (Eicar)\n", true},
+};
+
+START_TEST(nobody_of_marked_mail)
+{
+	const struct marked_row *r = &marked_rows[_i];
+	struct harness h;
+	struct job job;
+	struct err e;
+	struct recipient rcpt = {.address = slice_str("bad@here.test")};
+	struct slice header[] = {slice_str(r->header), slice_str("Subject: 1\n\n")};
+	char text[ANSWER_MAX + 1];
+	int code = 0, body = body_of(10);
+	harness_quiet = true;
+	harness_open(&h, NULL);
+	job_make(&job, "sender@here.test", (const char *[]){"bad@here.test"}, 1, 1, body);
+	struct envelope env = {.id = slice_str(job.id), .class = r->class, .wall_usec = clock_wall_usec(), .sender = slice_str("sender@here.test"), .rcpt = &rcpt, .rcpts = 1};
+	ck_assert_int_eq(job_make_head(&job, &env, header, 2, &e), 0);
+	int mine = job_offer(&h, &job);
+	ck_assert_int_eq(answer_wait(&code, text, mine, deadline_in(10000), &e), 0);
+	ck_assert_int_eq(code, 250);
+	close(mine);
+	close(body);
+	ck_assert_msg(!r->told || until(sender_told, &h), "%s", r->header);
+	ck_assert(until(empty, &h));
+	usleep(RESULT_MSEC * 2000); /* a report is in the list when it is durable */
+	ck_assert(until(empty, &h));
+	ck_assert_msg(sender_told(&h) == r->told, "%s", r->header);
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
+UNIT_MAIN("queue-told", tcase_add_loop_test(t, nobody_of_marked_mail, 0, sizeof marked_rows / sizeof *marked_rows); tcase_add_loop_test(t, told_after_stop, 0, 2); tcase_add_loop_test(t, told_at_every_call, 0, 3);)
