@@ -135,5 +135,6 @@ int cmd_queue(const struct options *o)
 		return queue_top(o);
 	if (strcmp(verb, "status") == 0)
 		return queue_status(o);
+	cmd_fail(o, 0, "there is no queue %s", verb);
 	return cmd_usage(o);
 }

@@ -52,11 +52,24 @@ static void collect(void *arg, const struct row *r)
 	}
 }
 
-static const char *next_words(char text[32], const struct row *r, long long now)
+/* "held", or what happens at the deadline: "deleted in 4 h". */
+static const char *hold_words(char text[48], const struct row *r, long long now)
+{
+	struct slice then = row_get(r, "hold_then");
+	char when[32];
+	long long until = row_number(r, "hold_until");
+	if (!until)
+		return "held";
+	words_when(when, until > now ? until : now, now);
+	snprintf(text, 48, "%s %s", slice_eq_str(then, "bounce") ? "bounced" : slice_eq_str(then, "delete") ? "deleted" : "released", when);
+	return text;
+}
+
+static const char *next_words(char text[48], const struct row *r, long long now)
 {
 	long long next = row_number(r, "next");
 	if (slice_eq_str(row_get(r, "state"), "held"))
-		return "held";
+		return hold_words(text, r, now);
 	if (slice_eq_str(row_get(r, "state"), "delivering"))
 		return "being delivered";
 	if (next == 0)
@@ -70,16 +83,18 @@ struct listing {
 	struct table table;
 	long long now;
 	bool open;              /* a message's line lacks its recipients, next and reason */
-	char next[32], rcpt[330];
+	char next[48], rcpt[330];
 	struct buf reason;
 	long long waiting;
 };
 
 static void close_line(struct listing *l)
 {
+	char text[360];
 	if (!l->open)
 		return;
-	table_cell_format(&l->table, l->waiting > 1 ? "%.320s +%lld" : "%.320s", l->rcpt, l->waiting - 1);
+	snprintf(text, sizeof text, l->waiting > 1 ? "%.320s +%lld" : "%.320s", l->rcpt, l->waiting - 1);
+	table_cell(&l->table, slice_str(text));
 	table_cell(&l->table, slice_str(l->next));
 	table_cell(&l->table, buf_slice(&l->reason));
 	l->open = false;
@@ -87,7 +102,7 @@ static void close_line(struct listing *l)
 
 static void open_line(struct listing *l, const struct row *r)
 {
-	char text[32];
+	char text[48];
 	table_cell(&l->table, row_get(r, "id"));
 	words_span(text, l->now - row_number(r, "time"));
 	table_cell(&l->table, slice_str(text));
@@ -145,19 +160,25 @@ struct showing {
 	bool shown;
 };
 
+/* Moments are seconds since 1970, 0 where there is none. */
+static bool is_moment(struct slice key)
+{
+	return slice_eq_str(key, "time") || slice_eq_str(key, "next") || slice_eq_str(key, "hold_until");
+}
+
 static void show_message(const struct row *r, long long now)
 {
 	char when[32];
 	for (size_t i = 0; i + 1 < r->count; i += 2) {
-		if (slice_eq_str(r->cell[i], "kind") || r->cell[i + 1].n == 0)
+		struct slice key = r->cell[i], value = r->cell[i + 1];
+		if (slice_eq_str(key, "kind") || value.n == 0 || (is_moment(key) && slice_eq_str(value, "0")))
 			continue;
-		printf("%-12.*s ", SLICE_FMT(r->cell[i]));
-		print_clean(stdout, r->cell[i + 1]);
-		long long v = row_number(&(struct row){{r->cell[i], r->cell[i + 1]}, 2}, "time");
-		if (!v)
-			v = row_number(&(struct row){{r->cell[i], r->cell[i + 1]}, 2}, "next");
-		if (v) {
-			words_when(when, v, now);
+		printf("%-12.*s ", SLICE_FMT(key));
+		print_clean(stdout, value);
+		if (is_moment(key)) {
+			long long moment = now;
+			(void)!slice_number(&moment, value, 0, LLONG_MAX);
+			words_when(when, moment, now);
 			printf(" (%s)", when);
 		}
 		putchar('\n');

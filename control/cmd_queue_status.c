@@ -10,7 +10,7 @@ struct answer {
 	struct table table;
 	struct buf problems;
 	long long now;
-	bool shown;
+	bool shown, senders;   /* keys of top are senders, of which the empty one is the null sender */
 };
 
 static void top_row(void *arg, const struct row *r)
@@ -31,7 +31,7 @@ static void top_row(void *arg, const struct row *r)
 	table_cell(&a->table, slice_str(text));
 	words_span(text, a->now - row_number(r, "oldest"));
 	table_cell(&a->table, slice_str(text));
-	table_cell(&a->table, row_get(r, "key").n ? row_get(r, "key") : slice_str("<>"));
+	table_cell(&a->table, row_get(r, "key").n || !a->senders ? row_get(r, "key") : slice_str("<>"));
 	table_cell(&a->table, row_get(r, "reason"));
 }
 
@@ -43,6 +43,7 @@ int queue_top(const struct options *o)
 	struct queue_request req;
 	char name[40];
 	snprintf(name, sizeof name, "%s", o->by ? o->by : "sender");
+	a.senders = strcmp(name, "sender") == 0;
 	for (char *c = name; *c; c++)
 		*c = *c >= 'a' && *c <= 'z' ? (char)(*c - 32) : *c;
 	for (int i = 0; i < 6; i++)
@@ -97,7 +98,7 @@ static void numbers(const struct row *r, long long now)
 		row_number(r, "delivered"), row_number(r, "deferred"), row_number(r, "bounced"), row_number(r, "refused"));
 	words_octets(text, row_number(r, "live_octets"));
 	words_octets(size, row_number(r, "octets"));
-	printf("%s of mail in %lld log files of %s", text, row_number(r, "segments"), size);
+	printf("%s of mail in %lld log file%s of %s", text, row_number(r, "segments"), row_number(r, "segments") == 1 ? "" : "s", size);
 	words_octets(text, row_number(r, "index_octets"));
 	printf("; the index takes %s of memory\n", text);
 }

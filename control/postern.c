@@ -22,8 +22,12 @@ static const struct subcommand {
 } subcommands[] = {
 	{"serve", "", "run the whole suite in the foreground", cmd_serve, 0, 0, false},
 	{"check", "", "check all control files, name every fault and doubt", cmd_check, 0, 0, false},
-	{"queue", "list|show|retry|hold|release|bounce|delete|top|status [ID|all|KEY=VALUE ...] [--dry-run] [--by WHAT], verify [FOLDER] [--bytes],\n"
-		"       export ID|all|KEY=VALUE ... >FILE, import <FILE", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
+	{"queue", "[list] [KEY=VALUE ...] | show ID | top [--by WHAT] [KEY=VALUE ...] | status |\n"
+		"       retry|release|delete WHICH [--dry-run] | bounce WHICH [because=TEXT] [--dry-run] |\n"
+		"       hold WHICH [because=TEXT] [until=SPAN [then=release|bounce|delete]] [--dry-run] |\n"
+		"       verify [FOLDER] [--bytes] | export WHICH >FILE | import <FILE\n"
+		"       (WHICH: ID ..., all, or KEY=VALUE ... with sender, recipient, user, domain, host, client, class, state,\n"
+		"       hold, owner, reason, older, newer)", "what waits and why; act on it", cmd_queue, 0, CMD_ARGS_MAX, false},
 	{"quarantine", "list|show|release|delete [ID|all|KEY=VALUE ...] [--dry-run] [--force]", "what the scan policy holds back; release or delete it",
 		cmd_quarantine, 0, CMD_ARGS_MAX, false},
 	{"skim", "list | show USER|CODE | flag USER [--lock] --why TEXT | clear USER | restore USER [--release|--delete|--keep] |\n"
@@ -143,7 +147,8 @@ int main(int argc, char **argv)
 	}
 	int code = run(&o);
 	/* A listing that did not reach its reader is not done. */
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return code ? code : EXIT_TEMPORARY;
+	bool written = fflush(stdout) == 0 && !ferror(stdout);
+	if (!written && (code == 0 || o.json))
+		return cmd_fail(&o, code ? code : EXIT_TEMPORARY, "the output could not be written");
 	return code;
 }

@@ -102,6 +102,8 @@ static int dial(const char *socket_path, struct err *e)
 		return fd;
 	if (errno == ENOENT || errno == ECONNREFUSED)
 		err_set(e, E_NOT_FOUND, "%s: nobody answers; is the suite running?", socket_path);
+	else if (errno == EACCES)
+		err_sys(e, "%s: only root and the user that the suite runs as may ask", socket_path);
 	else
 		err_sys(e, "%s", socket_path);
 	close(fd);

@@ -235,7 +235,7 @@ static int take_setting(struct caller *c, struct slice arg, struct err *e)
 	if ((holds || bounces) && slice_eq_str(key, "because")) {
 		c->because = value;
 		return value.n && value.n <= HOLD_REASON_MAX && slice_printable(value) ? 1
-			: err_set(e, E_SYNTAX, "because is a printable text of at most %d characters", HOLD_REASON_MAX);
+			: err_set(e, E_SYNTAX, "because is a text of at most %d printable ASCII characters", HOLD_REASON_MAX);
 	}
 	if (holds && slice_eq_str(key, "until"))
 		return take_until(c, value, e);

@@ -66,14 +66,15 @@ def test_help_and_version():
         assert f"\n  {name}" in p.stdout
     assert "manpage" not in p.stdout and "\033" not in p.stdout
     assert postern("--version").stdout.startswith("postern ")
-    assert "what waits" in postern("queue", "--help").stdout
+    assert "what waits" in postern("queue", "--help").stdout and "because=TEXT" in postern("queue", "hold").stderr
+    assert "there is no queue frob" in postern("queue", "frob").stderr
     assert len(postern("check", "-h").stdout) > 10
 
 
 def test_output_that_cannot_be_written():
     with open("/dev/full", "w") as full:
         p = subprocess.run([str(BIN / "postern"), "help"], stdout=full, stderr=subprocess.PIPE)
-    assert p.returncode == 111
+    assert p.returncode == 111 and b"the output could not be written" in p.stderr
 
 
 FAULTS = {
@@ -141,12 +142,40 @@ def test_queue_list_and_show(waiting):
     assert s.postern("queue", "show", "0000000000000", check=1).stderr
 
 
+def test_long_addresses_and_nobody(waiting):
+    """A line tells how many more recipients wait, however long the first one's address is; who has no name is not the null sender."""
+    s = waiting
+    s.control("smtproutes", ":127.0.0.1:1")
+    s.control("rcpthosts", ".far.test")
+    s.reload()
+    rcpt = "w" * 62 + "@" + ".".join(["v" * 60] * 3) + ".far.test"
+    wait_for(lambda: s.send("", [rcpt, *(f"x{i}@a.far.test" for i in range(12))], MESSAGE)[0] == 250)
+    wait_for(lambda: [m for m in s.json("queue", "list", "sender=") if m["waiting"] == 13])
+    [line] = s.postern("queue", "list", "sender=", check=0).stdout.splitlines()[1:]
+    assert f"  {rcpt} +12  " in line and "  <>  " in line
+    assert "  <>  " in s.postern("queue", "top", check=0).stdout
+    by_user = s.postern("queue", "top", "--by", "user", check=0).stdout
+    assert " USER  " in by_user and "  -  " in by_user and "<>" not in by_user
+
+
+def test_asked_by_somebody_else(waiting):
+    if not ROOT:
+        pytest.skip("only root can be somebody else")
+    p = subprocess.run(waiting.command("queue"), user=65534, group=65534, extra_groups=[], capture_output=True, text=True, timeout=60)
+    assert p.returncode == 111 and "only root and the user that the suite runs as may ask" in p.stderr and not p.stdout
+
+
 def test_hold_release_retry_delete(waiting):
     s = waiting
     s.postern("queue", "hold", s.id, "because=let me see", check=0)
     [m] = s.json("queue", "list")
     assert m["state"] == "held" and m["hold"] == "let me see"
-    assert "held" in s.postern("queue", "list", check=0).stdout
+    assert "  held  " in s.postern("queue", "list", check=0).stdout
+    assert "hold_until" not in s.postern("queue", "show", s.id, check=0).stdout
+    for then, words in {"release": "released in 3 h", "bounce": "bounced in 3 h", "delete": "deleted in 3 h"}.items():
+        s.postern("queue", "hold", s.id, "because=let me see", "until=10900", f"then={then}", check=0)
+        assert words in s.postern("queue", "list", check=0).stdout
+    assert re.search(r"^hold_until +\d+ \(in 3 h\)$", s.postern("queue", "show", s.id, check=0).stdout, re.M)
     s.postern("queue", "release", "hold=let me see", check=0)
     wait_for(lambda: s.json("queue", "list")[0]["state"] == "waiting", 20, "not released")
     before = s.json("queue", "list")[0]["attempts"]
