@@ -392,7 +392,9 @@ static int report(const struct total *t)
 	if (!opt.kill)
 		printf(", takes no more mail %u, descriptor used after a failure %u", atomic_load(&t->deaf), atomic_load(&t->retried));
 	printf("\n");
-	return atomic_load(&t->runs) != run_count || atomic_load(&t->lost) || atomic_load(&t->half) || atomic_load(&t->twice) || atomic_load(&t->stuck) ||
+	if (!run_count)
+		fprintf(stderr, "no %s among the calls that it makes: nothing was tried\n", opt.call ? opt.call : "call");
+	return !run_count || atomic_load(&t->runs) != run_count || atomic_load(&t->lost) || atomic_load(&t->half) || atomic_load(&t->twice) || atomic_load(&t->stuck) ||
 		atomic_load(&t->deaf) || atomic_load(&t->retried) || (opt.kill && atomic_load(&t->died) < run_count / 3);
 }
 

@@ -30,6 +30,23 @@ def test_a_disk_that_does_not_flush_is_found_out():
     assert "lost in 0" not in said
 
 
+def test_what_was_not_tried_is_not_shown(folder):
+    """A call that is never made, and programs that this machine cannot run, are no success of the rig."""
+    p = subprocess.run([RIGS / "calls", "-c", "nosuchcall", "queue", "kill"], capture_output=True, text=True, timeout=60)
+    if p.returncode != 77:
+        assert p.returncode == 1 and "no nosuchcall among the calls" in p.stderr
+    for code, want in ((77, 77), (1, 1), (0, 0)):
+        for name in "tests/crash", "build/tests/crash":
+            (folder / str(code) / name).mkdir(parents=True)
+        (folder / str(code) / "tests/crash/run").write_bytes((ROOT / "tests/crash/run").read_bytes())
+        for name in "power", "calls":
+            program = folder / str(code) / "build/tests/crash" / name
+            program.write_text(f"#!/bin/sh\nexit {code}\n")
+            program.chmod(0o755)
+        p = subprocess.run(["bash", folder / str(code) / "tests/crash/run"], capture_output=True, text=True, timeout=60)
+        assert p.returncode == want and ("nothing lost" in p.stdout) == (code == 0), (code, p.stdout)
+
+
 @pytest.mark.parametrize("program", ["queue", "local"])
 @pytest.mark.parametrize("what", ["kill", "error"])
 def test_a_mishap_at_a_system_call(program, what):
