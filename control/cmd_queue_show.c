@@ -70,6 +70,8 @@ static const char *next_words(char text[48], const struct row *r, long long now)
 	long long next = row_number(r, "next");
 	if (slice_eq_str(row_get(r, "state"), "held"))
 		return hold_words(text, r, now);
+	if (slice_eq_str(row_get(r, "state"), "unreadable"))
+		return "unreadable";
 	if (slice_eq_str(row_get(r, "state"), "delivering"))
 		return "being delivered";
 	if (next == 0)
@@ -108,10 +110,10 @@ static void open_line(struct listing *l, const struct row *r)
 	table_cell(&l->table, slice_str(text));
 	words_octets(text, row_number(r, "size"));
 	table_cell(&l->table, slice_str(text));
-	table_cell(&l->table, row_get(r, "sender").n ? row_get(r, "sender") : slice_str("<>"));
+	table_cell(&l->table, row_get(r, "sender").n || !row_get(r, "class").n ? row_get(r, "sender") : slice_str("<>"));
 	snprintf(l->next, sizeof l->next, "%s", next_words(text, r, l->now));
 	buf_reset(&l->reason);
-	buf_add_slice(&l->reason, row_get(r, row_get(r, "hold").n ? "hold" : "reason"));
+	buf_add_slice(&l->reason, row_get(r, row_get(r, "hold").n && !slice_eq_str(row_get(r, "state"), "unreadable") ? "hold" : "reason"));
 	l->waiting = row_number(r, "waiting");
 	l->rcpt[0] = 0;
 	l->open = true;

@@ -30,6 +30,30 @@ static bool will_pass(const struct err *e)
 	return e->code == E_SYS && (e->sys == EMFILE || e->sys == ENFILE || e->sys == ENOMEM);
 }
 
+static bool remembered(const struct queue *q, const struct message *m)
+{
+	for (unsigned i = 0; i < q->unreadables; i++)
+		if (memcmp(q->unreadable[i], m->id, ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+static void remember(struct queue *q, const struct message *m)
+{
+	if (!remembered(q, m) && q->unreadables < UNREADABLE_MOST)
+		memcpy(q->unreadable[q->unreadables++], m->id, ID_LEN);
+}
+
+void attempt_not_seen(struct queue *q, const struct message *m, const struct err *e)
+{
+	char id[ID_LEN + 1] = {0};
+	memcpy(id, m->id, ID_LEN);
+	if (m->flags & MESSAGE_UNPLACED || will_pass(e) || remembered(q, m) || q->unreadables == UNREADABLE_MOST)
+		return;
+	LOG(EV_queue_unreadable, id, F_ERR(e));
+	remember(q, m);
+}
+
 void attempt_unreadable(struct queue *q, struct message *m, const struct err *e)
 {
 	char id[ID_LEN + 1] = {0};
@@ -44,6 +68,7 @@ void attempt_unreadable(struct queue *q, struct message *m, const struct err *e)
 		return;
 	}
 	LOG(EV_queue_unreadable, id, F_ERR(e));
+	remember(q, m);
 	index_wait(&q->index, m, (uint32_t)(queue_now_sec() + UNREADABLE_SEC));
 }
 

@@ -31,6 +31,8 @@ struct caller {
 	char then;
 	/* listing.c */
 	bool every_rcpt;
+	bool unreadable;         /* walk_next() also finds what cannot be read, where the index alone decides: then *W is NULL, and this the reason */
+	struct err why;
 	/* top.c */
 	struct top *top;
 	/* export_verb.c */

@@ -84,15 +84,39 @@ static bool send_message(struct caller *c, const struct work *w, bool busy, uint
 	return ok;
 }
 
+/* What the index knows of one that cannot be read, and why it cannot. */
+static bool send_unreadable(struct caller *c, const struct message *m)
+{
+	struct buf b = BUF_INIT(COMMAND_MAX);
+	static const char *const empty[] = {"sender", "user", "class", "client"};
+	const bool held = m->flags & MESSAGE_HELD;
+	pair(&b, "kind", slice_str("message"));
+	pair(&b, "id", slice_make(m->id, ID_LEN));
+	pair_number(&b, "time", id_wall_usec(slice_make(m->id, ID_LEN)) / 1000000);
+	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++)
+		pair(&b, empty[i], slice_str(""));
+	pair_number(&b, "size", m->octets);
+	pair_number(&b, "attempts", m->attempts);
+	pair_number(&b, "next", m->heap_at && !held && !pause_delays(m) ? m->next_sec : 0);
+	pair(&b, "state", slice_str("unreadable"));
+	hold_pairs(&b, &(struct note_state){.held = held, .hold_until_sec = held && m->heap_at ? m->next_sec : 0});
+	pair_number(&b, "waiting", m->open);
+	pair(&b, "reason", slice_str(c->why.text));
+	bool ok = caller_row(c, &b);
+	buf_free(&b);
+	return ok;
+}
+
 /* A message in hand that waits for its first attempt has its recipients, but no state of a hold. */
 static void list_more(struct caller *c)
 {
 	char text[64];
+	struct message *m;
 	struct work *w;
 	bool own, end = false, ok = true;
-	for (int i = 0; i < ROWS_A_ROUND && ok && caller_can_take(c) && walk_next(c, true, &w, &own, &end); i++) {
-		ok = send_message(c, w, !own, c->every_rcpt ? UINT32_MAX : LISTED_RCPTS, c->every_rcpt);
-		if (own)
+	for (int i = 0; i < ROWS_A_ROUND && ok && caller_can_take(c) && (m = walk_next(c, true, &w, &own, &end)); i++) {
+		ok = w ? send_message(c, w, !own, c->every_rcpt ? UINT32_MAX : LISTED_RCPTS, c->every_rcpt) : send_unreadable(c, m);
+		if (w && own)
 			work_free(c->q, w);
 	}
 	snprintf(text, sizeof text, "%u messages", c->matched);
@@ -113,6 +137,7 @@ void verb_list(struct caller *c)
 {
 	if (!walk_arguments(c, take_list))
 		return;
+	c->unreadable = true;
 	walk_begin(c);
 	caller_later(c, list_more);
 }

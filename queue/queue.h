@@ -17,6 +17,7 @@
 #define ASKS_MOST 96              /* route questions waiting for their answers: fewer than a socket holds */
 #define CHANNELS 4                /* Maildirs, LMTP, SMTP, QMQP */
 #define RESULT_MSEC 50            /* notes that nobody waits for are made durable after this */
+#define UNREADABLE_MOST 16        /* messages remembered for status */
 #define SOON_SEC 2                /* after what says nothing of the message */
 
 /* One recipient in an attempt. */
@@ -135,6 +136,8 @@ struct queue {
 		uint64_t accepted, refused, delivered, deferred, bounced, commits, alarms;
 		unsigned damaged;       /* places of the log that the start could not read */
 	} counts;
+	char unreadable[UNREADABLE_MOST][ID_LEN]; /* the first of those that could not be read in this run */
+	unsigned unreadables;
 };
 
 int64_t queue_now_sec(void);
@@ -177,6 +180,8 @@ void attempt_start(struct queue *q, struct work *w);
 /* M cannot be read: it stays, says so, and is looked at again, soon where descriptors or memory were short, else in an hour: the disk may answer better, and an
  * operator is called. */
 void attempt_unreadable(struct queue *q, struct message *m, const struct err *e);
+/* The same where it is only looked at: said once for each, and not again by the attempt. */
+void attempt_not_seen(struct queue *q, const struct message *m, const struct err *e);
 /* There is room for a message that has to be read back; else the next ends first. */
 bool attempt_may_load(const struct queue *q);
 void attempt_due(struct queue *q);

@@ -106,6 +106,20 @@ static bool send_destinations(struct caller *c)
 	return true;
 }
 
+/* Those that are still there. */
+static bool send_unreadable(struct caller *c, struct counted *n)
+{
+	struct queue *q = c->q;
+	char text[400], ids[UNREADABLE_MOST * (ID_LEN + 2) + 1] = "";
+	unsigned count = 0;
+	for (unsigned i = 0; i < q->unreadables; i++)
+		if (index_find(&q->index, q->unreadable[i]))
+			snprintf(ids + strlen(ids), sizeof ids - strlen(ids), "%s%.13s", count++ ? ", " : "", q->unreadable[i]);
+	snprintf(text, sizeof text, "messages that could not be read: %s%s; look at the disk, and at queue-unreadable in the log; have sent again what stays so", ids,
+		q->unreadables == UNREADABLE_MOST ? " and perhaps more" : "");
+	return !count || send_problem(c, n, text);
+}
+
 static bool send_problems(struct caller *c, struct counted *n)
 {
 	const struct queue *q = c->q;
@@ -125,6 +139,8 @@ static bool send_problems(struct caller *c, struct counted *n)
 		if (!send_problem(c, n, text))
 			return false;
 	}
+	if (!send_unreadable(c, n))
+		return false;
 	if (pause_now()) {
 		snprintf(text, sizeof text, "%s: %lld messages wait for that; write 0 and reload when it is over", pause_text(pause_now()), n->paused);
 		if (!send_problem(c, n, text))

@@ -44,10 +44,10 @@ static struct message *next_place(struct caller *c, bool *end)
 	return m;
 }
 
-/* What does not match, or cannot be read, is passed over; the latter says so when its turn to be delivered comes. */
+/* What does not match, or cannot be read, is passed over; the latter is logged and counted by status, and list shows it. */
 static bool selected(struct caller *c, struct message *m, bool work, struct work **w, bool *own)
 {
-	struct err e;
+	struct err *e = &c->why;
 	*w = NULL;
 	*own = false;
 	if (m->flags & MESSAGE_PENDING || !selection_possible(&c->sel, m))
@@ -55,10 +55,14 @@ static bool selected(struct caller *c, struct message *m, bool work, struct work
 	if (!work && !selection_needs_work(&c->sel))
 		return true;
 	*own = !m->work;
-	*w = m->work ? m->work : work_load(c->q, m, false, &e);
-	if (*w && selection_matches(&c->sel, *w))
+	*w = m->work ? m->work : work_load(c->q, m, false, e);
+	if (!*w) {
+		attempt_not_seen(c->q, m, e);
+		return c->unreadable && !selection_needs_work(&c->sel);
+	}
+	if (selection_matches(&c->sel, *w))
 		return true;
-	if (*w && *own)
+	if (*own)
 		work_free(c->q, *w);
 	return false;
 }

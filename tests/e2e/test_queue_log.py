@@ -103,6 +103,32 @@ def test_verify_finds_damage_and_start_keeps_the_rest(queue):
     assert ids[1] in again.stdout
 
 
+def test_damage_while_it_runs_is_listed(queue):
+    """A head that the disk damages while its message waits or is held: list and status name it, the log does once, and it can be deleted."""
+    queue.start()
+    ids = waiting(queue, 3)
+    queue.postern("queue", "hold", ids[1], "because=phished", check=0)
+    path = first_segment(queue.state / "queue")
+    for id in ids[:2]:
+        at = path.read_bytes().index(id.encode() + b"M")
+        with path.open("r+b") as f:
+            f.seek(at + 80)
+            f.write(bytes(8))
+    for _ in range(2):
+        found = {m["id"]: m for m in listed(queue)}
+        assert [found[id]["state"] for id in ids] == ["unreadable", "unreadable", "waiting"]
+        assert all(found[id]["reason"] and found[id]["waiting"] == 1 and found[id]["recipients"] == [] for id in ids[:2])
+    assert [found[id]["hold"] for id in ids] == ["", "held", ""]
+    lines = {line.split()[0]: line for line in queue.postern("queue", "list", check=0).stdout.splitlines()[1:]}
+    assert set(lines) == set(ids) and "  unreadable  " in lines[ids[0]] and "<>" not in lines[ids[0]]
+    assert [m["id"] for m in queue.json("queue", "list", "sender=far@far.test")] == ids[2:]
+    said = queue.postern("queue", "status", check=1).stdout
+    assert "messages that could not be read: " in said and ids[0] in said and ids[1] in said and ids[2] not in said
+    assert sorted(e["id"] for e in queue.events("queue-unreadable")) == sorted(ids[:2])
+    queue.postern("queue", "delete", *ids[:2], check=0)
+    assert [m["id"] for m in listed(queue)] == ids[2:] and "could not be read" not in queue.postern("queue", "status", check=0).stdout
+
+
 def taken(suite, to):
     """A session that a reload ends counts as not yet."""
     try:
