@@ -13,7 +13,7 @@ static const char *const header_names[] = {"whole", "one copy", "damaged", "unkn
 
 static const char *use_of(const struct verify_segment *g)
 {
-	return g->header == VERIFY_HEADER_VERSION ? "unknown" : g->seq == 0 ? "spare" : g->record_octets ? "records" : "empty";
+	return g->header == VERIFY_HEADER_VERSION ? "unknown" : g->seq == 0 ? (g->header == VERIFY_HEADER_NONE ? "damaged" : "spare") : g->record_octets ? "records" : "empty";
 }
 
 /* --bytes: sixteen octets a line, a run of zero lines as one "*". */
@@ -88,6 +88,8 @@ static void text_print(const struct verify *v)
 {
 	if (v->segments)
 		segments_print(v);
+	else
+		printf("no segment.* file here: nothing was ever queued, or this is not the folder of a queue\n");
 	for (unsigned i = 0; i < v->described; i++) {
 		const struct verify_fault *f = &v->fault[i];
 		printf("%sfault%s: segment.%08x at %llu, %llu octets%s%s: %s\n", tty_red(stdout), tty_plain(stdout), f->number, (unsigned long long)f->at,

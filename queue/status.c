@@ -27,11 +27,12 @@ static struct counted count_all(const struct index *x)
 		n.paused += (m->flags & MESSAGE_PAUSED) != 0 || pause_delays(m);
 		n.fresh += !m->attempts && !(m->flags & MESSAGE_HELD);
 		n.waiting_rcpts += m->open;
+		if (m->heap_at && !(m->flags & MESSAGE_HELD) && !pause_all() && (!n.next_sec || m->next_sec < n.next_sec))
+			n.next_sec = m->next_sec;
 		if (!oldest || memcmp(m->id, oldest, ID_LEN) < 0)
 			oldest = m->id;
 	}
 	n.oldest_sec = oldest ? id_wall_usec(slice_make(oldest, ID_LEN)) / 1000000 : 0;
-	n.next_sec = index_first(x) && !pause_all() ? index_first(x)->next_sec : 0;
 	return n;
 }
 

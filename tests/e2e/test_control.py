@@ -175,6 +175,8 @@ def test_hold_release_retry_delete(waiting):
     for then, words in {"release": "released in 3 h", "bounce": "bounced in 3 h", "delete": "deleted in 3 h"}.items():
         s.postern("queue", "hold", s.id, "because=let me see", "until=10900", f"then={then}", check=0)
         assert words in s.postern("queue", "list", check=0).stdout
+    status = s.json("queue", "status")
+    assert status["held"] == 1 and status["next"] == 0, "the end of a hold is no attempt"
     assert re.search(r"^hold_until +\d+ \(in 3 h\)$", s.postern("queue", "show", s.id, check=0).stdout, re.M)
     s.postern("queue", "release", "hold=let me see", check=0)
     wait_for(lambda: s.json("queue", "list")[0]["state"] == "waiting", 20, "not released")

@@ -68,6 +68,8 @@ def test_verify_says_what_is_there(queue):
     dump = queue.postern("queue", "verify", "--bytes", check=0).stdout
     assert all(f"message {id}, batch" in dump for id in ids) and "66 61 72 40 66 61 72 2e  74" not in dump
     assert octets(spool) == before, "verify wrote"
+    (queue.state / "other").mkdir()
+    assert "not the folder of a queue" in queue.postern("queue", "verify", str(queue.state / "other"), check=0).stdout and not list((queue.state / "other").iterdir())
     assert queue.postern("queue", "verify", "--bytes", "--json").returncode == 100
     assert queue.postern("queue", "list", "--bytes").returncode == 100
 
@@ -166,6 +168,7 @@ def test_a_whole_segment_is_damaged(queue, how):
     said = queue.json("queue", "verify", check=1)
     assert {f["file"] for f in said["faults"]} == {middle.name} and said["messages"] == 15 - len(lost), said
     assert any(f["offset"] >= damaged_from - 4096 for f in said["faults"])
+    assert {s["use"] for s in said["segments"] if s["file"] == middle.name} == {"damaged" if damaged_from == 0 else "records" if "half" in how else "empty"}
     queue.start()
     assert {m["id"] for m in listed(queue)} == set(ids) - lost
     damage = queue.events("queue-damage")
