@@ -107,11 +107,10 @@ static void add_header(struct buf *b, const struct bounce *r)
 	buf_add_format(b, "\nMessage-ID: <%.*s@%s>\nFrom: Mail delivery <%s>\nTo: <", ID_LEN, r->id, r->me, r->from);
 	add_clean(b, r->to);
 	buf_add_format(b, ">\nSubject: %s\n", subject(r));
+	/* 8bit, as parts of it are (RFC 2045 6.4). */
 	buf_add_format(b, "Auto-Submitted: auto-replied\nMIME-Version: 1.0\n"
-		"Content-Type: multipart/report; report-type=%sdelivery-status;\n\tboundary=\"=_%.*s\"\n", international(r) ? "global-" : "", ID_LEN, r->id);
-	if (international(r))
-		buf_add_str(b, "Content-Transfer-Encoding: 8bit\n");
-	buf_add_char(b, '\n');
+		"Content-Type: multipart/report; report-type=%sdelivery-status;\n\tboundary=\"=_%.*s\"\nContent-Transfer-Encoding: 8bit\n\n", international(r) ? "global-" : "",
+		ID_LEN, r->id);
 }
 
 static void boundary(struct buf *b, const struct bounce *r, const char *end)

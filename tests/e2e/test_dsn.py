@@ -83,6 +83,7 @@ def check_form(m, to="u1@campus.test"):
     assert m["From"].addresses[0].username == "MAILER-DAEMON" and email.utils.parsedate_to_datetime(m["Date"])
     assert m.get_param("report-type") == "delivery-status"
     people, programs, original = m.iter_parts()
+    assert m["Content-Transfer-Encoding"] == "8bit" or all(p["Content-Transfer-Encoding"] in (None, "7bit") for p in m.iter_parts())
     assert people.get_content_type() == "text/plain" and people.get_content_charset() == "utf-8"
     text = people.get_content()
     assert text.startswith("This is the mail system of mx1.campus.test.") and all(len(line) < 500 for line in text.splitlines())
