@@ -169,6 +169,12 @@ static int take_ids(struct selection *s, struct slice ids, struct err *e)
 	return 1;
 }
 
+/* As logs and listings write an address, and the null sender. */
+static struct slice without_brackets(struct slice s)
+{
+	return s.n >= 2 && s.p[0] == '<' && s.p[s.n - 1] == '>' ? slice_from(slice_upto(s, s.n - 1), 1) : s;
+}
+
 static int take_condition(struct selection *s, const struct selector *by, struct slice value, int64_t now, struct err *e)
 {
 	int64_t sec = 0;
@@ -178,6 +184,8 @@ static int take_condition(struct selection *s, const struct selector *by, struct
 		return err_set(e, E_SYNTAX, "%s is a span of time as 90s, 15m, 2h or 3d", by->key);
 	if (by->match == by_reason && !value.n)
 		return err_set(e, E_SYNTAX, "reason is a part of the text");
+	if (by->match == by_sender || by->match == by_recipient || by->match == by_user)
+		value = without_brackets(value);
 	if (s->count == COMMAND_ARGS_MAX)
 		return err_set(e, E_SYNTAX, "more than %d conditions", COMMAND_ARGS_MAX);
 	s->condition[s->count++] = (struct condition){by, value, now - sec};

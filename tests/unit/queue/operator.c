@@ -39,6 +39,7 @@ static const struct selector_row {
 	int found; /* -1: refused */
 } selector_rows[] = {
 	{"all", 3}, {"sender=sender@here.test", 2}, {"sender=SENDER@HERE.test", 2}, {"sender=@here.test", 2}, {"sender=@ere.test", 0}, {"sender=", 1},
+	{"sender=<>", 1}, {"sender=<sender@here.test>", 2}, {"recipient=<far@far.test>", 2}, {"sender=<", 0}, {"sender=>", 0},
 	{"recipient=slow@here.test", 2}, {"recipient=@far.test", 2}, {"recipient=ok@here.test", 0}, {"domain=far.test", 2}, {"domain=test", 0},
 	{"host=far.test", 2}, {"host=here.test", 0}, {"client=192.0.2.1", 3}, {"client=client.test", 3}, {"client=192.0.2.2", 0}, {"class=outside", 3}, {"class=submission", 0},
 	{"class=inside", -1}, {"state=held", 1}, {"state=waiting", 2}, {"state=delivering", 0}, {"state=asleep", -1}, {"hold=", 1}, {"hold=PHISHED", 1}, {"hold=x", 0},
