@@ -25,7 +25,7 @@ static bool can_retry(const struct caller *c, const struct message *m)
 static bool can_release(const struct caller *c, const struct message *m)
 {
 	(void)c;
-	return m->flags & MESSAGE_HELD && !m->work;
+	return m->work ? m->work->state.held : m->flags & MESSAGE_HELD;
 }
 
 /* A hold stays as it is, so that holding "all" for an hour lets nothing go that is held for good; unless it is meant. */
@@ -46,24 +46,36 @@ static bool retry(struct caller *c, struct message *m)
 	return true;
 }
 
+/* Where no STATE can be written W is as it was. */
+static bool end_hold(struct caller *c, struct work *w)
+{
+	struct note_state before = w->state;
+	w->state.held = false;
+	w->state.hold_reason = slice_make("", 0); /* somebody looked at it: see backscatter() */
+	if (!hold_write(c->q, w)) {
+		w->state = before;
+		return false;
+	}
+	LOG(EV_queue_released, w->job.id, F_SLICE("reason", before.hold_reason));
+	age_released(c->q, w);
+	return true;
+}
+
+/* One that was held while it was being delivered, and still is, goes on waiting when that has ended. */
 static bool release(struct caller *c, struct message *m)
 {
 	struct err e;
+	if (m->work)
+		return end_hold(c, m->work);
 	struct work *w = work_load(c->q, m, false, &e);
-	if (!w)
-		return false;
-	struct slice reason = w->state.hold_reason;
-	w->state.held = false;
-	w->state.hold_reason = slice_make("", 0); /* somebody looked at it: see backscatter() */
-	bool written = hold_write(c->q, w);
-	if (written) {
-		LOG(EV_queue_released, w->job.id, F_SLICE("reason", reason));
+	bool ok = w && end_hold(c, w);
+	if (ok) {
 		m->flags &= (unsigned char)~MESSAGE_HELD;
-		age_released(c->q, w);
 		index_wait(&c->q->index, m, (uint32_t)queue_now_sec());
 	}
-	work_free(c->q, w);
-	return written;
+	if (w)
+		work_free(c->q, w);
+	return ok;
 }
 
 /* The reason is kept with the work, which may outlive the command.  Where no STATE can be written W is as it was. */

@@ -162,6 +162,34 @@ START_TEST(steered_while_busy)
 }
 END_TEST
 
+/* Held by mistake while it is being delivered, and released before that has ended: it is tried again, and nobody has to remember it.  Over a kill as well. */
+START_TEST(released_while_busy)
+{
+	struct harness h;
+	char text[ANSWER_MAX + 1];
+	harness_open(&h, NULL);
+	h.shared->stall_from = 1;
+	ck_assert_int_eq(send_one(&h, "sender@here.test", (const char *[]){"u1@here.test", "slow@here.test"}, 2, 1, text), 250);
+	ck_assert(until(is_busy, &h));
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "release", text + 9, NULL), 1); /* it is not held yet */
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "hold", text + 9, "because=a mistake"), 0);
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "release", "hold=a mistake", NULL), 0);
+	ck_assert_int_eq(number_of("done"), 1);
+	if (_i) {
+		queue_end(&h, SIGKILL);
+		h.shared->stall_from = 0;
+		queue_start(&h);
+	}
+	h.shared->stall_from = 0;
+	ck_assert(until(first_delivered, &h));
+	ck_assert(until(idle, &h));
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "list", NULL, NULL), 0);
+	ck_assert_msg(found(rows) == 1 && strstr(rows, "state=waiting;hold=;") && !strstr(rows, "address=u1@"), "%s", rows);
+	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
 static bool only_bounce_wait(struct harness *h)
 {
 	return command(h, rows, sizeof rows, "list", NULL, NULL) == 0 && found(rows) == 1 && strstr(rows, "class=bounce;");
@@ -189,4 +217,4 @@ START_TEST(bounced_by_operator)
 END_TEST
 
 UNIT_MAIN("queue-operator", tcase_add_test(t, hold_and_release); tcase_add_test(t, selected); tcase_add_test(t, steered_at_once);
-	tcase_add_loop_test(t, steered_while_busy, 0, 3); tcase_add_loop_test(t, bounced_by_operator, 0, 2);)
+	tcase_add_loop_test(t, steered_while_busy, 0, 3); tcase_add_loop_test(t, released_while_busy, 0, 2); tcase_add_loop_test(t, bounced_by_operator, 0, 2);)
