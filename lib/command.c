@@ -77,13 +77,23 @@ int command_row(struct command *cmd, const struct buf *row)
 	return send_packet(cmd->fd, buf_slice(row), deadline_in(ROW_MSEC));
 }
 
+int command_row_now(struct command *cmd, struct slice row)
+{
+	return row.n && row.n <= COMMAND_MAX ? send_packet(cmd->fd, row, deadline_in(0)) : E_EOF;
+}
+
+void command_end_row(struct buf *row, int exit_code, const char *text)
+{
+	netstring_add_str(row, ".");
+	netstring_add_number(row, exit_code);
+	netstring_add(row, slice_upto(slice_str(text), 1900));
+}
+
 void command_end(struct command *cmd, int exit_code, const char *text)
 {
 	char space[2048];
 	struct buf b = {space, 0, sizeof space, sizeof space, false};
-	netstring_add_str(&b, ".");
-	netstring_add_number(&b, exit_code);
-	netstring_add(&b, slice_upto(slice_str(text), 1900));
+	command_end_row(&b, exit_code, text);
 	(void)!send_packet(cmd->fd, buf_slice(&b), deadline_in(ROW_MSEC));
 	close_fd(&cmd->fd);
 }

@@ -24,6 +24,10 @@ MUST_CHECK int command_accept(struct command *cmd, int listen_fd, struct err *e)
 MUST_CHECK int command_read(struct command *cmd, struct err *e);
 /* One row (netstrings in B); waits at most 5 s for a slow reader.  0, E_TIMEOUT, E_EOF. */
 MUST_CHECK int command_row(struct command *cmd, const struct buf *row);
+/* The same without waiting; E_TIMEOUT: not sent. */
+MUST_CHECK int command_row_now(struct command *cmd, struct slice row);
+/* The end as a row, for command_row_now(); then close. */
+void command_end_row(struct buf *row, int exit_code, const char *text);
 /* The end: exit code and one line of text; closes. */
 void command_end(struct command *cmd, int exit_code, const char *text);
 

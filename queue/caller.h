@@ -17,6 +17,9 @@ struct caller {
 	void (*more)(struct caller *c);
 	int64_t slice_end;       /* .more works until then */
 	bool ended;              /* the caller is gone, to be freed by commands.c */
+	struct buf late;         /* rows that it could not take yet, each a netstring, from .late_at on */
+	size_t late_at;
+	bool ending;             /* the end was sent or is the last of them */
 	/* Walking over the messages of a selection */
 	struct selection sel;
 	uint32_t cursor, limit;  /* of the index, or of the ids given */
@@ -43,11 +46,11 @@ struct caller {
 void caller_end(struct caller *c, int code, const char *text);
 /* The caller is gone or does not read. */
 void caller_cut_off(struct caller *c);
-/* One row, and B is empty again.  False: cut off already. */
+/* One row, and B is empty again; never waits.  What the caller cannot take is kept until it can, LATE_MOST octets.  False: cut off already. */
 bool caller_row(struct caller *c, struct buf *b);
 /* Go on with MORE when the caller can take a row. */
 void caller_later(struct caller *c, void (*more)(struct caller *c));
-/* A row can be sent without waiting. */
+/* A row can be sent at once; one that has several to send asks before the first of them. */
 bool caller_can_take(const struct caller *c);
 void pair(struct buf *b, const char *key, struct slice value);
 void pair_number(struct buf *b, const char *key, long long value);

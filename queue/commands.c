@@ -8,6 +8,7 @@
 #include "queue/export.h"
 
 #define CALLERS_MOST 16
+#define LATE_MOST ((size_t)64 << 20) /* what show says of 20,000 recipients, several times */
 
 static unsigned callers;
 
@@ -15,14 +16,6 @@ static void gone(struct caller *c)
 {
 	loop_remove(&c->q->loop, &c->watch);
 	c->ended = true;
-}
-
-void caller_end(struct caller *c, int code, const char *text)
-{
-	if (c->ended)
-		return;
-	gone(c);
-	command_end(&c->cmd, code, text);
 }
 
 void caller_cut_off(struct caller *c)
@@ -45,13 +38,54 @@ void pair_number(struct buf *b, const char *key, long long value)
 	netstring_add_number(b, value);
 }
 
+/* False: it is more than may be kept. */
+static bool keep_late(struct caller *c, struct slice row)
+{
+	struct err e;
+	if (!c->late.n && loop_want_write(&c->q->loop, &c->watch, true, &e) < 0)
+		return false;
+	netstring_add(&c->late, row);
+	return !c->late.overflow;
+}
+
 bool caller_row(struct caller *c, struct buf *b)
 {
-	bool ok = !c->ended && command_row(&c->cmd, b) == 0;
+	int rc = c->ended || b->overflow || !b->n || b->n > COMMAND_MAX ? E_EOF : c->late.n ? E_TIMEOUT : command_row_now(&c->cmd, buf_slice(b));
+	bool ok = rc == 0 || (rc == E_TIMEOUT && keep_late(c, buf_slice(b)));
 	buf_reset(b);
 	if (!ok)
 		caller_cut_off(c);
 	return ok;
+}
+
+void caller_end(struct caller *c, int code, const char *text)
+{
+	struct buf b = BUF_INIT(COMMAND_MAX);
+	if (c->ended || c->ending)
+		return;
+	c->ending = true;
+	command_end_row(&b, code, text);
+	if (caller_row(c, &b) && !c->late.n)
+		caller_cut_off(c);
+	buf_free(&b);
+}
+
+/* As much as the caller can take of what is late. */
+static void send_late(struct caller *c)
+{
+	struct slice row, rest = slice_from(buf_slice(&c->late), c->late_at);
+	int rc = 0;
+	while (rest.n && rc == 0 && netstring_take(&row, &rest, COMMAND_MAX) == 0 && (rc = command_row_now(&c->cmd, row)) == 0)
+		c->late_at = c->late.n - rest.n;
+	if (rc != 0 && rc != E_TIMEOUT)
+		caller_cut_off(c);
+	if (rc != 0 || c->ended)
+		return;
+	buf_free(&c->late);
+	c->late = BUF_INIT(LATE_MOST);
+	c->late_at = 0;
+	if (c->ending)
+		caller_cut_off(c);
 }
 
 void caller_later(struct caller *c, void (*more)(struct caller *c))
@@ -65,7 +99,7 @@ void caller_later(struct caller *c, void (*more)(struct caller *c))
 bool caller_can_take(const struct caller *c)
 {
 	struct pollfd p = {c->cmd.fd, POLLOUT, 0};
-	return !c->ended && poll(&p, 1, 0) == 1;
+	return !c->ended && !c->late.n && poll(&p, 1, 0) == 1;
 }
 
 static const struct verb {
@@ -90,7 +124,9 @@ static void caller_ready(struct watch *watch)
 {
 	struct caller *c = watch->ctx;
 	struct err e;
-	if (c->more) {
+	if (c->late.n) {
+		send_late(c);
+	} else if (c->more) {
 		c->slice_end = clock_msec() + SLICE_MSEC;
 		c->more(c);
 	} else {
@@ -104,6 +140,7 @@ static void caller_ready(struct watch *watch)
 		return;
 	top_free(c->top);
 	export_free(c->q, c->export);
+	buf_free(&c->late);
 	callers--;
 	free(c);
 }
@@ -115,6 +152,7 @@ void commands_ready(struct watch *watch)
 	if (!c)
 		return;
 	c->q = watch->ctx;
+	c->late = BUF_INIT(LATE_MOST);
 	if (command_accept(&c->cmd, watch->fd, &e) < 0) {
 		free(c);
 		return;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/command.h"
 #include "tests/harness/looks.h"
 #include "tests/harness/mail.h"
 #include "tests/harness/process.h"
@@ -50,6 +51,62 @@ START_TEST(many_at_once)
 	}
 	ck_assert(until(empty, &h));
 	ck_assert_int_eq(queue_end(&h, SIGTERM), 0);
+	harness_close(&h);
+}
+END_TEST
+
+/* A caller that is stopped while it is answered (Ctrl-Z), or reads slowly: mail is taken as if it were not there, and it gets its whole answer when it goes on. */
+static const struct stopped_row {
+	const char *verb, *arg;
+	unsigned messages, rcpts;
+	unsigned rows; /* of messages and recipients */
+} stopped_rows[] = {{"show", "", 1, 3000, 3001}, {"list", "recipients=all", 2, 2000, 4002}, {"list", "all", 300, 30, 300 * 21}};
+
+static int answer_of(const char *folder, unsigned *messages, const struct slice *args, size_t count, struct harness *h)
+{
+	static char space[COMMAND_MAX], name[100], text[ANSWER_MAX + 1];
+	struct slice row[64];
+	struct err e;
+	int fd, code = -1, rc;
+	size_t n;
+	snprintf(name, sizeof name, "%s/queue.sock", folder);
+	ck_assert_int_eq(command_call(&fd, name, args, count, &e), 0);
+	for (int i = 0; i < 5; i++) { /* nothing is read */
+		int64_t at = clock_msec();
+		ck_assert_int_eq(send_one(h, "x@far.test", (const char *[]){"u@here.test"}, 1, 1, text), 250);
+		ck_assert_msg(clock_msec() - at < 1000, "accepted after %lld ms", (long long)(clock_msec() - at));
+		usleep(20000);
+	}
+	*messages = 0;
+	while ((rc = command_next(fd, space, row, 64, &n, &code, deadline_in(5000), &e)) == 0)
+		*messages += n > 1 && slice_eq_str(row[0], "kind") && (slice_eq_str(row[1], "message") || slice_eq_str(row[1], "recipient"));
+	ck_assert_int_eq(rc, 1);
+	close(fd);
+	return code;
+}
+
+START_TEST(caller_stands_still)
+{
+	static char name[3000][24];
+	static const char *to[3000];
+	const struct stopped_row *r = &stopped_rows[_i];
+	struct harness h;
+	unsigned found;
+	char text[ANSWER_MAX + 1];
+	harness_quiet = true;
+	harness_open(&h, NULL);
+	kill(h.route_pid, SIGSTOP);
+	for (unsigned i = 0; i < r->rcpts; i++) {
+		snprintf(name[i], sizeof name[i], "m%u@here.test", i);
+		to[i] = name[i];
+	}
+	for (unsigned i = 0; i < r->messages; i++)
+		ck_assert_int_eq(send_one(&h, "list@far.test", to, r->rcpts, 2 + (long long)i, text), 250);
+	const struct slice args[] = {slice_str(r->verb), slice_str(r->arg[0] ? r->arg : text + 9)};
+	ck_assert_int_eq(answer_of(h.spool, &found, args, 2, &h), 0);
+	ck_assert_uint_ge(found, r->rows); /* and those that came meanwhile */
+	kill(h.route_pid, SIGCONT);
+	queue_end(&h, SIGKILL);
 	harness_close(&h);
 }
 END_TEST
@@ -165,5 +222,5 @@ START_TEST(measured)
 END_TEST
 
 UNIT_MAIN("queue-bulk", if (getenv("MEASURE")) tcase_add_test(t, measured); else {
-	tcase_add_test(t, many_at_once); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, measured);
+	tcase_add_test(t, many_at_once); tcase_add_loop_test(t, caller_stands_still, 0, sizeof stopped_rows / sizeof *stopped_rows); tcase_add_loop_test(t, mass_mail_yields, 0, 2); tcase_add_test(t, measured);
 })
