@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import BIN, wait_for
+from conftest import BIN, free_port, wait_for
 from certificates import certificate
 
 ROOT = os.geteuid() == 0
@@ -142,15 +142,15 @@ def test_queue_list_and_show(waiting):
     assert s.postern("queue", "show", "0000000000000", check=1).stderr
 
 
-def test_long_addresses_and_nobody(waiting):
+def test_long_addresses_and_nobody(suite):
     """A line tells how many more recipients wait, however long the first one's address is; who has no name is not the null sender."""
-    s = waiting
-    s.control("smtproutes", ":127.0.0.1:1")
+    s = suite
+    s.control("smtproutes", f":127.0.0.1:{free_port()}")
     s.control("rcpthosts", ".far.test")
-    s.reload()
+    s.start()
     rcpt = "w" * 62 + "@" + ".".join(["v" * 60] * 3) + ".far.test"
-    wait_for(lambda: s.send("", [rcpt, *(f"x{i}@a.far.test" for i in range(12))], MESSAGE)[0] == 250)
-    wait_for(lambda: [m for m in s.json("queue", "list", "sender=") if m["waiting"] == 13])
+    assert s.send("", [rcpt, *(f"x{i}@a.far.test" for i in range(12))], MESSAGE)[0] == 250
+    wait_for(lambda: [m for m in s.json("queue", "list", "sender=") if m["waiting"] == 13 and m["state"] == "waiting" and m["attempts"] == 1])
     [line] = s.postern("queue", "list", "sender=", check=0).stdout.splitlines()[1:]
     assert f"  {rcpt} +12  " in line and "  <>  " in line
     assert "  <>  " in s.postern("queue", "top", check=0).stdout
