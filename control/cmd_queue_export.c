@@ -222,6 +222,8 @@ static int next_message(const struct options *o, struct taken *t, struct err *e)
 	if (!id[0]) {
 		bool good = take_text(count, sizeof count) == 0 && slice_number(&n, slice_str(count), 0, LLONG_MAX) == 0 &&
 			n == t->done + t->there + t->refused + t->later;
+		if (good && getc(stdin) != EOF)
+			return err_set(e, E_SYNTAX, "what follows the end of the export was not imported; import one file at a time");
 		return good ? 1 : err_set(e, E_EOF, "the file does not hold as many messages as it says");
 	}
 	if (!id_valid(slice_str(id)))

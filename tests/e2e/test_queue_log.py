@@ -299,6 +299,7 @@ def test_export_of_a_stopped_queue(queue):
     size = {m["id"]: m["size"] for m in listed(queue)}
     assert size[ids[2]] > 30000 * 71
     assert len(queue.mails("u1")) == 2
+    assert "3 in the queue already" in imported(queue, data) and "one file at a time" in imported(queue, data + data, check=1)
     assert "no export" in imported(queue, b"5:hello,", check=1) and "no export" in imported(queue, b"", check=1)
     assert queue.postern("queue", "export").returncode == 100
 
