@@ -11,7 +11,7 @@
 #define EXIT_USAGE 100
 #define EXIT_TEMPORARY 111
 
-#define CMD_ARGS_MAX 64
+#define CMD_ARGS_MAX 1000 /* ids of messages; a command of the queue takes as many */
 
 /* The command line, taken apart. */
 struct options {

@@ -76,7 +76,7 @@ static int argument(struct options *o, const char *word, struct err *e)
 	if (!o->verb)
 		o->verb = word;
 	else if (o->args == CMD_ARGS_MAX)
-		return err_set(e, E_SYNTAX, "more than %d arguments", CMD_ARGS_MAX);
+		return err_set(e, E_SYNTAX, "more than %d arguments; xargs -n 500 runs a command as often as needed", CMD_ARGS_MAX);
 	else
 		o->arg[o->args++] = word;
 	return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/cmd.h"
 #include "tests/harness/looks.h"
 #include "tests/harness/mail.h"
 #include "tests/unit/unit.h"
@@ -78,6 +79,12 @@ START_TEST(selected)
 	snprintf(both, sizeof both, "id=%.13s,%.13s", text[0] + 9, text[2] + 9);
 	ck_assert_int_eq(command(&h, rows, sizeof rows, "list", both, NULL), 0);
 	ck_assert_int_eq(found(rows), 2);
+	/* as many as postern takes from a command line */
+	static char many[3 + 14 * CMD_ARGS_MAX] = "id=";
+	for (int i = 0; i < CMD_ARGS_MAX; i++)
+		snprintf(many + strlen(many), sizeof many - strlen(many), "%s%.13s", i ? "," : "", i % 2 ? text[0] + 9 : text[2] + 9);
+	ck_assert_int_eq(command(&h, rows, sizeof rows, "retry", many, "dry-run"), 1); /* one is held */
+	ck_assert_int_eq(number_of("matched"), CMD_ARGS_MAX);
 	/* Verbs need to be told which; an id that is not there is said. */
 	static const char *const wrong[][2] = {{"delete", NULL}, {"delete", "dry-run"}, {"hold", "because=x"}, {"hold", "then=delete"}, {"retry", "until=1h"}};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
