@@ -50,7 +50,7 @@ int cmd_fail(const struct options *o, int exit_code, const char *format, ...) __
 /* The short usage of one subcommand, on standard error; returns EXIT_USAGE. */
 int cmd_usage(const struct options *o);
 
-/* A table for people: the columns as wide as their widest cell, numbers to the right, the last column cut to the terminal (not cut
+/* A table for people: the columns as wide as their widest cell, numbers to the right, the columns cut to the terminal (not cut
  * where the output is none).  Cells are copied; control characters in them become "?". */
 #define TABLE_COLUMNS_MAX 12
 struct table {

@@ -9,6 +9,10 @@
 
 #include "control/cmd.h"
 
+/* Places of a column on a narrow terminal; an id has 13. */
+#define COLUMN_LEAST 16
+#define LAST_LEAST 20
+
 static bool tty(FILE *out)
 {
 	return isatty(fileno(out)) == 1 && !getenv("NO_COLOR");
@@ -75,14 +79,15 @@ static size_t width(const char *s)
 
 static void print_cell(FILE *out, const char *text, size_t wide, bool right, bool last, size_t most)
 {
-	size_t n = width(text);
+	size_t n = width(text), room = last ? most : wide;
 	if (right)
 		fprintf(out, "%*s", (int)(n < wide ? wide - n : 0), "");
-	if (last && n > most) {
+	if (n > room) {
 		size_t places = 0;
-		for (; *text && (places += ((unsigned char)*text & 0xc0) != 0x80) < most; text++)
+		for (; *text && (places += ((unsigned char)*text & 0xc0) != 0x80) < room; text++)
 			fputc(*text, out);
 		fputs("…", out);
+		n = room;
 	} else {
 		fputs(text, out);
 	}
@@ -110,13 +115,21 @@ static void measure(const struct table *t, size_t wide[TABLE_COLUMNS_MAX])
 	}
 }
 
-/* Places left for the last column. */
-static size_t rest_of(const struct table *t, const size_t *wide, FILE *out)
+/* On a terminal that is too narrow the widest columns get narrower, as the addresses of lists are long.  Returns the places left for the last column. */
+static size_t fit(const struct table *t, size_t *wide, FILE *out)
 {
-	size_t whole = terminal_width(out), used = 0;
+	size_t whole = terminal_width(out), used = 0, widest = 0;
 	for (int k = 0; k + 1 < t->columns; k++)
 		used += wide[k] + 2;
-	return whole == 0 ? (size_t)-1 : whole > used + 20 ? whole - used : 20;
+	while (whole && used + LAST_LEAST > whole) {
+		for (int k = 0; k + 1 < t->columns; k++)
+			widest = wide[k] > wide[widest] ? (size_t)k : widest;
+		if (t->columns < 2 || wide[widest] <= COLUMN_LEAST)
+			break;
+		wide[widest]--;
+		used--;
+	}
+	return whole == 0 ? (size_t)-1 : whole > used + LAST_LEAST ? whole - used : LAST_LEAST;
 }
 
 void table_print(struct table *t, FILE *out)
@@ -124,7 +137,7 @@ void table_print(struct table *t, FILE *out)
 	size_t wide[TABLE_COLUMNS_MAX];
 	if (t->columns && !t->cells.overflow) {
 		measure(t, wide);
-		size_t most = rest_of(t, wide, out), columns = (size_t)t->columns;
+		size_t most = fit(t, wide, out), columns = (size_t)t->columns;
 		const char *cell = t->cells.p;
 		fputs(tty_bold(out), out);
 		for (size_t k = 0; k < columns; k++)

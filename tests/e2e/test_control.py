@@ -1,8 +1,12 @@
 """The operator's command on a running suite: check, queue, user, defaults, help; its exit codes and its JSON."""
+import fcntl
 import os
 import pathlib
+import pty
 import re
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -156,6 +160,26 @@ def test_long_addresses_and_nobody(suite):
     assert "  <>  " in s.postern("queue", "top", check=0).stdout
     by_user = s.postern("queue", "top", "--by", "user", check=0).stdout
     assert " USER  " in by_user and "  -  " in by_user and "<>" not in by_user
+
+
+def test_a_listing_fits_the_terminal(waiting):
+    """Long addresses, as mailing lists have, are cut, ids never; what is no terminal gets all."""
+    s = waiting
+    sender = "bounces+4711-" + "x" * 50 + "@" + "y" * 60 + ".test"
+    assert s.send(sender, ["away@campus.test"], MESSAGE)[0] == 250
+    wait_for(lambda: [m for m in s.json("queue", "list", f"sender={sender}") if m["attempts"] == 1])
+    assert f"  {sender}  " in s.postern("queue", "list", check=0).stdout
+    for columns in 100, 140, 300:
+        mine, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+        with os.fdopen(mine, "rb", buffering=0) as out:
+            p = subprocess.Popen(s.command("queue", "list"), stdout=theirs, env={**os.environ, "NO_COLOR": "1"})
+            os.close(theirs)
+            assert p.wait(20) == 0
+            lines = out.read(65536).decode().splitlines()
+        assert len(lines) == 3 and all(len(line) <= columns for line in lines), (columns, lines)
+        assert all(re.match(r"[0-9a-z]{13} ", line) for line in lines[1:])
+        assert any(sender[:12] in line for line in lines) and (sender in "".join(lines)) == (columns == 300)
 
 
 def test_asked_by_somebody_else(waiting):
