@@ -148,7 +148,7 @@ int main(int argc, char **argv)
 	int code = run(&o);
 	/* A listing that did not reach its reader is not done. */
 	bool written = fflush(stdout) == 0 && !ferror(stdout);
-	if (!written && (code == 0 || o.json))
+	if (!written && (code != EXIT_TEMPORARY || o.json)) /* else that was said */
 		return cmd_fail(&o, code ? code : EXIT_TEMPORARY, "the output could not be written");
 	return code;
 }

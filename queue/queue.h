@@ -180,7 +180,7 @@ void attempt_start(struct queue *q, struct work *w);
 /* M cannot be read: it stays, says so, and is looked at again, soon where descriptors or memory were short, else in an hour: the disk may answer better, and an
  * operator is called. */
 void attempt_unreadable(struct queue *q, struct message *m, const struct err *e);
-/* The same where it is only looked at: said once for each, and not again by the attempt. */
+/* The same where M is only looked at: said once for each. */
 void attempt_not_seen(struct queue *q, const struct message *m, const struct err *e);
 /* There is room for a message that has to be read back; else the next ends first. */
 bool attempt_may_load(const struct queue *q);

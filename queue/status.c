@@ -111,7 +111,7 @@ static bool send_destinations(struct caller *c)
 static bool send_unreadable(struct caller *c, struct counted *n)
 {
 	struct queue *q = c->q;
-	char text[400], ids[UNREADABLE_MOST * (ID_LEN + 2) + 1] = "";
+	char text[600], ids[UNREADABLE_MOST * (ID_LEN + 2) + 1] = "";
 	unsigned count = 0;
 	for (unsigned i = 0; i < q->unreadables; i++)
 		if (index_find(&q->index, q->unreadable[i]))
