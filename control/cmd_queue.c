@@ -27,7 +27,7 @@ void queue_progress_end(void)
 static bool known(struct slice arg)
 {
 	static const char *const keys[] = {"id=", "sender=", "recipient=", "user=", "owner=", "domain=", "host=", "client=", "class=", "state=", "hold=", "reason=",
-		"older=", "newer=", "because=", "until=", "then=", "limit=", "all"};
+		"older=", "newer=", "because=", "until=", "then=", "limit=", "recipients=all", "all"};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (slice_starts(arg, keys[i]) && (arg.n == strlen(keys[i]) || keys[i][strlen(keys[i]) - 1] == '='))
 			return true;

@@ -129,7 +129,7 @@ static void list_row(void *arg, const struct row *r)
 	if (slice_eq_str(row_get(r, "kind"), "message")) {
 		close_line(l);
 		open_line(l, r);
-	} else if (l->open && !l->rcpt[0]) {
+	} else if (l->open && !l->rcpt[0] && !slice_eq_str(row_get(r, "state"), "done")) {
 		(void)!slice_copy(l->rcpt, sizeof l->rcpt, row_get(r, "address"));
 	}
 }

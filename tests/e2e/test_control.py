@@ -139,6 +139,10 @@ def test_queue_list_and_show(waiting):
     assert "no message matches" in s.postern("queue", "list", "sender=b@far.test", check=0).stdout
     assert s.json("queue", "list", "sender=b@far.test") == []
     assert len(s.json("queue", "list", "domain=campus.test")) == 1
+    [m] = s.json("queue", "list", "recipients=all", "domain=campus.test")
+    assert {r["address"]: r["state"] for r in m["recipients"]} == {"away@campus.test": "waiting", "u1@campus.test": "done"}
+    line = s.postern("queue", "list", "recipients=all", check=0).stdout.splitlines()[1]
+    assert " away@campus.test " in line and "u1@campus.test" not in line
     shown = s.postern("queue", "show", s.id, check=0).stdout
     assert "away@campus.test" in shown and "Subject: waits" in shown and "u1@campus.test" in shown
     one = s.json("queue", "show", s.id)
