@@ -131,7 +131,9 @@ int command_call(int *fd, const char *socket_path, const struct slice *args, siz
 		rc = *fd = dial(socket_path, e);
 	if (rc >= 0)
 		rc = send_packet(*fd, buf_slice(&b), deadline_in(CALL_MSEC));
-	if (rc == E_EOF || rc == E_TIMEOUT)
+	if (rc == E_EOF) /* it has ended already, and may have said why */
+		rc = 0;
+	if (rc == E_TIMEOUT)
 		err_set(e, (enum err_code)rc, "%s: the command was not taken", socket_path);
 	if (rc < 0)
 		close_fd(fd);
@@ -146,8 +148,10 @@ int command_next(int fd, char space[COMMAND_MAX], struct slice *row, size_t most
 	if (rc < 0)
 		return rc;
 	ssize_t n = recv(fd, space, COMMAND_MAX, MSG_TRUNC);
+	if (n < 0 && errno == ECONNRESET) /* it ended without having read the request; what it said is there all the same */
+		n = recv(fd, space, COMMAND_MAX, MSG_TRUNC | MSG_DONTWAIT);
 	if (n <= 0)
-		return n < 0 && errno != ECONNRESET ? err_sys(e, "answer") : err_set(e, E_EOF, "the program ended before its answer did");
+		return n < 0 && errno != ECONNRESET && errno != EAGAIN ? err_sys(e, "answer") : err_set(e, E_EOF, "the program ended before its answer did");
 	if (n > COMMAND_MAX || split(row, most, count, slice_make(space, (size_t)n)) < 0)
 		return err_set(e, E_PEER, "an answer is not a row of netstrings");
 	if (*count != 3 || !slice_eq_str(row[0], "."))

@@ -70,6 +70,27 @@ START_TEST(rows_and_end)
 }
 END_TEST
 
+/* Who is turned away before the request was read hears why. */
+START_TEST(turned_away)
+{
+	struct slice row[8];
+	struct err e;
+	size_t count;
+	int code = -1;
+	start();
+	int fd = call("list", "");
+	command_end(&cmd, 111, "too many commands at once");
+	ck_assert_msg(command_next(fd, space, row, 8, &count, &code, deadline_in(1000), &e) == 1, "%s", e.text);
+	ck_assert(code == 111 && slice_eq_str(row[0], "too many commands at once"));
+	close(fd);
+	fd = call("list", "");
+	close_fd(&cmd.fd);
+	ck_assert_int_eq(command_next(fd, space, row, 8, &count, &code, deadline_in(1000), &e), E_EOF);
+	close(fd);
+	stop();
+}
+END_TEST
+
 static const struct {
 	const char *packet;
 	size_t n; /* 0: the string's length */
@@ -190,6 +211,7 @@ END_TEST
 
 UNIT_MAIN("command",
 	tcase_add_test(t, rows_and_end);
+	tcase_add_test(t, turned_away);
 	tcase_add_loop_test(t, requests, 0, sizeof request / sizeof *request);
 	tcase_add_test(t, slow_reader);
 	tcase_add_test(t, row_limits);
