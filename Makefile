@@ -33,7 +33,7 @@ LIBS    = $(PKG_LIBS) -lldap -llber -lclamav -lcdb -lunbound -lidn2 -lm $(if $(S
 
 # One process per session: a fork of a static program copies less (docs/decisions.md).
 ifndef SAN
-LDFLAGS_postern-smtpd = -static-pie -Wl,-z,noseparate-code,-T,smtpd-outside/session.ld
+LDFLAGS_postern-smtpd = -static-pie -Wl,-z,noseparate-code,-z,max-page-size=65536,-T,smtpd-outside/session.ld
 LIBS_postern-smtpd    = -lseccomp -lcdb
 # One process per TLS connection: fewer mappings to copy, but the library that needs updates stays outside.
 LIBS_postern-tls      = -lssl -lcrypto -Wl,-Bstatic -lseccomp -lcdb -Wl,-Bdynamic

@@ -12,6 +12,8 @@ const struct log_event_info log_events[EV_COUNT] = {
 #undef EVENT
 };
 
+#define LOG_SHORT 384
+
 static char program[32] = "postern"; /* a copy: the text's own page is one that a fresh process would not touch otherwise */
 static int log_fd = 2;
 
@@ -70,11 +72,10 @@ static void add_head(struct buf *b, enum log_event event, const char *id)
 		buf_add_char(b, *p == '_' ? '-' : *p);
 }
 
-/* Fields that no longer fit are left out: the value of one at the limit is cut by the quoting. */
-void log_write(enum log_event event, const char *id, const struct log_field *f)
+/* False: not all fields fit, nothing was written, unless CUTS. */
+static bool write_line(char *space, size_t size, bool cuts, enum log_event event, const char *id, const struct log_field *f)
 {
-	char space[LOG_LINE_MAX];
-	struct buf b = {space, 0, sizeof space, sizeof space - 1, false};
+	struct buf b = {space, 0, size, size - 1, false};
 	add_head(&b, event, id);
 	for (; f->key && !b.overflow; f++) {
 		size_t before = b.n;
@@ -85,10 +86,28 @@ void log_write(enum log_event event, const char *id, const struct log_field *f)
 			buf_add_number(&b, f->number);
 		else
 			log_quote(&b, f->text);
+		if (b.overflow && !cuts)
+			return false;
 		if (b.overflow)
 			b.n = before;
 	}
 	space[b.n++] = '\n';
 	ssize_t put = write(log_fd, space, b.n);
 	(void)put; /* nowhere to tell */
+	return true;
+}
+
+/* Fields that no longer fit are left out: the value of one at the limit is cut by the quoting. */
+static __attribute__((noinline)) void write_long(enum log_event event, const char *id, const struct log_field *f)
+{
+	char space[LOG_LINE_MAX];
+	(void)write_line(space, sizeof space, true, event, id, f);
+}
+
+/* Most lines are short, and a fresh process pays for each page of its stack. */
+void log_write(enum log_event event, const char *id, const struct log_field *f)
+{
+	char space[LOG_SHORT];
+	if (!write_line(space, sizeof space, false, event, id, f))
+		write_long(event, id, f);
 }

@@ -94,7 +94,9 @@ void session_reset(struct session *s)
 	free(s->rcpt);
 	s->rcpt = NULL;
 	s->rcpts = s->rcpts_room = s->rcpts_named = 0;
-	(void)slots_hold(s->slots, s->slot, 0, 0);
+	if (s->holds)
+		(void)slots_hold(s->slots, s->slot, 0, 0);
+	s->holds = false;
 	s->eightbit = s->smtputf8 = s->require_tls = s->refused_any = false;
 	if (s->state != STATE_NEW)
 		s->state = STATE_IDLE;
@@ -102,6 +104,7 @@ void session_reset(struct session *s)
 
 bool session_hold(struct session *s, int64_t octets)
 {
+	s->holds = true;
 	return slots_hold(s->slots, s->slot, octets + (int64_t)s->rcpt_text.n, s->set.inflightbytes);
 }
 

@@ -46,8 +46,8 @@ struct session_io {
 	size_t out_n;
 	size_t line_max;     /* octets of a command line with CR LF */
 	bool dead;           /* the client is gone: write no more */
-	char out[SESSION_OUT_OCTETS];
 	char *in;            /* SESSION_IN_OCTETS */
+	char out[SESSION_OUT_OCTETS];
 };
 
 /* Which addresses of the message in hand are not those of the account that logged in.  All false without one. */
@@ -58,12 +58,12 @@ struct session_claims {
 };
 
 struct session {
-	struct session_io io;
 	struct smtpd_settings set;
 	int next_port, directory_port, tls_port, skim_port, dns_port, token_fd; /* owned by the process */
 	const struct space_page *space; /* lib/space.h; NULL: not known */
 	struct slots_shared *slots;
 	int slot;
+	bool holds;                 /* octets are counted in the slot */
 	/* the client */
 	char client_ip[48], client_host[256], helo[256], tls[96], tls_exporter[TLS_EXPORTER_MAX + 1];
 	struct ip local_ip;
@@ -99,6 +99,7 @@ struct session {
 	unsigned searches;          /* unknown recipients that are errors besides */
 	unsigned long long octets;
 	const char *why;            /* the session is to end, and why; NULL: it goes on */
+	struct session_io io;       /* last, as few replies need the end of its buffer: a session without a message then has all else on one page */
 };
 
 /* session.c: the whole session, up to closing.  The caller fills in all up to .local_ip, .io.fd, .io.in and .message_space. */

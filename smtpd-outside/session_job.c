@@ -87,7 +87,7 @@ static void tell(struct session *s, int code, const char *text)
 {
 	struct buf b = BUF_INIT(ANSWER_MAX + ID_LEN + 16);
 	buf_add_format(&b, "%d %s", code, text);
-	if (!strstr(text, s->id))
+	if (!memmem(text, strlen(text), s->id, strlen(s->id)))
 		buf_add_format(&b, " %s", s->id);
 	buf_add_str(&b, "\r\n");
 	session_write(&s->io, buf_slice(&b));

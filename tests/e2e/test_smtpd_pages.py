@@ -2,6 +2,8 @@
 import ctypes
 import os
 import pathlib
+import platform
+import re
 import socket
 import struct
 import subprocess
@@ -19,9 +21,10 @@ def without_random_addresses():
 
 
 def test_page_faults_of_a_session(start):
-    """A fresh process is paid by the page (docs/decisions.md): 14 faults up to EHLO's reply, 5 more for a small message; one may be added to each.  Filled holes in the
+    """A fresh process is paid by the page (docs/decisions.md): 8 faults up to EHLO's reply, 8 more for a small message; one may be added to each.  Filled holes in the
     parent's heap, and code and data that lie together, keep it so; without heap_settle() a message takes 36.  At random addresses a parent's sessions all take one or
-    two more or less, by how its pages come to lie, so its addresses are fixed here."""
+    two more or less, by how its pages come to lie, so its addresses are fixed here; and before Linux 6.11 the program begins anywhere in a window (session.ld)."""
+    more = 1 if tuple(map(int, re.findall(r"\d+", platform.release())[:2])) >= (6, 11) else 2
     if subprocess.run(["true"], preexec_fn=lambda: without_random_addresses() or os._exit(1)).returncode:
         pytest.skip("fixed addresses are forbidden here")
     d, seen = start(preexec=without_random_addresses), set()
@@ -41,7 +44,7 @@ def test_page_faults_of_a_session(start):
         c.close()
         return greeted, sent - greeted
     greeted, message = map(min, zip(*(session() for _ in range(10))))
-    assert 0 < greeted <= 15 and 0 < message <= 6, (greeted, message)
+    assert 0 < greeted <= 8 + more and 0 < message <= 8 + more, (greeted, message)
 
 
 def test_the_last_reply_brings_the_end(start):
