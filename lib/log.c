@@ -12,7 +12,7 @@ const struct log_event_info log_events[EV_COUNT] = {
 #undef EVENT
 };
 
-#define LOG_SHORT 384
+#define LOG_SHORT 384 /* octets, of most lines */
 
 static char program[32] = "postern"; /* a copy: the text's own page is one that a fresh process would not touch otherwise */
 static int log_fd = 2;
@@ -72,7 +72,7 @@ static void add_head(struct buf *b, enum log_event event, const char *id)
 		buf_add_char(b, *p == '_' ? '-' : *p);
 }
 
-/* False: not all fields fit, nothing was written, unless CUTS. */
+/* False: not all of it fits, and nothing was written.  CUTS: what does not fit is left out instead. */
 static bool write_line(char *space, size_t size, bool cuts, enum log_event event, const char *id, const struct log_field *f)
 {
 	struct buf b = {space, 0, size, size - 1, false};
@@ -86,11 +86,11 @@ static bool write_line(char *space, size_t size, bool cuts, enum log_event event
 			buf_add_number(&b, f->number);
 		else
 			log_quote(&b, f->text);
-		if (b.overflow && !cuts)
-			return false;
 		if (b.overflow)
 			b.n = before;
 	}
+	if (b.overflow && !cuts)
+		return false;
 	space[b.n++] = '\n';
 	ssize_t put = write(log_fd, space, b.n);
 	(void)put; /* nowhere to tell */
