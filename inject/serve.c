@@ -33,8 +33,8 @@ static void reply(const struct caller *c, struct slice text)
 
 static void refuse(const struct caller *c, const char *code, const struct err *e)
 {
-	char space[ANSWER_MAX + 1];
-	struct buf b = {space, 0, sizeof space, sizeof space - 1, false};
+	char space[ANSWER_MAX];
+	struct buf b = BUF_OVER(space);
 	buf_add_format(&b, "%s %s", code, e->text);
 	LOG(EV_inject_refused, c->id, F_NUM("uid", c->uid), F_SLICE("reply", buf_slice(&b)));
 	reply(c, buf_slice(&b));

@@ -75,7 +75,7 @@ static void add_head(struct buf *b, enum log_event event, const char *id)
 /* False: not all of it fits, and nothing was written.  CUTS: what does not fit is left out instead. */
 static bool write_line(char *space, size_t size, bool cuts, enum log_event event, const char *id, const struct log_field *f)
 {
-	struct buf b = {space, 0, size, size - 1, false};
+	struct buf b = {space, 0, size - 1, size - 1, false}; /* room for the LF */
 	add_head(&b, event, id);
 	for (; f->key && !b.overflow; f++) {
 		size_t before = b.n;

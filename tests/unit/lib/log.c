@@ -61,6 +61,26 @@ START_TEST(too_long)
 }
 END_TEST
 
+/* A last value of each length around the limit: there whole, or not at all. */
+START_TEST(at_the_limit)
+{
+	char value[LOG_VALUE_MAX];
+	unsigned whole = 0;
+	open_log();
+	memset(value, 'v', sizeof value);
+	struct slice v = slice_make(value, sizeof value);
+	for (size_t n = 1; n <= sizeof value; n++) {
+		log_write(EV_fault, "", (const struct log_field[]){F_SLICE("a", v), F_SLICE("b", v), F_SLICE("c", v), F_SLICE("d", slice_upto(v, n)), {0}});
+		written();
+		const char *d = strstr(line, " d=");
+		ck_assert(!d || strlen(d) == 3 + n);
+		whole += d != NULL;
+	}
+	ck_assert_uint_gt(whole, 400);
+	ck_assert_uint_lt(whole, sizeof value);
+}
+END_TEST
+
 /* Even where the id alone is longer than most lines. */
 START_TEST(long_id)
 {
@@ -74,4 +94,4 @@ START_TEST(long_id)
 }
 END_TEST
 
-UNIT_MAIN("log", tcase_add_test(t, every_length); tcase_add_test(t, too_long); tcase_add_test(t, long_id);)
+UNIT_MAIN("log", tcase_add_test(t, every_length); tcase_add_test(t, too_long); tcase_add_test(t, at_the_limit); tcase_add_test(t, long_id);)
