@@ -157,13 +157,6 @@ static bool fits_stored(const struct check *c)
 static _Atomic int64_t refused_usec[VAIN_SAMPLES], right_usec;
 static _Atomic unsigned refused;
 
-static int64_t clock_usec(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000LL + t.tv_nsec / 1000;
-}
-
 static void remember_time(int rc, int64_t usec)
 {
 	if (rc == LDAP_INVALID_CREDENTIALS)

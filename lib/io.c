@@ -18,11 +18,16 @@
 
 #define UNDER_WAY_MSEC 5 /* between looks whether a descriptor may be sent again; nothing tells it */
 
-int64_t clock_msec(void)
+int64_t clock_usec(void)
 {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t clock_msec(void)
+{
+	return clock_usec() / 1000;
 }
 
 int64_t clock_wall_usec(void)

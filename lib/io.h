@@ -8,7 +8,8 @@
 
 /* Deadlines are absolute values of clock_msec(). */
 #define DEADLINE_NEVER INT64_MAX
-int64_t clock_msec(void);                  /* monotonic, milliseconds */
+int64_t clock_usec(void);                  /* monotonic, microseconds */
+int64_t clock_msec(void);                  /* the same in milliseconds */
 int64_t clock_wall_usec(void);             /* since 1970, microseconds */
 int64_t deadline_in(int64_t msec);         /* clock_msec() + MSEC, saturating */
 /* Milliseconds left for poll(): 0 when passed, -1 for DEADLINE_NEVER. */

@@ -128,7 +128,7 @@ const struct graph_row graph[] = {
 		.root = ROOT_HOST, .tcp_connect = true,
 		.syscalls = CALLS(CONNECTS),
 		.files_most = 1024,
-		.why = "Applies the scan policy; asks clamd and spamd over their sockets, hence the host's file system (names of sockets, no file can be opened) and network.  spamd takes 0.1 to 0.3 s a message, so there are eight.",
+		.why = "Applies the scan policy; asks clamd and spamd over their sockets, hence the host's files, for the names of sockets (none can be opened), and its network.  spamd takes 0.1 to 0.3 s a message, so there are eight.",
 	},
 	{
 		.program = P_SCANWORKER, .name = "scanworker", .lanes = BIT(LANE_OUTSIDE) | BIT(LANE_SUBMISSION), .workers = 1,

@@ -10,10 +10,12 @@ import subprocess
 
 import pytest
 
+from processes import failing
 from smtpd_alone import start  # noqa: F401 (a fixture)
 
 
 ADDR_NO_RANDOMIZE = 0x40000
+GOODBYE = b"221 2.0.0 goodbye\r\n"
 
 
 def without_random_addresses():
@@ -60,3 +62,17 @@ def test_the_last_reply_brings_the_end(start):
         assert c.code("QUIT") == 221 and c.closed()
         return segments(c.sock) - before
     assert min(session() for _ in range(5)) <= 2
+
+
+@pytest.mark.parametrize("fault, said", [("sendto:error=EAGAIN:when=1", GOODBYE), ("sendto:retval=5:when=1", GOODBYE[5:])])
+def test_a_last_reply_that_is_not_taken_at_once(start, fault, said):
+    """Nothing of it, or its first five octets (which strace swallows): the rest still comes before the end, once."""
+    d = start()
+    c = d.connect()
+    c.ehlo()
+    with failing(d.children()[0], fault):
+        c.send(b"QUIT\r\n")
+        got = b""
+        while more := c.sock.recv(1000):
+            got += more
+    assert got == said
